@@ -1,0 +1,63 @@
+# Everything a person types. `make run` and `make test` set up what they need, once.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+USE_CASE ?= telco_churn
+PORT ?= 3000
+
+.PHONY: help run dev mlflow test test-tools lint format bench lock clean
+
+help: ## Show this help.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: $(READY) ## Ingest, train, gate, promote, score. SOURCE=path or URI, USE_CASE=name, RETRAIN=1
+	@$(BIN)/churn run --use-case "$(USE_CASE)" \
+	  $(if $(SOURCE),--source "$(SOURCE)") $(if $(filter-out 0,$(RETRAIN)),--retrain)
+
+dev: $(READY) ## Open the Dagster UI at http://127.0.0.1:3000 (PORT=...).
+	@exec $(BIN)/churn dev --port $(PORT)
+
+mlflow: $(READY) ## Open MLflow's UI at http://127.0.0.1:5000.
+	@exec $(BIN)/churn mlflow
+
+test: $(READY) test-tools ## Run all tests.
+	@$(BIN)/python -m pytest
+
+test-tools: # What the tests need beyond Python; the tests say what is missing.
+	@.ci/test-tools
+
+lint: $(READY) ## Check style and types.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(READY) ## Rewrite the code in the project's style.
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(READY) ## Measure, and print the figures as ratios.
+	@$(BIN)/python -m benchmarks
+
+lock: $(READY) ## Renew requirements.lock from pyproject.toml.
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+
+clean: ## Remove the environment and caches; tables, models and history in .churn stay.
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo "Kept: .churn (tables, models, history). Remove it by hand to start over."
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "make: Python 3.11 or newer is needed, and '$(PYTHON)' is not; set PYTHON=..." >&2; exit 1; }
+	@echo "Setting up .venv, once ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
+	  { echo "make: '$(PYTHON) -m venv' failed; install the package python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  "$$(sed -nE 's/^(uv==[^ ;]+).*/\1/p' requirements.lock)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@

@@ -1,0 +1,1 @@
+"""Customer churn as Dagster software-defined assets."""

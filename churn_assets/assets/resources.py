@@ -1,0 +1,107 @@
+"""What assets share: the lake and MLflow, made from the settings."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from churn_assets.errors import public_uri
+from churn_assets.settings import Settings
+from churn_assets.tables.lake import Lake
+from churn_assets.tables.polars_engine import PolarsEngine
+from churn_assets.usecases.spec import UseCase
+
+if TYPE_CHECKING:
+    from churn_assets.learning.registry import Registry
+
+LOCAL_MLFLOW_UI = "http://127.0.0.1:5000"
+"""Where `make mlflow` shows a local store."""
+
+
+class Mlflow:
+    """MLflow under Dagster: each use case's registry, and runs that end as they should.
+
+    dagster-mlflow opens the run, and tags it with Dagster's; it is imported on first use,
+    since that takes seconds. The run lasts as long as the training, not as long as the
+    process: so one that fails ends FAILED under every executor, and two in one process
+    never share a run.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def registry(self, use_case: UseCase) -> Registry:
+        """The registered model of a use case."""
+        from churn_assets.learning.registry import Registry
+
+        settings = self._settings
+        name = settings.model_name(use_case.name)
+        return Registry(settings.tracking_uri, name, settings.artifacts)
+
+    def opener(
+        self, context: dg.AssetExecutionContext, use_case: UseCase
+    ) -> Callable[[], AbstractContextManager[str]]:
+        """A function that opens an MLflow run for this Dagster run."""
+        return lambda: self.run(context, use_case)
+
+    def links(self, run_id: str) -> dict[str, Any]:
+        """Where a person sees an MLflow run, as Dagster's metadata."""
+        import mlflow
+
+        uri = self._settings.tracking_uri
+        server = uri if uri.startswith("http") else LOCAL_MLFLOW_UI
+        experiment = mlflow.MlflowClient(uri).get_run(run_id).info.experiment_id
+        page = f"{public_uri(server).rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
+        return {"mlflow_run": dg.MetadataValue.url(page)}
+
+    @contextmanager
+    def run(self, context: dg.AssetExecutionContext, use_case: UseCase) -> Iterator[str]:
+        """An MLflow run, active in the block, linked to the Dagster run; gives its id."""
+        import mlflow
+
+        # A run that another training left open in this thread must not be written into.
+        while mlflow.active_run():
+            mlflow.end_run("KILLED")
+        self._open(context, use_case)
+        status = "FAILED"
+        try:
+            active = mlflow.active_run()
+            assert active is not None
+            yield active.info.run_id
+            status = "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        finally:
+            mlflow.end_run(status)
+
+    def _open(self, context: dg.AssetExecutionContext, use_case: UseCase) -> None:
+        # dagster-mlflow is marked as beta, which is no news for a user's log.
+        with warnings.catch_warnings(action="ignore", category=dg.BetaWarning):
+            from dagster_mlflow.resources import MlFlow
+
+            MlFlow(  # type: ignore[no-untyped-call]
+                SimpleNamespace(
+                    log=context.log,
+                    dagster_run=SimpleNamespace(job_name=f"{use_case.name} {context.run_id[:8]}"),
+                    run_id=context.run_id,
+                    resource_config={
+                        "experiment_name": self._settings.model_name(use_case.name),
+                        "mlflow_tracking_uri": self._settings.tracking_uri,
+                        "extra_tags": {"use_case": use_case.name},
+                    },
+                )
+            )
+
+
+def resources(settings: Settings) -> Mapping[str, Any]:
+    """The resources of all assets; plain objects, so that the UI shows no credential."""
+    return {
+        "lake": Lake(settings.lake_uri, PolarsEngine(), settings.lake_options),
+        "mlflow": Mlflow(settings),
+    }

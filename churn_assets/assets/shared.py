@@ -1,0 +1,172 @@
+"""What assets say alike: their specs, what was committed, and how a refusal is told."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from churn_assets.errors import ChurnError
+from churn_assets.settings import FreshnessSettings
+from churn_assets.tables.lake import Committed, Table
+from churn_assets.usecases.spec import UseCase
+
+
+def key(use_case: UseCase, table: str) -> dg.AssetKey:
+    """Key of the asset of a table."""
+    return dg.AssetKey([use_case.name, table])
+
+
+def spec(
+    use_case: UseCase,
+    table: str,
+    description: str,
+    *,
+    code_version: str,
+    deps: Sequence[str] = (),
+    kinds: Sequence[str] = ("polars",),
+    refresh_minutes: float | None = None,
+) -> dg.AssetSpec:
+    """Declare the asset of a table.
+
+    Parameters
+    ----------
+    use_case : UseCase
+        Names the group and the key's first part.
+    table : str
+        The key's second part.
+    description : str
+        What a row is.
+    code_version : str
+        Changes when the code that writes the table does.
+    deps : sequence of str
+        The tables that it is made from.
+    kinds : sequence of str
+        Shown in the UI, beside `deltalake`.
+    refresh_minutes : float, optional
+        Stale after so long, and then refreshed by itself; without it the table follows
+        what it is made from, as soon as that has passed its blocking checks.
+    """
+    return dg.AssetSpec(
+        key=key(use_case, table),
+        deps=[key(use_case, dep) for dep in deps],
+        description=description,
+        group_name=use_case.name,
+        code_version=code_version,
+        kinds={"deltalake", *kinds},
+        automation_condition=follow() if refresh_minutes is None else refresh(),
+        freshness_policy=None if refresh_minutes is None else window(refresh_minutes),
+    )
+
+
+def follow() -> dg.AutomationCondition[Any]:
+    """Materialise when an input has, and all of them passed their blocking checks."""
+    condition = dg.AutomationCondition
+    return condition.eager() & condition.all_deps_blocking_checks_passed()
+
+
+def refresh() -> dg.AutomationCondition[Any]:
+    """Materialise once for each time that the freshness window was missed."""
+    condition = dg.AutomationCondition
+    missed_since = (
+        condition.freshness_failed()
+        .newly_true()
+        .since(condition.newly_requested() | condition.newly_updated())
+    )
+    return missed_since & ~condition.in_progress()
+
+
+def window(minutes: float) -> dg.FreshnessPolicy:
+    """Fresh for so long; the UI warns in the last tenth of it."""
+    fail = timedelta(minutes=minutes)
+    warn = fail * 0.9
+    # Dagster takes no window under a minute.
+    warned = warn if warn >= timedelta(minutes=1) else None
+    return dg.FreshnessPolicy.time_window(fail_window=fail, warn_window=warned)
+
+
+def refresh_minutes(freshness: FreshnessSettings, table: str) -> float:
+    """After how long a table with a window is stale."""
+    return float(getattr(freshness, f"{table}_minutes"))
+
+
+def materialized(
+    use_case: UseCase,
+    committed: Committed,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    lineage: Mapping[str, Sequence[tuple[str, str]]] | None = None,
+    preview: Any = None,
+) -> dg.MaterializeResult[Any]:
+    """What Dagster is told of a committed table.
+
+    Parameters
+    ----------
+    use_case : UseCase
+        Whose table it is.
+    committed : Committed
+        The version that holds now.
+    metadata : mapping, optional
+        What else to show.
+    lineage : mapping of str to sequence of (table, column), optional
+        What each column is made from.
+    preview : MetadataValue, optional
+        Some records.
+    """
+    columns = dg.TableSchema([dg.TableColumn(n, t) for n, t in committed.columns.items()])
+    shown: dict[str, Any] = {
+        "dagster/row_count": committed.rows,
+        "dagster/table_name": f"{use_case.name}.{committed.table}",
+        "dagster/uri": committed.uri,
+        "dagster/size_bytes": committed.size_bytes,
+        "dagster/column_schema": columns,
+        "delta_version": committed.version,
+        "written": committed.changed,
+        "versions_read": dict(committed.reads),
+        **(metadata or {}),
+    }
+    if lineage:
+        shown["dagster/column_lineage"] = dg.TableColumnLineage(
+            {
+                column: [dg.TableColumnDep(key(use_case, table), name) for table, name in inputs]
+                for column, inputs in lineage.items()
+            }
+        )
+    if preview is not None:
+        shown["preview"] = preview
+    return dg.MaterializeResult(
+        asset_key=key(use_case, committed.table),
+        metadata=shown,
+        data_version=dg.DataVersion(committed.data_version),
+    )
+
+
+def preview(table: Table, rows: int) -> dg.MetadataValue[Any] | None:
+    """The first records of a table, or None where none are to be shown."""
+    if rows == 0:
+        return None
+    records = table.engine.collect(table.scan().head(rows)).to_pylist()
+    if not records:
+        return None
+    lines = [[str(value).replace("|", "\\|")[:80] for value in row.values()] for row in records]
+    header = list(records[0])
+    table_lines = [header, ["---"] * len(header), *lines]
+    return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in table_lines))
+
+
+def picture(png: bytes) -> dg.MarkdownMetadataValue:
+    """A PNG that the UI shows."""
+    return dg.MetadataValue.md(f"![](data:image/png;base64,{base64.b64encode(png).decode()})")
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """End the step with one line where the core refuses, not with a traceback."""
+    try:
+        yield
+    except ChurnError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None

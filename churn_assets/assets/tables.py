@@ -1,0 +1,200 @@
+"""The assets from the source to features."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from churn_assets.assets.shared import (
+    key,
+    materialized,
+    preview,
+    refresh_minutes,
+    refusals,
+    spec,
+)
+from churn_assets.settings import Settings
+from churn_assets.tables.featurise import features_code
+from churn_assets.tables.lake import Lake
+from churn_assets.tables.lineage import code_version
+from churn_assets.tables.refine import silver_code
+from churn_assets.usecases.spec import UseCase, delta_name
+
+Results = Iterator[dg.MaterializeResult[Any]]
+
+
+def table_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefinition]:
+    """raw, silver with rejects, and features of a use case."""
+    name = use_case.name
+
+    @dg.multi_asset(
+        name=f"{name}_raw",
+        specs=[
+            spec(
+                use_case,
+                "raw",
+                "A source record as it came, with its file and when it was read.",
+                code_version=code_version("churn_assets.tables.ingest"),
+                refresh_minutes=refresh_minutes(settings.freshness, "raw"),
+            )
+        ],
+        retry_policy=dg.RetryPolicy(max_retries=2, delay=2),
+    )
+    def raw(lake: dg.ResourceParam[Lake]) -> Results:
+        from churn_assets.tables.ingest import ingest
+
+        tables = lake.of(use_case)
+        with refusals():
+            committed = ingest(use_case, settings.source(name), tables)
+            yield materialized(
+                use_case,
+                committed,
+                metadata=committed.details,
+                preview=preview(tables["raw"], settings.preview_rows),
+            )
+
+    @dg.multi_asset(
+        name=f"{name}_silver",
+        specs=[
+            spec(
+                use_case,
+                "silver",
+                "A valid, typed, renamed and cleaned record.",
+                code_version=silver_code(use_case),
+                deps=["raw"],
+            ),
+            spec(
+                use_case,
+                "rejects",
+                "A record that broke the contract, as it came, with every reason.",
+                code_version=silver_code(use_case),
+                deps=["raw"],
+            ),
+        ],
+    )
+    def silver(lake: dg.ResourceParam[Lake]) -> Results:
+        from churn_assets.tables.refine import refine
+
+        tables = lake.of(use_case)
+        with refusals():
+            for committed in refine(use_case, tables, settings.max_reject_share):
+                yield materialized(
+                    use_case,
+                    committed,
+                    metadata=committed.details,
+                    lineage=_from_source(use_case) if committed.table == "silver" else None,
+                    preview=preview(tables[committed.table], settings.preview_rows),
+                )
+
+    @dg.multi_asset(
+        name=f"{name}_features",
+        specs=[
+            spec(
+                use_case,
+                "features",
+                "Model inputs, label (null: not known yet) and split of each customer.",
+                code_version=features_code(use_case),
+                deps=["silver"],
+            )
+        ],
+    )
+    def features(lake: dg.ResourceParam[Lake]) -> Results:
+        from churn_assets.tables.featurise import featurise
+
+        tables = lake.of(use_case)
+        with refusals():
+            committed = featurise(use_case, tables)
+            yield materialized(
+                use_case,
+                committed,
+                metadata=committed.details,
+                lineage=_from_silver(use_case),
+                preview=preview(tables["features"], settings.preview_rows),
+            )
+
+    return [raw, silver, features]
+
+
+def table_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetChecksDefinition]:
+    """What is counted and warned of, and stops nothing."""
+
+    @dg.asset_check(
+        asset=key(use_case, "raw"),
+        name="expected_columns",
+        description="The source has the contract's columns, the label and no others.",
+    )
+    def expected_columns(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
+        details = lake.of(use_case)["raw"].require().details
+        extra, unlabelled = details["extra_columns"], details["missing_label"]
+        return dg.AssetCheckResult(
+            passed=not extra and not unlabelled,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"extra_columns": extra, "missing_label": unlabelled},
+        )
+
+    @dg.asset_check(
+        asset=key(use_case, "rejects"),
+        name="rejected_records",
+        description="How many records break the contract, and which rules.",
+    )
+    def rejected_records(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
+        tables = lake.of(use_case)
+        rejects, raw = tables["rejects"].require(), tables["raw"].require()
+        share = rejects.rows / raw.rows if raw.rows else 0.0
+        return dg.AssetCheckResult(
+            passed=share <= settings.max_reject_share,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={
+                "rejected": rejects.rows,
+                "share": share,
+                "greatest_share": settings.max_reject_share,
+                "rules": rejects.details.get("rules", {}),
+            },
+        )
+
+    @dg.asset_check(
+        asset=key(use_case, "silver"),
+        name="outliers",
+        description="Values beyond Tukey's outer fences; they are kept.",
+    )
+    def outliers(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
+        from churn_assets.tables import quality
+
+        silver = lake.of(use_case)["silver"]
+        counts = quality.outliers(silver.scan(), use_case.contract, silver.engine)
+        return dg.AssetCheckResult(
+            passed=not any(counts.values()),
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"outliers": counts, "fence_interquartile_ranges": quality.FENCE},
+        )
+
+    @dg.asset_check(
+        asset=key(use_case, "features"),
+        name="split_balance",
+        description="The splits have one share of positive labels, but for chance.",
+    )
+    def split_balance(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
+        from churn_assets.tables import quality
+
+        features = lake.of(use_case)["features"]
+        counts = quality.split_counts(features.scan(), features.engine)
+        chance = quality.split_balance(counts)
+        return dg.AssetCheckResult(
+            passed=chance >= quality.CHANCE,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"p_value": chance, "splits": counts},
+        )
+
+    return [expected_columns, rejected_records, outliers, split_balance]
+
+
+def _from_source(use_case: UseCase) -> dict[str, list[tuple[str, str]]]:
+    columns = use_case.contract.columns
+    return {column.name: [("raw", delta_name(column.source))] for column in columns}
+
+
+def _from_silver(use_case: UseCase) -> dict[str, list[tuple[str, str]]]:
+    silver = {column.name for column in use_case.contract.columns}
+    kept = [name for name in (use_case.key, *use_case.inputs) if name in silver]
+    made = {"label": use_case.label.column, "split": use_case.key}
+    return {name: [("silver", made.get(name, name))] for name in [*kept, *made]}

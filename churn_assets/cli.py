@@ -1,0 +1,161 @@
+"""`churn`: what people type."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from churn_assets.errors import ChurnError, SettingsError
+from churn_assets.settings import Settings, load_settings, project_folder
+from churn_assets.usecases import USE_CASES
+
+if TYPE_CHECKING:
+    from churn_assets.usecases.spec import UseCase
+
+app = typer.Typer(
+    help="From customer records to a governed Champion and scored customers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+UseCaseOption = Annotated[str, typer.Option("--use-case", help="What is predicted.")]
+DEFAULT_USE_CASE = "telco_churn"
+
+
+@app.command()
+def run(
+    use_case: UseCaseOption = DEFAULT_USE_CASE,
+    source: Annotated[
+        str, typer.Option(help="Path or URI of the records; by default what the settings say.")
+    ] = "",
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Train even where data and code are unchanged.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Dagster's log.")] = False,
+) -> None:
+    """Ingest, train, gate, promote and score, with progress for each asset."""
+    case = _use_case(use_case)
+    if source:
+        os.environ[f"CHURN_SOURCES__{use_case.upper()}__URI"] = source
+    with _refusals():
+        settings = load_settings()
+        _prepare_home(settings)
+        from churn_assets.headless import run_use_case
+
+        refused = run_use_case(case, settings, retrain=retrain, verbose=verbose)
+    if refused:
+        _refuse(refused)
+
+
+@app.command()
+def status(use_case: UseCaseOption = DEFAULT_USE_CASE) -> None:
+    """Tables with versions and rows, aliases, the last promotion, freshness."""
+    case = _use_case(use_case)
+    with _refusals():
+        settings = load_settings()
+        _prepare_home(settings)
+        from churn_assets.report import show_status
+
+        show_status(case, settings)
+
+
+@app.command()
+def predictions(
+    use_case: UseCaseOption = DEFAULT_USE_CASE,
+    top: Annotated[int, typer.Option(min=1, help="How many customers.")] = 10,
+) -> None:
+    """The customers who are most likely to churn."""
+    case = _use_case(use_case)
+    with _refusals():
+        from churn_assets.report import show_predictions
+
+        show_predictions(case, load_settings(), top)
+
+
+@app.command()
+def dev(
+    port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address of the UI.")] = "127.0.0.1",
+) -> None:
+    """Open the Dagster UI, with the daemon that runs sensors and schedules."""
+    with _refusals():
+        _prepare_home(load_settings())
+    workspace = project_folder() / "workspace.yaml"
+    dagster = Path(sys.executable).with_name("dagster")
+    os.chdir(project_folder())
+    # Without this the command's own advice on newer spellings comes before its address.
+    arguments = ["dev", "-w", str(workspace), "-p", str(port), "-h", host]
+    os.execv(dagster, [str(dagster), *arguments])
+
+
+@app.command()
+def mlflow(port: Annotated[int, typer.Option(help="Port of the UI.")] = 5000) -> None:
+    """Open MLflow's UI on the local store."""
+    with _refusals():
+        settings = load_settings()
+    command = Path(sys.executable).with_name("mlflow")
+    arguments = ["ui", "--backend-store-uri", settings.tracking_uri, "--port", str(port)]
+    os.execv(command, [str(command), *arguments])
+
+
+@app.command()
+def home() -> None:
+    """Put dagster.yaml where DAGSTER_HOME is, and print that folder."""
+    with _refusals():
+        typer.echo(_prepare_home(load_settings()))
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _use_case(name: str) -> UseCase:
+    if name not in USE_CASES:
+        raise typer.BadParameter(
+            f"there is no use case '{name}'; known are {', '.join(USE_CASES)}.",
+            param_hint="--use-case",
+        )
+    return USE_CASES[name]
+
+
+def _prepare_home(settings: Settings) -> Path:
+    """Make DAGSTER_HOME and put dagster.yaml into it: elsewhere it is silently ignored."""
+    folder = Path(os.environ.setdefault("DAGSTER_HOME", str(settings.dagster_home)))
+    template, place = project_folder() / "config" / "dagster.yaml", folder / "dagster.yaml"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if template.exists() and (
+            not place.exists() or place.read_bytes() != template.read_bytes()
+        ):
+            shutil.copyfile(template, place)
+    except OSError as error:
+        raise SettingsError(
+            f"{folder}: cannot be written ({error.strerror}). Set CHURN_ROOT to another folder."
+        ) from None
+    return folder
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except ChurnError as error:
+        _refuse(str(error))
+
+
+def _refuse(reason: str) -> None:
+    typer.echo(f"churn: {reason}", err=True)
+    raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    main()

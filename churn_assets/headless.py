@@ -1,0 +1,121 @@
+"""Run a use case's job in this process, with progress; Dagster keeps the history."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from rich.console import Console
+from rich.markup import escape
+
+from churn_assets.definitions import defs
+from churn_assets.report import show_summary
+
+if TYPE_CHECKING:
+    from churn_assets.settings import Settings
+    from churn_assets.usecases.spec import UseCase
+
+_HINT = "The last versions stand."
+
+
+def run_use_case(
+    use_case: UseCase, settings: Settings, *, retrain: bool = False, verbose: bool = False
+) -> str | None:
+    """Materialise all of a use case's assets.
+
+    Returns
+    -------
+    str or None
+        Why the run was refused, in one line; None where it succeeded.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    job = defs.resolve_job_def(use_case.name)
+    level = "INFO" if verbose else "CRITICAL"
+    with dg.DagsterInstance.get() as instance:
+        run_id = str(uuid.uuid4())
+        progress = Progress(console)
+        instance.add_event_listener(run_id, progress)
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        result = job.execute_in_process(
+            run_id=run_id,
+            instance=instance,
+            raise_on_error=False,
+            run_config={
+                "ops": {f"{use_case.name}_model": {"config": {"retrain": retrain}}},
+                "loggers": {"console": {"config": {"log_level": level}}},
+            },
+        )
+    if not result.success:
+        return progress.refusal()
+    show_summary(use_case, settings, progress.checks, console)
+    return None
+
+
+class Progress:
+    """Prints each asset and check as it comes, and remembers what went wrong."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._started: dict[str, float] = {}
+        self._failures: list[str] = []
+        self.checks: list[dg.AssetCheckEvaluation] = []
+
+    def __call__(self, entry: dg.EventLogEntry) -> None:
+        """Take one event of the run's log."""
+        event = entry.dagster_event
+        if event is None:
+            return
+        if event.event_type == dg.DagsterEventType.STEP_START:
+            self._started[event.step_key or ""] = time.monotonic()
+        elif event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
+            self._materialized(event)
+        elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            self._checked(event.asset_check_evaluation_data)
+        elif event.event_type == dg.DagsterEventType.STEP_FAILURE:
+            self._failed(event.step_failure_data)
+        elif event.event_type == dg.DagsterEventType.STEP_UP_FOR_RETRY:
+            self._console.print(f"[yellow]…[/] {event.step_key}: trying again")
+
+    def refusal(self) -> str:
+        """What stopped the run, in one line."""
+        blocked = [
+            f"{check.check_name}: {check.description}"
+            for check in self.checks
+            if check.blocking and not check.passed
+        ]
+        if blocked:
+            reason = "; ".join(dict.fromkeys(blocked))
+            return f"Challenger refused: {reason}. The Champion and its predictions stand."
+        return self._failures[0] if self._failures else "The run was stopped."
+
+    def _materialized(self, event: dg.DagsterEvent) -> None:
+        materialization = event.step_materialization_data.materialization
+        metadata = materialization.metadata
+        seconds = time.monotonic() - self._started.get(event.step_key or "", time.monotonic())
+        table = materialization.asset_key.path[-1]
+        rows: Any = metadata["dagster/row_count"].value
+        state = "written" if metadata["written"].value else "unchanged"
+        self._console.print(
+            f"[green]✓[/] {table:<12} {rows:>10,} rows   version "
+            f"{metadata['delta_version'].value:<4} {state:<10} [dim]{seconds:5.1f} s[/]"
+        )
+
+    def _checked(self, check: dg.AssetCheckEvaluation) -> None:
+        self.checks.append(check)
+        failed = "[red]✗[/]" if check.blocking else "[yellow]![/]"
+        mark = "[green]✓[/]" if check.passed else failed
+        told = f": {escape(check.description)}" if check.description else ""
+        self._console.print(f"  {mark} [dim]{check.check_name}{told}[/]")
+
+    def _failed(self, failure: Any) -> None:
+        if failure.user_failure_data is not None:
+            self._failures.append(str(failure.user_failure_data.description))
+        elif failure.error is not None:
+            error = failure.error
+            while error.cause is not None:
+                error = error.cause
+            first = error.message.strip().splitlines()[0]
+            self._failures.append(f"unexpected: {first} (`churn run --verbose` shows more)")

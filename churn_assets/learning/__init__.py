@@ -1,0 +1,1 @@
+"""How models are trained, judged, registered and applied."""

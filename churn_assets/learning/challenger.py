@@ -1,0 +1,210 @@
+"""Train a Challenger from the features table and register it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from churn_assets.errors import TrainingError
+from churn_assets.learning import training
+from churn_assets.learning.plots import pictures
+from churn_assets.learning.recipe import TrainingSettings, model_code
+from churn_assets.learning.registry import CHALLENGER, Registry, Version
+from churn_assets.learning.training import Trained, labelled_rows
+from churn_assets.tables.lake import Committed, Table
+from churn_assets.tables.lineage import data_version
+from churn_assets.usecases.spec import UseCase
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OpenRun = Callable[[], AbstractContextManager[str]]
+"""Opens an MLflow run, active in the block, and gives its id."""
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """The registered Challenger and what came of its training.
+
+    Parameters
+    ----------
+    committed : Committed
+        The model table.
+    row : mapping
+        The Challenger's row in it.
+    pictures : mapping of str to bytes
+        PNG by name; empty where nothing was trained.
+    """
+
+    committed: Committed
+    row: Mapping[str, Any]
+    pictures: Mapping[str, bytes]
+
+
+def train_challenger(
+    use_case: UseCase,
+    tables: Mapping[str, Table],
+    registry: Registry,
+    settings: TrainingSettings,
+    open_run: OpenRun,
+    *,
+    retrain: bool = False,
+) -> Challenger:
+    """Train and register a Challenger, unless the newest one comes from the same data and code.
+
+    Where no label is known, the newest Challenger stays: there is nothing to learn from.
+
+    Raises
+    ------
+    TrainingError
+        Where the rows cannot be trained on.
+    RegistryError
+        Where MLflow cannot be reached.
+    """
+    features = tables["features"].require()
+    version = data_version(model_code(use_case, settings), {"features": features.data_version})
+    latest = latest_challenger(tables["model"], registry)
+    if latest and latest.committed.data_version == version and not retrain:
+        return latest
+    rows = labelled_rows(use_case, tables["features"], features.version, settings.sample)
+    if rows.empty and latest:
+        return latest
+    if rows.empty:
+        raise TrainingError(
+            f"{use_case.name}: no customer has a known label, and there is no model yet. "
+            f"Give a source whose column '{use_case.contract[use_case.label.column].source}' "
+            "is filled for past customers."
+        )
+    trained = training.train(use_case, rows, settings.seed)
+    drawn = pictures(trained.test_labels, trained.test_scores, trained.threshold)
+    _ = registry.client
+    with open_run() as run_id:
+        _log_training(use_case, tables["features"], features, trained, drawn, settings)
+        registered = registry.register(
+            trained.pipeline,
+            run_id,
+            inputs=trained.train.head(100),
+            example=typical_row(use_case, trained.train),
+            description=_description(use_case, trained),
+            tags={
+                "use_case": use_case.name,
+                "recipe": trained.recipe,
+                "threshold": repr(trained.threshold),
+                "threshold_rule": "F1-best on validation",
+                "split": str(use_case.split),
+                "features_version": str(features.version),
+                "features_data_version": features.data_version,
+                "code_version": model_code(use_case, settings),
+                "data_version": version,
+            },
+        )
+    row = _row(registry, registered, features, trained, len(rows))
+    committed = tables["model"].append(
+        _frame(row, tables["model"]), version, {"features": features.version}
+    )
+    return Challenger(committed, row, drawn)
+
+
+def latest_challenger(model: Table, registry: Registry) -> Challenger | None:
+    """The newest row of the model table, if the registry's Challenger is that very version."""
+    import narwhals.stable.v2 as nw
+
+    state = model.state()
+    registered = registry.by_alias(CHALLENGER) if state else None
+    if state is None or registered is None:
+        return None
+    rows = model.engine.collect(
+        model.scan(state.version).filter(nw.col("run_id") == registered.run_id)
+    ).to_pylist()
+    return Challenger(state, rows[-1], {}) if rows else None
+
+
+def typical_row(use_case: UseCase, train: pd.DataFrame) -> pd.DataFrame:
+    """One made-up row: the median of each number, the commonest of each category."""
+    numbers = train[list(use_case.numeric)].median()
+    kinds = train[list(use_case.categorical)].mode().iloc[0]
+    row = {**numbers.to_dict(), **kinds.to_dict()}
+    return train.head(0).reindex([0]).assign(**row).astype(train.dtypes.to_dict())
+
+
+def _log_training(
+    use_case: UseCase,
+    table: Table,
+    features: Committed,
+    trained: Trained,
+    drawn: Mapping[str, bytes],
+    settings: TrainingSettings,
+) -> None:
+    """Log parameters, metrics, pictures and the dataset in the active run, in few requests."""
+    import tempfile
+    from pathlib import Path
+
+    import mlflow
+    from mlflow.data.delta_dataset_source import DeltaDatasetSource
+    from mlflow.data.pandas_dataset import from_pandas
+
+    model = trained.pipeline[-1].get_params()
+    mlflow.log_params(
+        {
+            "recipe": trained.recipe,
+            "threshold": trained.threshold,
+            "split": str(use_case.split),
+            "sample": settings.sample,
+            "seed": settings.seed,
+            "train_rows": len(trained.train),
+            **{name: value for name, value in model.items() if value is not None},
+        }
+    )
+    losses = {f"{name}_validation_log_loss": loss for name, loss in trained.candidates.items()}
+    mlflow.log_metrics({**trained.metrics, **losses})
+    with tempfile.TemporaryDirectory() as folder:
+        for name, png in drawn.items():
+            Path(folder, f"{name}.png").write_bytes(png)
+        mlflow.log_artifacts(folder, "pictures")
+    source = DeltaDatasetSource(path=table.uri, delta_table_version=features.version)
+    dataset = from_pandas(
+        trained.train,
+        source=source,
+        name=f"{use_case.name}.features",
+        digest=features.data_version[:8],
+    )
+    mlflow.log_input(dataset, context="training")
+
+
+def _description(use_case: UseCase, trained: Trained) -> str:
+    return (
+        f"{use_case.description} This version: {trained.recipe}, fitted on "
+        f"{len(trained.train):,} customers; on {len(trained.test_labels):,} test customers "
+        f"ROC AUC {trained.metrics['test_roc_auc']:.3f}, F1 {trained.metrics['test_f1']:.3f} "
+        f"at threshold {trained.threshold:.3f}."
+    )
+
+
+def _row(
+    registry: Registry, registered: Version, features: Committed, trained: Trained, rows: int
+) -> dict[str, Any]:
+    return {
+        "model_name": registry.model_name,
+        "version": registered.version,
+        "run_id": registered.run_id,
+        "recipe": trained.recipe,
+        "threshold": trained.threshold,
+        "split": registered.tags["split"],
+        "features_version": features.version,
+        "features_data_version": features.data_version,
+        "labelled_rows": rows,
+        "candidates": json.dumps(dict(trained.candidates)),
+        **trained.metrics,
+        "trained_at": datetime.now(UTC),
+    }
+
+
+def _frame(row: Mapping[str, Any], table: Table) -> Any:
+    import pyarrow as pa
+
+    batch = pa.RecordBatch.from_pylist([dict(row)])
+    return table.engine.read_batches(batch.schema, lambda: iter([batch]))

@@ -1,0 +1,39 @@
+"""What a training depends on beside its rows; light, so that definitions can ask for it."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from churn_assets.tables.lineage import code_version
+from churn_assets.usecases.spec import UseCase
+
+_MODEL = tuple(
+    f"churn_assets.learning.{module}"
+    for module in ("candidates", "encoding", "metrics", "training")
+)
+_PREDICTIONS = ("churn_assets.learning.scoring", "churn_assets.learning.encoding")
+
+
+class TrainingSettings(BaseModel):
+    """How a model is trained.
+
+    Parameters
+    ----------
+    sample : float
+        Share of the customers to train on, in (0, 1].
+    seed : int
+        Of every random choice.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sample: float = Field(default=1.0, gt=0, le=1)
+    seed: int = 0
+
+
+def model_code(use_case: UseCase, settings: TrainingSettings) -> str:
+    """Version of the code and settings that make a model."""
+    return code_version(use_case.features, *_MODEL, **settings.model_dump())
+
+
+def predictions_code(use_case: UseCase) -> str:
+    """Version of the code that scores."""
+    return code_version(use_case.features, *_PREDICTIONS)

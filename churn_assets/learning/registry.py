@@ -1,0 +1,283 @@
+"""The model registry: versions, aliases and runs in MLflow."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from churn_assets.errors import ChurnError, RegistryError, public_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+    from sklearn.pipeline import Pipeline
+
+CHALLENGER, CHAMPION = "challenger", "champion"
+
+TRUSTED_TYPES = [
+    "churn_assets.learning.encoding.TableEncoder",
+    "collections.OrderedDict",
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMClassifier",
+]
+"""What a stored model may hold beside scikit-learn's own types."""
+
+REQUIREMENTS = ("lightgbm", "numpy", "pandas", "scikit-learn", "skops")
+
+_FAST_FAILURE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered model.
+
+    Parameters
+    ----------
+    version : int
+        Its number in the registry.
+    run_id : str
+        The MLflow run that made it.
+    description : str
+        What it is, for a reader of the registry.
+    tags : mapping of str to str
+        Its threshold, split, recipe and lineage.
+    """
+
+    version: int
+    run_id: str
+    description: str
+    tags: Mapping[str, str]
+
+    @property
+    def threshold(self) -> float:
+        """Least score that this model decides as positive."""
+        return float(self.tags["threshold"])
+
+
+@dataclass(frozen=True)
+class Registry:
+    """One registered model's versions, and the experiment of its runs.
+
+    Parameters
+    ----------
+    tracking_uri : str
+        MLflow's tracking store and registry.
+    model_name : str
+        Name of the registered model and of the experiment.
+    artifacts : str, optional
+        Where a new experiment keeps its files; a tracking server knows by itself.
+    """
+
+    tracking_uri: str
+    model_name: str
+    artifacts: str | None = None
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """MLflow's client, with the experiment and the registered model in place.
+
+        Raises
+        ------
+        RegistryError
+            Where MLflow cannot be reached.
+        """
+        for name, value in _FAST_FAILURE.items():
+            os.environ.setdefault(name, value)
+        _make_folder(self.tracking_uri)
+        import mlflow
+
+        with self._refusals(), _quiet():
+            mlflow.set_tracking_uri(self.tracking_uri)
+            mlflow.set_registry_uri(self.tracking_uri)
+            client = mlflow.MlflowClient(self.tracking_uri, self.tracking_uri)
+            if client.get_experiment_by_name(self.model_name) is None:
+                client.create_experiment(self.model_name, self.artifacts)
+        return client
+
+    def by_alias(self, alias: str) -> Version | None:
+        """The version that an alias points to; None only where there is no such alias."""
+        from mlflow.exceptions import MlflowException
+
+        client = self.client
+        with self._refusals():
+            try:
+                return _version(client.get_model_version_by_alias(self.model_name, alias))
+            except MlflowException as error:
+                # MLflow says INVALID_PARAMETER_VALUE of an unknown alias of a known model.
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST" or (
+                    error.error_code == "INVALID_PARAMETER_VALUE" and "alias" in str(error).lower()
+                ):
+                    return None
+                raise
+
+    def by_number(self, version: int, run_id: str) -> Version:
+        """The version with this number, of this run.
+
+        Raises
+        ------
+        RegistryError
+            Where the registry does not hold it, as after the loss of its database.
+        """
+        from mlflow.exceptions import MlflowException
+
+        client = self.client
+        with self._refusals():
+            try:
+                found = _version(client.get_model_version(self.model_name, str(version)))
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                found = None
+        if found is None or found.run_id != run_id:
+            raise RegistryError(
+                f"{self.model_name}: version {version} of run {run_id} is on record, and the registry "
+                f"at {public_uri(self.tracking_uri)} does not hold it. Restore the registry's "
+                "database, or remove the use case's model and champion tables to start over."
+            )
+        return found
+
+    def point(self, alias: str, version: int) -> None:
+        """Let an alias point to a version."""
+        client = self.client
+        with self._refusals():
+            client.set_registered_model_alias(self.model_name, alias, str(version))
+
+    def load(self, version: int) -> Pipeline:
+        """The pipeline of a version, read without pickle."""
+        import mlflow.sklearn
+
+        _ = self.client
+        with self._refusals(), _unchanged_path():
+            return mlflow.sklearn.load_model(f"models:/{self.model_name}/{version}")
+
+    def card(self, version: int) -> Any:
+        """What MLflow knows of a version's model: signature, input example."""
+        from mlflow.models import get_model_info
+
+        _ = self.client
+        with self._refusals():
+            return get_model_info(f"models:/{self.model_name}/{version}")
+
+    def register(
+        self,
+        pipeline: Pipeline,
+        run_id: str,
+        inputs: Any,
+        example: Any,
+        description: str,
+        tags: Mapping[str, str],
+    ) -> Version:
+        """Store a pipeline in the active run, register it and make it the Challenger.
+
+        Parameters
+        ----------
+        pipeline : Pipeline
+            What is stored, without pickle, with this package's code beside it.
+        run_id : str
+            The active MLflow run.
+        inputs : DataFrame
+            Some rows of the model inputs, for the signature.
+        example : DataFrame
+            A made-up row, kept with the model.
+        description : str
+            For a reader of the registry.
+        tags : mapping of str to str
+            Kept with the version.
+        """
+        import mlflow.sklearn
+        from mlflow.exceptions import MlflowException
+        from mlflow.models import infer_signature
+
+        client = self.client
+        with self._refusals(), _quiet():
+            stored = mlflow.sklearn.log_model(
+                pipeline,
+                name="model",
+                signature=infer_signature(inputs, pipeline.predict_proba(inputs)),
+                input_example=example,
+                pyfunc_predict_fn="predict_proba",
+                serialization_format="skops",
+                skops_trusted_types=TRUSTED_TYPES,
+                pip_requirements=[f"{p}=={importlib.metadata.version(p)}" for p in REQUIREMENTS],
+                code_paths=[str(Path(__file__).parents[1])],
+            )
+            try:
+                client.get_registered_model(self.model_name)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                client.create_registered_model(self.model_name, description=description)
+            version = _version(
+                client.create_model_version(
+                    self.model_name,
+                    stored.model_uri,
+                    run_id,
+                    tags=dict(tags),
+                    description=description,
+                    model_id=stored.model_id,
+                )
+            )
+            client.set_registered_model_alias(self.model_name, CHALLENGER, str(version.version))
+        return version
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Say in one line that the registry cannot be used."""
+        try:
+            yield
+        except ChurnError:
+            raise
+        except Exception as error:
+            first = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise RegistryError(
+                f"MLflow at {public_uri(self.tracking_uri)} cannot be used: "
+                f"{public_uri(first)[:200]}. Start it, or set CHURN_MLFLOW__TRACKING_URI to one that runs."
+            ) from error
+
+
+def _version(found: ModelVersion) -> Version:
+    return Version(
+        version=int(found.version),
+        run_id=found.run_id or "",
+        description=found.description or "",
+        tags=dict(found.tags),
+    )
+
+
+def _make_folder(tracking_uri: str) -> None:
+    if tracking_uri.startswith("sqlite:///"):
+        Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _unchanged_path() -> Iterator[None]:
+    """Keep a model's own copy of this package off the path: here the package itself runs."""
+    path = list(sys.path)
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out MLflow's hints on what was chosen here on purpose."""
+    import logging
+
+    logger = logging.getLogger("mlflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,228 @@
+"""Typed settings: defaults < config/<profile>.yaml < environment variables."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableVariable
+
+from churn_assets.errors import SettingsError
+from churn_assets.learning.recipe import TrainingSettings
+from churn_assets.tables.sources import Source
+
+PREFIX = "CHURN_"
+PROFILES = ("dev", "staging", "prod")
+_NOT_SETTINGS = {"CHURN_TEST_DATA"}
+_PACKAGE = Path(__file__).parent
+
+
+def project_folder() -> Path:
+    """Where `config/` lies and relative locations start: the checkout, or else this folder."""
+    checkout = _PACKAGE.parent
+    return checkout if (checkout / "config").is_dir() else Path.cwd()
+
+
+class MlflowSettings(BaseModel):
+    """Where MLflow keeps runs and models.
+
+    Parameters
+    ----------
+    tracking_uri : str, optional
+        A tracking server or database; `<root>/mlflow.db` by default.
+    artifacts : str, optional
+        Where a new experiment keeps files; `<root>/artifacts` by default, and what the
+        server says where `tracking_uri` is set.
+    model_name : str
+        Name of the registered model and of the experiment; may hold ``{use_case}``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tracking_uri: str | None = None
+    artifacts: str | None = None
+    model_name: str = "{use_case}"
+
+
+class FreshnessSettings(BaseModel):
+    """After how many minutes a table is stale, which makes the daemon refresh it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    raw_minutes: float = Field(default=24 * 60, ge=1)
+    predictions_minutes: float = Field(default=24 * 60, ge=1)
+
+
+class Settings(BaseSettings):
+    """All settings of a deployment.
+
+    Parameters
+    ----------
+    profile : {"dev", "staging", "prod"}
+        Which file of `config/` applies.
+    root : str
+        Folder of everything local; relative to the project's folder.
+    lake : str, optional
+        Folder or URI of the tables; `<root>/lake` by default.
+    storage_options : mapping of str to secret
+        Keys of the lake's object store.
+    engine : {"polars"}
+        What reads, transforms and writes tables.
+    sources : mapping of str to Source
+        Where each use case's records come from.
+    max_reject_share : float
+        Greatest share of rejected records with which silver is replaced.
+    preview_rows : int
+        How many records the metadata of a table shows; 0 shows none.
+    training, mlflow, freshness
+        As their types say.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    profile: Literal["dev", "staging", "prod"] = "dev"
+    root: str = ".churn"
+    lake: str | None = None
+    storage_options: dict[str, SecretStr] = {}
+    engine: Literal["polars"] = "polars"
+    sources: dict[str, Source] = {}
+    max_reject_share: float = Field(default=0.05, ge=0, le=1)
+    preview_rows: int = Field(default=5, ge=0, le=50)
+    training: TrainingSettings = TrainingSettings()
+    mlflow: MlflowSettings = MlflowSettings()
+    freshness: FreshnessSettings = FreshnessSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment beats the profile's file, which is given as arguments."""
+        return env_settings, init_settings
+
+    @property
+    def root_folder(self) -> Path:
+        """Absolute folder of everything local."""
+        return (project_folder() / self.root).absolute()
+
+    @property
+    def lake_uri(self) -> str:
+        """Absolute folder or URI of the tables."""
+        if self.lake is None:
+            return str(self.root_folder / "lake")
+        return self.lake if "://" in self.lake else str((project_folder() / self.lake).absolute())
+
+    @property
+    def lake_options(self) -> dict[str, str] | None:
+        """Keys of the lake's object store, to be handed on and not shown."""
+        return {k: v.get_secret_value() for k, v in self.storage_options.items()} or None
+
+    @property
+    def tracking_uri(self) -> str:
+        """Absolute URI of MLflow's store."""
+        return self.mlflow.tracking_uri or f"sqlite:///{self.root_folder / 'mlflow.db'}"
+
+    @property
+    def artifacts(self) -> str | None:
+        """Where a new experiment keeps files; None leaves it to the tracking server."""
+        if self.mlflow.artifacts or self.mlflow.tracking_uri:
+            return self.mlflow.artifacts
+        return (self.root_folder / "artifacts").as_uri()
+
+    @property
+    def dagster_home(self) -> Path:
+        """Folder of Dagster's history and of its dagster.yaml."""
+        return self.root_folder / "dagster"
+
+    def source(self, use_case: str) -> Source:
+        """Where a use case's records come from; its generator by default."""
+        return self.sources.get(use_case, Source())
+
+    def model_name(self, use_case: str) -> str:
+        """Name of a use case's registered model."""
+        return self.mlflow.model_name.format(use_case=use_case)
+
+
+def load_settings() -> Settings:
+    """Read the settings of this process.
+
+    Raises
+    ------
+    SettingsError
+        In one line, where a key is unknown, a value has the wrong type, or a file cannot be read.
+    """
+    profile = os.environ.get(f"{PREFIX}PROFILE", "dev")
+    if profile not in PROFILES:
+        raise SettingsError(
+            f"CHURN_PROFILE: '{profile}' is no profile; it is one of {', '.join(PROFILES)}."
+        )
+    file = project_folder() / "config" / f"{profile}.yaml"
+    _require_known_variables(os.environ)
+    try:
+        settings = Settings(**{**_read(file), "profile": profile})
+    except ValidationError as error:
+        raise SettingsError(_first_fault(error, file)) from None
+    except UnreadableVariable as error:
+        raise SettingsError(f"environment: {error}; its value must be JSON.") from None
+    _require_known_use_cases(settings)
+    return settings
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if not file.exists():
+        return {}
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except yaml.MarkedYAMLError as error:
+        where = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise SettingsError(f"{file}:{where} is no YAML: {error.problem}.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"{file}: cannot be read: {error}.") from None
+    if not isinstance(content, dict):
+        raise SettingsError(f"{file}: must hold settings as `key: value`.")
+    return content
+
+
+def _require_known_variables(environ: Mapping[str, str]) -> None:
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | _NOT_SETTINGS
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name.split("__")[0] not in known:
+            raise SettingsError(f"{name}: there is no such setting.{_hint(name, known)}")
+
+
+def _require_known_use_cases(settings: Settings) -> None:
+    from churn_assets.usecases import USE_CASES
+
+    for name in settings.sources:
+        if name not in USE_CASES:
+            raise SettingsError(
+                f"sources.{name}: there is no use case '{name}'.{_hint(name, set(USE_CASES))}"
+            )
+
+
+def _first_fault(error: ValidationError, file: Path) -> str:
+    fault = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in fault["loc"])
+    variable = PREFIX + "__".join(str(part).upper() for part in fault["loc"])
+    place = variable if variable in os.environ else f"{file}: {key}"
+    if fault["type"] == "extra_forbidden":
+        return f"{place}: there is no such setting.{_hint(key, set(Settings.model_fields))}"
+    found = "" if "storage_options" in fault["loc"] else f" (found {fault['input']!r})"
+    return f"{place}: {fault['msg']}{found}."
+
+
+def _hint(name: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    return f" Did you mean {close[0]}?" if close else f" Known are {', '.join(sorted(known))}."

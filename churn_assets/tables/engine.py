@@ -1,0 +1,114 @@
+"""What an engine must do; nothing else asks which engine runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from churn_assets.usecases.spec import DType
+
+if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
+    import pyarrow as pa
+
+    Frame = nw.LazyFrame[Any]
+
+StorageOptions = Mapping[str, str]
+BUCKETS = 10_000
+
+
+@dataclass(frozen=True)
+class Commit:
+    """How a frame is committed to a Delta table.
+
+    Parameters
+    ----------
+    mode : {"overwrite", "append"}
+        Replace all rows in one commit, or add to them.
+    metadata : mapping of str to str
+        Kept with the commit, readable in the table's history.
+    base : int, optional
+        Version that the commit must follow; if another has come since, the commit fails.
+    transaction : str, optional
+        Of two commits on one base that name the same transaction, one fails.
+    """
+
+    mode: Literal["overwrite", "append"]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    base: int | None = None
+    transaction: str | None = None
+
+
+class ConflictError(Exception):
+    """Another writer committed first."""
+
+
+class Engine(Protocol):
+    """Reads, transforms and writes frames; one class for each engine."""
+
+    name: str
+
+    def read_text(
+        self,
+        uris: Sequence[str],
+        *,
+        delimiter: str,
+        columns: Sequence[str],
+        storage_options: StorageOptions | None,
+    ) -> Frame:
+        """Delimited files, every column text, the file of each record in `source_uri`."""
+        ...
+
+    def read_parquet(self, uris: Sequence[str], *, storage_options: StorageOptions | None) -> Frame:
+        """Parquet files with their types, the file of each record in `source_uri`."""
+        ...
+
+    def read_delta(
+        self, uri: str, version: int | None, *, storage_options: StorageOptions | None
+    ) -> Frame:
+        """A Delta table, at a version or at its newest."""
+        ...
+
+    def read_batches(
+        self, schema: pa.Schema, batches: Callable[[], Iterator[pa.RecordBatch]]
+    ) -> Frame:
+        """Arrow batches, drawn when the frame is computed."""
+        ...
+
+    def write_delta(
+        self, uri: str, frame: Frame, commit: Commit, *, storage_options: StorageOptions | None
+    ) -> None:
+        """Commit a frame to a Delta table, streaming; all of it or nothing.
+
+        Raises
+        ------
+        ConflictError
+            Where another writer committed first.
+        """
+        ...
+
+    def parse(self, frame: Frame, dtypes: Mapping[str, DType]) -> Frame:
+        """Text columns to types; null where the text does not say such a value."""
+        ...
+
+    def bucket(self, frame: Frame, key: str, salt: str, into: str) -> Frame:
+        """Add a column: bucket of each key, an integer in [0, 10000).
+
+        XXH64 with seed 42 of the UTF-8 bytes of salt, "|" and key, as a signed
+        64-bit integer, modulo 10,000 (never negative).
+        """
+        ...
+
+    def map_batches(
+        self,
+        frame: Frame,
+        function: Callable[[pa.RecordBatch], pa.RecordBatch],
+        schema: pa.Schema,
+    ) -> Frame:
+        """Apply a function of Arrow batches, streaming."""
+        ...
+
+    def collect(self, frame: Frame) -> pa.Table:
+        """Bring a small frame, such as counts or a training sample, into this process."""
+        ...

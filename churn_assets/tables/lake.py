@@ -1,0 +1,266 @@
+"""The lake: where each use case's tables lie, and what is committed to them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from churn_assets.errors import ChurnError, TableError
+from churn_assets.tables.engine import Commit, ConflictError, Engine
+
+if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
+    from deltalake import DeltaTable
+
+    from churn_assets.usecases.spec import UseCase
+
+    Frame = nw.LazyFrame[Any]
+
+TABLES = ("raw", "silver", "rejects", "features", "model", "champion", "predictions")
+
+
+@dataclass(frozen=True)
+class Committed:
+    """One version of a table.
+
+    Parameters
+    ----------
+    table, uri : str
+        Its name and where it lies.
+    version : int
+        Delta version; it rises with every commit.
+    data_version : str
+        Version of what the rows say: equal as long as code and inputs are.
+    rows, size_bytes : int
+        How many rows the table holds, in how many bytes of data files.
+    columns : mapping of str to str
+        Delta type of each column.
+    reads : mapping of str to int
+        Delta version of each table that was read for it.
+    committed_at : datetime
+        When, in UTC.
+    details : mapping
+        What else the writer kept with the commit.
+    changed : bool
+        False where the table was current and nothing was written.
+    """
+
+    table: str
+    uri: str
+    version: int
+    data_version: str
+    rows: int
+    size_bytes: int
+    columns: Mapping[str, str]
+    reads: Mapping[str, int]
+    committed_at: datetime
+    details: Mapping[str, Any] = field(default_factory=dict)
+    changed: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """One Delta table of one use case."""
+
+    name: str
+    uri: str
+    engine: Engine
+    storage_options: Mapping[str, str] | None = field(default=None, repr=False)
+
+    def state(self) -> Committed | None:
+        """The newest version, or None where there is no table yet."""
+        with self._refusals("read"):
+            table = self._open()
+            return None if table is None else self._committed(table)
+
+    def require(self) -> Committed:
+        """The newest version.
+
+        Raises
+        ------
+        TableError
+            Where there is no table yet.
+        """
+        state = self.state()
+        if state is None:
+            raise TableError(f"{self.uri}: there is no table yet; run `churn run` first.")
+        return state
+
+    def scan(self, version: int | None = None) -> Frame:
+        """All rows, at a version or at the newest."""
+        with self._refusals("read"):
+            return self.engine.read_delta(self.uri, version, storage_options=self.storage_options)
+
+    def current(self, data_version: str) -> Committed | None:
+        """The newest version, if its data version is this one."""
+        state = self.state()
+        return state if state is not None and state.data_version == data_version else None
+
+    def replace(
+        self,
+        frame: Frame,
+        data_version: str,
+        reads: Mapping[str, int] | None = None,
+        **details: Any,
+    ) -> Committed:
+        """Replace all rows in one commit.
+
+        Raises
+        ------
+        TableError
+            Where it cannot be written; the last version stands.
+        """
+        return self._commit("overwrite", frame, data_version, reads or {}, details)
+
+    def append(
+        self,
+        frame: Frame,
+        data_version: str,
+        reads: Mapping[str, int] | None = None,
+        *,
+        base: int | None = None,
+        transaction: str | None = None,
+        **details: Any,
+    ) -> Committed:
+        """Add rows in one commit; with `base`, only if no other commit has come since it.
+
+        Raises
+        ------
+        ConflictError
+            Where another writer was first.
+        TableError
+            Where it cannot be written; the last version stands.
+        """
+        return self._commit(
+            "append", frame, data_version, reads or {}, details, base=base, transaction=transaction
+        )
+
+    def _commit(
+        self,
+        mode: Any,
+        frame: Frame,
+        data_version: str,
+        reads: Mapping[str, int],
+        details: Mapping[str, Any],
+        base: int | None = None,
+        transaction: str | None = None,
+    ) -> Committed:
+        note = {"data_version": data_version, "reads": dict(reads), "details": dict(details)}
+        metadata = {"userMetadata": json.dumps(note, default=str)}
+        with self._refusals("written"):
+            if "://" not in self.uri:
+                Path(self.uri).mkdir(parents=True, exist_ok=True)
+            self.engine.write_delta(
+                self.uri,
+                frame,
+                Commit(mode, metadata, base, transaction),
+                storage_options=self.storage_options,
+            )
+            table = self._open()
+            assert table is not None
+            return self._committed(table, changed=True)
+
+    def _open(self) -> DeltaTable | None:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        options = None if self.storage_options is None else dict(self.storage_options)
+        if "://" not in self.uri and not Path(self.uri, "_delta_log").is_dir():
+            return None
+        try:
+            return DeltaTable(self.uri, storage_options=options)
+        except TableNotFoundError:
+            return None
+
+    def _committed(self, table: DeltaTable, changed: bool = False) -> Committed:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        last = table.history(1)[0]
+        files = pa.table(table.get_add_actions(flatten=True))
+        note = json.loads(last.get("userMetadata") or "{}")
+        return Committed(
+            table=self.name,
+            uri=self.uri,
+            version=table.version(),
+            data_version=note.get("data_version", ""),
+            rows=pc.sum(files["num_records"]).as_py() or 0,
+            size_bytes=pc.sum(files["size_bytes"]).as_py() or 0,
+            columns={f.name: _delta_type(f.type) for f in table.schema().fields},
+            reads=note.get("reads", {}),
+            committed_at=datetime.fromtimestamp(last["timestamp"] / 1000, UTC),
+            details=note.get("details", {}),
+            changed=changed,
+        )
+
+    @contextmanager
+    def _refusals(self, what: str) -> Iterator[None]:
+        """Say in one line what keeps the table from being read or written."""
+        from deltalake.exceptions import DeltaError
+
+        try:
+            yield
+        except (ChurnError, ConflictError):
+            raise
+        except (OSError, DeltaError) as error:
+            reason = _reason(str(error))
+            raise TableError(
+                f"{self.uri}: the table {self.name} could not be {what}: {reason} "
+                "Its last version stands."
+            ) from error
+
+
+@dataclass(frozen=True)
+class Lake:
+    """Where the tables of all use cases lie: `<root>/<use case>/<table>`."""
+
+    root: str
+    engine: Engine
+    storage_options: Mapping[str, str] | None = field(default=None, repr=False)
+
+    def of(self, use_case: UseCase) -> Mapping[str, Table]:
+        """The tables of one use case by name."""
+        return {
+            name: Table(
+                name,
+                f"{self.root.rstrip('/')}/{use_case.name}/{name}",
+                self.engine,
+                self.storage_options,
+            )
+            for name in TABLES
+        }
+
+
+_REASONS = (
+    (
+        r"No space left|os error 28|StorageFull",
+        "the disk is full. Free some space, then run again.",
+    ),
+    (
+        r"Permission denied|Read-only file system|os error (13|30)",
+        "this place is read-only. Give write permission, or set CHURN_LAKE to another place.",
+    ),
+    (
+        r"connect|dns|timed? ?out|error sending request",
+        "the store cannot be reached. Check CHURN_LAKE.",
+    ),
+    (r"403|Forbidden|AccessDenied|credential", "access is denied. Check `storage_options`."),
+)
+
+
+def _reason(message: str) -> str:
+    """A short reason without whatever an object store put into its message."""
+    for pattern, reason in _REASONS:
+        if re.search(pattern, message, re.IGNORECASE):
+            return reason
+    return message.splitlines()[0][:200].rstrip(".") + "."
+
+
+def _delta_type(delta: Any) -> str:
+    return str(getattr(delta, "type", delta))

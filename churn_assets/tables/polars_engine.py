@@ -1,0 +1,204 @@
+"""The embedded engine: Polars and delta-rs, no JVM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from churn_assets.tables.engine import BUCKETS, Commit, ConflictError, StorageOptions
+from churn_assets.usecases.spec import DType
+
+if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
+    import polars as pl
+    import pyarrow as pa
+
+    Frame = nw.LazyFrame[Any]
+
+_SCORING_BATCH = 131_072
+
+
+class PolarsEngine:
+    """Reads and writes with Polars and delta-rs in this process."""
+
+    name = "polars"
+
+    def read_text(
+        self,
+        uris: Sequence[str],
+        *,
+        delimiter: str,
+        columns: Sequence[str],
+        storage_options: StorageOptions | None,
+    ) -> Frame:
+        """Delimited files, every column text, the file of each record in `source_uri`."""
+        import polars as pl
+
+        return _wrap(
+            pl.scan_csv(
+                list(uris),
+                separator=delimiter,
+                schema=dict.fromkeys(columns, pl.String),
+                glob=False,
+                storage_options=_options(storage_options),
+                credential_provider=None if storage_options else "auto",
+                include_file_paths="source_uri",
+            )
+        )
+
+    def read_parquet(self, uris: Sequence[str], *, storage_options: StorageOptions | None) -> Frame:
+        """Parquet files with their types, the file of each record in `source_uri`."""
+        import polars as pl
+
+        return _wrap(
+            pl.scan_parquet(
+                list(uris),
+                glob=False,
+                hive_partitioning=False,
+                storage_options=_options(storage_options),
+                credential_provider=None if storage_options else "auto",
+                include_file_paths="source_uri",
+            )
+        )
+
+    def read_delta(
+        self, uri: str, version: int | None, *, storage_options: StorageOptions | None
+    ) -> Frame:
+        """A Delta table, at a version or at its newest."""
+        import polars as pl
+
+        return _wrap(
+            pl.scan_delta(
+                uri,
+                version=version,
+                storage_options=_options(storage_options),
+                credential_provider=None if storage_options else "auto",
+            )
+        )
+
+    def read_batches(
+        self, schema: pa.Schema, batches: Callable[[], Iterator[pa.RecordBatch]]
+    ) -> Frame:
+        """Arrow batches, drawn when the frame is computed."""
+        import polars as pl
+        from polars.io.plugins import register_io_source
+
+        def draw(
+            with_columns: list[str] | None,
+            predicate: pl.Expr | None,
+            n_rows: int | None,
+            _batch_size: int | None,
+        ) -> Iterator[pl.DataFrame]:
+            left = n_rows
+            for batch in batches():
+                frame = cast("pl.DataFrame", pl.from_arrow(batch))
+                if left is not None:
+                    frame = frame.head(left)
+                    left -= frame.height
+                if with_columns is not None:
+                    frame = frame.select(with_columns)
+                yield frame if predicate is None else frame.filter(predicate)
+                if left == 0:
+                    return
+
+        empty = cast("pl.DataFrame", pl.from_arrow(schema.empty_table()))
+        return _wrap(register_io_source(draw, schema=empty.schema))
+
+    def write_delta(
+        self, uri: str, frame: Frame, commit: Commit, *, storage_options: StorageOptions | None
+    ) -> None:
+        """Commit a frame to a Delta table, streaming; all of it or nothing."""
+        from deltalake import CommitProperties, DeltaTable, Transaction
+        from deltalake.exceptions import CommitFailedError
+
+        properties = CommitProperties(
+            custom_metadata=dict(commit.metadata),
+            app_transactions=None
+            if commit.transaction is None
+            else [Transaction(commit.transaction, (commit.base or 0) + 1)],
+            max_commit_retries=None if commit.base is None else 0,
+        )
+        options = None if storage_options is None else dict(storage_options)
+        target: str | DeltaTable = uri
+        if commit.base is not None:
+            target = DeltaTable(uri, version=commit.base, storage_options=options)
+        write_options: dict[str, Any] = {"commit_properties": properties}
+        if commit.mode == "overwrite":
+            write_options["schema_mode"] = "overwrite"
+        try:
+            # The one place that calls sink_delta, which Polars marks as unstable.
+            _unwrap(frame).sink_delta(
+                target,
+                mode=commit.mode,
+                storage_options=_options(storage_options),
+                credential_provider=None,
+                delta_write_options=write_options,
+                engine="streaming",
+            )
+        except CommitFailedError as error:
+            raise ConflictError(str(error)) from error
+
+    def parse(self, frame: Frame, dtypes: Mapping[str, DType]) -> Frame:
+        """Text columns to types; null where the text does not say such a value."""
+        import polars as pl
+
+        polars_types = {DType.INT64: pl.Int64, DType.FLOAT64: pl.Float64, DType.STRING: pl.String}
+        return _wrap(
+            _unwrap(frame).with_columns(
+                pl.col(name).cast(polars_types[dtype], strict=False)
+                for name, dtype in dtypes.items()
+            )
+        )
+
+    def bucket(self, frame: Frame, key: str, salt: str, into: str) -> Frame:
+        """Add a column: bucket of each key, an integer in [0, 10000)."""
+        import polars as pl
+        import polars_hash as plh
+
+        salted = plh.concat_str(pl.lit(f"{salt}|"), pl.col(key))
+        signed = salted.nchash.xxhash64(seed=42).reinterpret(signed=True)
+        # Polars' modulo takes the sign of the divisor, as pmod does on Spark.
+        return _wrap(_unwrap(frame).with_columns((signed % BUCKETS).alias(into)))
+
+    def map_batches(
+        self,
+        frame: Frame,
+        function: Callable[[pa.RecordBatch], pa.RecordBatch],
+        schema: pa.Schema,
+    ) -> Frame:
+        """Apply a function of Arrow batches, streaming."""
+        lazy = _unwrap(frame)
+
+        def mapped() -> Iterator[pa.RecordBatch]:
+            for part in lazy.collect_batches(
+                chunk_size=_SCORING_BATCH, maintain_order=False, engine="streaming"
+            ):
+                for batch in part.to_arrow(compat_level=_compatible()).to_batches():
+                    yield function(batch)
+
+        return self.read_batches(schema, mapped)
+
+    def collect(self, frame: Frame) -> pa.Table:
+        """Bring a small frame, such as counts or a training sample, into this process."""
+        return _unwrap(frame).collect(engine="streaming").to_arrow(compat_level=_compatible())
+
+
+def _compatible() -> pl.CompatLevel:
+    import polars as pl
+
+    # Plain strings, not string views: pandas and MLflow know no views.
+    return pl.CompatLevel.oldest()
+
+
+def _wrap(frame: pl.LazyFrame) -> Frame:
+    import narwhals.stable.v2 as nw
+
+    return nw.from_native(frame)
+
+
+def _unwrap(frame: Frame) -> pl.LazyFrame:
+    return cast("pl.LazyFrame", frame.to_native())
+
+
+def _options(options: StorageOptions | None) -> Any:
+    return None if options is None else dict(options)

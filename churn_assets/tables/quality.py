@@ -1,0 +1,107 @@
+"""What a table looks like as a whole: outliers, and how the classes fall into the splits."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from churn_assets.tables.engine import Engine
+from churn_assets.tables.featurise import SPLITS
+from churn_assets.usecases.spec import Contract, DType
+
+if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
+
+    Frame = nw.LazyFrame[Any]
+
+FENCE = 3.0
+"""Tukey's outer fence in interquartile ranges (Exploratory Data Analysis, 1977)."""
+CHANCE = 0.001
+"""How often chance alone would make the splits' class shares differ so much."""
+
+
+def outliers(silver: Frame, contract: Contract, engine: Engine) -> dict[str, int]:
+    """How many values of each numeric column lie beyond Tukey's outer fences.
+
+    Columns whose middle half is one value have no fences and are left out.
+
+    Parameters
+    ----------
+    silver : frame
+        Valid records.
+    contract : Contract
+        Says which columns are numeric.
+    engine : Engine
+        What computes the frame.
+    """
+    import narwhals.stable.v2 as nw
+
+    present = silver.collect_schema()
+    numeric = [
+        column.name
+        for column in contract.columns
+        if column.dtype is not DType.STRING
+        and column.isin is None
+        and column.name in present
+        and present[column.name].is_numeric()
+    ]
+    if not numeric:
+        return {}
+    quartiles = engine.collect(
+        silver.select(
+            *(nw.col(c).quantile(0.25, "linear").alias(f"{c}_low") for c in numeric),
+            *(nw.col(c).quantile(0.75, "linear").alias(f"{c}_high") for c in numeric),
+        )
+    ).to_pylist()[0]
+    beyond = {}
+    for column in numeric:
+        low, high = quartiles[f"{column}_low"], quartiles[f"{column}_high"]
+        if low is not None and high > low:
+            reach = FENCE * (high - low)
+            value = nw.col(column)
+            beyond[column] = (value < low - reach) | (value > high + reach)
+    if not beyond:
+        return {}
+    counts = engine.collect(
+        silver.select(**{name: rule.cast(nw.Int64).sum() for name, rule in beyond.items()})
+    ).to_pylist()[0]
+    return {name: int(count or 0) for name, count in counts.items()}
+
+
+def split_counts(features: Frame, engine: Engine) -> dict[str, dict[str, int]]:
+    """Rows, rows with a known label, and positive labels of each split."""
+    import narwhals.stable.v2 as nw
+
+    counted = engine.collect(
+        features.group_by("split").agg(
+            nw.len().cast(nw.Int64).alias("rows"),
+            (~nw.col("label").is_null()).cast(nw.Int64).sum().alias("labelled"),
+            nw.col("label").cast(nw.Int64).sum().alias("positive"),
+        )
+    ).to_pylist()
+    by_split = {row.pop("split"): row for row in counted}
+    none = {"rows": 0, "labelled": 0, "positive": 0}
+    return {split: by_split.get(split, none) for split in SPLITS}
+
+
+def split_balance(counts: dict[str, dict[str, int]]) -> float:
+    """p-value of the splits having one class share: Pearson's chi-squared of homogeneity.
+
+    Parameters
+    ----------
+    counts : mapping
+        As `split_counts` gives them.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 1 where there is only one class or fewer than two splits with labels.
+    """
+    cells = [(c["positive"] or 0, c["labelled"]) for c in counts.values() if c["labelled"]]
+    positive, labelled = sum(p for p, _ in cells), sum(n for _, n in cells)
+    if len(cells) < len(SPLITS) or positive in (0, labelled):
+        return 1.0
+    share = positive / labelled
+    statistic = sum((p - n * share) ** 2 / (n * share * (1 - share)) for p, n in cells)
+    # The chi-squared distribution with two degrees of freedom is exponential.
+    return math.exp(-statistic / 2)

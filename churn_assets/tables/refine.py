@@ -1,0 +1,69 @@
+"""From raw to silver: what keeps the contract, typed and cleaned; the rest with its reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from churn_assets.errors import ContractError
+from churn_assets.tables import contract
+from churn_assets.tables.lake import Committed, Table
+from churn_assets.tables.lineage import code_version, data_version
+from churn_assets.usecases.spec import UseCase
+
+
+def silver_code(use_case: UseCase) -> str:
+    """Version of the code that makes silver and rejects."""
+    return code_version(use_case.clean, contract.judge, refine)
+
+
+def refine(
+    use_case: UseCase, tables: Mapping[str, Table], max_reject_share: float
+) -> Iterator[Committed]:
+    """Replace rejects, then silver.
+
+    Parameters
+    ----------
+    use_case : UseCase
+        Whose contract and `clean` apply.
+    tables : mapping of str to Table
+        The use case's tables.
+    max_reject_share : float
+        Greatest share of rejected records, in [0, 1], with which silver is replaced.
+
+    Yields
+    ------
+    Committed
+        rejects, and then silver.
+
+    Raises
+    ------
+    ContractError
+        Where the records as a whole break the contract; silver is not replaced.
+    """
+    raw = tables["raw"].require()
+    version = data_version(silver_code(use_case), {"raw": raw.data_version})
+    rejects, silver = tables["rejects"].current(version), tables["silver"].current(version)
+    if rejects and silver:
+        yield rejects
+        yield silver
+        return
+    reads = {"raw": raw.version}
+    engine = tables["raw"].engine
+    judged = contract.judge(tables["raw"].scan(raw.version), use_case.contract, engine)
+    source = raw.details.get("source_uri", raw.uri)
+    contract.require_table(judged, use_case.contract, engine, source)
+    rejects = rejects or tables["rejects"].replace(
+        judged.rejects, version, reads, rules=judged.broken
+    )
+    yield rejects
+    if judged.rejected > max_reject_share * judged.rows:
+        worst = sorted(judged.broken.items(), key=lambda rule: -rule[1])[:3]
+        raise ContractError(
+            f"{source}: {judged.rejected:,} of {judged.rows:,} records "
+            f"({judged.rejected / judged.rows:.1%}) break the contract, and at most "
+            f"{max_reject_share:.1%} may. Most often: "
+            + "; ".join(f"{rule} ({count:,})" for rule, count in worst)
+            + f". They are kept in {rejects.uri}; silver was not replaced. Mend the source, "
+            "or raise CHURN_MAX_REJECT_SHARE."
+        )
+    yield tables["silver"].replace(use_case.clean(judged.valid), version, reads)

@@ -1,0 +1,170 @@
+"""How a source's columns are named, and whether they serve the contract."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from churn_assets.errors import SourceError
+from churn_assets.tables.source_text import Header, likely_delimiter, shown_delimiter
+from churn_assets.usecases.spec import UseCase, delta_name
+
+SOURCE_URI = "source_uri"
+# Names that tables add beside the columns of the source.
+_RESERVED = (SOURCE_URI, "ingested_at", "reasons")
+_MOST_LISTED, _MOST_CHARACTERS = 3, 60
+
+
+@dataclass(frozen=True)
+class Columns:
+    """How the columns of a source stand to the contract.
+
+    Parameters
+    ----------
+    names : tuple of str
+        As raw has them, in the order of the file.
+    missing_label : str, optional
+        Name that raw gives to the label, where the source has none.
+    extra : tuple of str
+        Those that the contract does not name.
+    """
+
+    names: tuple[str, ...]
+    missing_label: str | None
+    extra: tuple[str, ...]
+
+
+def columns_of(
+    shown: str,
+    in_file: Sequence[str],
+    rename: Mapping[str, str],
+    use_case: UseCase,
+) -> Columns:
+    """Name the columns as raw has them.
+
+    Parameters
+    ----------
+    shown : str
+        Name of the file, for refusals.
+    in_file : sequence of str
+        Names in the file.
+    rename : mapping of str to str
+        Name in the file to the name that the contract expects.
+    use_case : UseCase
+        Whose contract the columns must serve.
+
+    Raises
+    ------
+    SourceError
+        Where a column is missing or has no name of its own.
+    """
+    where = settings_of(use_case)
+    wanted = {delta_name(column.source): column.source for column in use_case.contract.columns}
+    for old in rename:
+        if old not in in_file:
+            raise SourceError(
+                f"{shown}: there is no column {_quoted(old)} to rename.{_hint(old, in_file)} "
+                f"Correct {where}.rename."
+            )
+    names = tuple(delta_name(rename.get(name, name)) for name in in_file)
+    _require_distinct(shown, names, where)
+    label = use_case.contract[use_case.label.column].source
+    missing = [expected for name, expected in wanted.items() if name not in names]
+    if missing and missing != [label]:
+        raise _missing(shown, missing, len(wanted), in_file, where)
+    return Columns(
+        names,
+        delta_name(label) if missing else None,
+        tuple(name for name in names if name not in wanted),
+    )
+
+
+def _require_distinct(shown: str, names: Sequence[str], where: str) -> None:
+    seen: dict[str, str] = {}
+    for name in names:
+        # Delta takes names that differ in case only for one.
+        if name.casefold() in seen:
+            raise SourceError(
+                f"{shown}: two columns of one name, {_quoted(seen[name.casefold()])} and "
+                f"{_quoted(name)}. "
+                f"Remove one from the file, or give them two names there or in {where}.rename."
+            )
+        if name.casefold() in _RESERVED:
+            raise SourceError(
+                f"{shown}: the name of column {_quoted(name)} is taken by what is kept with a record. "
+                f"Give it another under {where}.rename."
+            )
+        seen[name.casefold()] = name
+
+
+def _missing(
+    shown: str, missing: Sequence[str], columns: int, in_file: Sequence[str], where: str
+) -> SourceError:
+    listed = ", ".join(map(_quoted, missing[:_MOST_LISTED]))
+    more = f" and {len(missing) - _MOST_LISTED} more" if len(missing) > _MOST_LISTED else ""
+    one = len(missing) == 1
+    return SourceError(
+        f"{shown}: {'column' if one else 'columns'} {listed}{more} {'is' if one else 'are'} missing "
+        f"(found {columns - len(missing)} of {columns} columns).{_hint(missing[0], in_file)} Name "
+        f"another column for {'it' if one else 'each'} under {where}.rename, or add "
+        f"{'it' if one else 'them'} to the file."
+    )
+
+
+def _quoted(name: str) -> str:
+    """A name as it stands in a line of text, however long or broken it is."""
+    line = re.sub(r"\s", " ", name)
+    return f"'{line[:_MOST_CHARACTERS]}{'...' if line[_MOST_CHARACTERS:] else ''}'"
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    """Say which known name looks like this one, whatever its case and separators."""
+
+    def plain(text: str) -> str:
+        return re.sub(r"[\W_]", "", text).lower()
+
+    by_plain = {plain(other): other for other in known}
+    close = difflib.get_close_matches(plain(name), by_plain, n=1, cutoff=0.8)
+    return f" {_quoted(by_plain[close[0]])} looks like it." if close else ""
+
+
+def require_delimiter(
+    shown: str, header: Header, delimiter: str, rename: Mapping[str, str], use_case: UseCase
+) -> None:
+    """Refuse a header in which next to nothing is a column, where another delimiter fits.
+
+    Raises
+    ------
+    SourceError
+        Naming the delimiter that the file seems to have.
+    """
+    wanted = {column.source for column in use_case.contract.columns} | set(rename)
+    if len(wanted & set(header.names)) > 1:
+        return
+    likely = likely_delimiter(header, wanted, delimiter)
+    if likely:
+        raise SourceError(
+            f"{shown}: the file seems to be delimited by {shown_delimiter(likely)}: "
+            f"set {settings_of(use_case)}.delimiter."
+        )
+
+
+def require_equal(columns: dict[str, tuple[str, ...]]) -> None:
+    """Refuse files whose columns are not those of the first one."""
+    first, *others = columns
+    for other in others:
+        if columns[other] != columns[first]:
+            here, there = set(columns[other]), set(columns[first])
+            differs = sorted(here ^ there)[:_MOST_LISTED]
+            what = ", ".join(map(_quoted, differs)) if differs else "their order"
+            raise SourceError(
+                f"{other}: its columns are not those of {first} ({what} differs). Make them "
+                "equal, or choose files with a glob."
+            )
+
+
+def settings_of(use_case: UseCase) -> str:
+    """Prefix of the settings of a use case's source."""
+    return f"sources.{use_case.name}"

@@ -1,0 +1,473 @@
+"""The records of a use case's source, and the source's fingerprint."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+from churn_assets.errors import SourceError
+from churn_assets.tables import source_text
+from churn_assets.tables.engine import Engine
+from churn_assets.tables.lineage import code_version
+from churn_assets.tables.source_columns import (
+    SOURCE_URI,
+    Columns,
+    columns_of,
+    require_delimiter,
+    require_equal,
+    settings_of,
+)
+from churn_assets.tables.source_files import (
+    File,
+    Format,
+    Found,
+    ObjectFile,
+    WebFile,
+    find,
+    on_disk,
+    public,
+    reading,
+)
+from churn_assets.usecases.spec import Generate, UseCase
+
+if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+    Frame = nw.LazyFrame[Any]
+
+_SAMPLE_ROWS = 7043
+_FOOTER_BYTES = 1 << 16
+_PARQUET_END_BYTES = 8
+
+
+class Source(BaseModel):
+    """Where a use case's records come from, and how they are read.
+
+    Parameters
+    ----------
+    uri : str
+        A path, a folder, a glob, or an address of the web or of an object store; empty for the
+        use case's own generator.
+    format : {"csv", "parquet", "delta"}, optional
+        By default what the files' endings say.
+    delimiter : str
+        One character between the fields of a text file.
+    encoding : str
+        Of text files.
+    rename : mapping of str to str
+        Name in the file to the name that the contract expects.
+    storage_options : mapping of str to secret
+        Keys of the object store, as Polars and delta-rs take them.
+    rows, seed : int
+        How many records are generated, and from which seed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    uri: str = ""
+    format: Format | None = None
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    rename: dict[str, str] = {}
+    storage_options: dict[str, SecretStr] = {}
+    rows: int = Field(default=_SAMPLE_ROWS, ge=1)
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, delimiter: str) -> str:
+        one = delimiter.replace(r"\t", "\t")
+        if len(one) != 1 or not one.isascii() or one in '"\r\n\0':
+            raise ValueError("must be one ASCII character, and no quote or line end")
+        return one
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str) -> str:
+        try:
+            "".encode(encoding)
+            return codecs.lookup(encoding).name
+        except LookupError:
+            raise ValueError("must be a text encoding such as utf-8 or cp1252") from None
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Show the settings, but no password of the URI."""
+        for name, value in super().__repr_args__():
+            yield name, public(self.uri) if name == "uri" else value
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Keys of the object store, to be handed on and not shown."""
+        return {key: value.get_secret_value() for key, value in self.storage_options.items()}
+
+
+@dataclass(frozen=True)
+class Records:
+    """The records of a source.
+
+    Parameters
+    ----------
+    frame : frame
+        Each source column under its `delta_name`, and `source_uri`.
+    fingerprint : str
+        Equal as long as the content and the way it is read are.
+    uri : str
+        Where they come from, without credentials.
+    files : int
+        How many files they lie in; 0 if they are generated.
+    missing_label : bool
+        Whether the source has no label, so that it is null for every record.
+    extra : tuple of str
+        Columns that the contract does not name.
+    """
+
+    frame: Frame
+    fingerprint: str
+    uri: str
+    files: int
+    missing_label: bool
+    extra: tuple[str, ...]
+
+
+def fingerprint(source: Source, use_case: UseCase) -> str:
+    """Fingerprint of a source: a hash of its content and of the way it is read.
+
+    The content of a local file is read for it. A store that gives a strong ETag is asked for
+    that only, and a Delta table for its id and version.
+
+    Raises
+    ------
+    SourceError
+        Where the source cannot be read.
+    """
+    if not source.uri:
+        return _fingerprint_of_generator(source, use_case)
+    found = _find(source, use_case)
+    if found.format == "delta":
+        return _fingerprint_of_table(_open(found, source, use_case), source)
+    return _fingerprint_of_files(found, source, {file: file.blocks() for file in found.files})
+
+
+def read_records(source: Source, use_case: UseCase, engine: Engine) -> Records:
+    """Read the records of a source.
+
+    What can be seen without reading every record is refused here. A fault that shows only
+    while the frame is computed comes as an error of the engine; `explain` says what it is.
+
+    Raises
+    ------
+    SourceError
+        Where the source cannot be read or is not what the contract expects.
+    """
+    if not source.uri:
+        return _generated(source, use_case, engine)
+    found = _find(source, use_case)
+    read = {"csv": _read_text, "parquet": _read_parquet, "delta": _read_delta}[found.format]
+    return read(found, source, use_case, engine)
+
+
+def explain(error: Exception, source: Source, use_case: UseCase) -> SourceError | None:
+    """Say in one line why the frame of a source could not be computed.
+
+    Reads the source once more, so call it only when computing or writing the frame failed.
+
+    Parameters
+    ----------
+    error : Exception
+        What the engine raised.
+    source, use_case : Source, UseCase
+        What `read_records` was called with.
+
+    Returns
+    -------
+    SourceError, optional
+        Naming file and line; None where the source is not at fault.
+    """
+    if isinstance(error, SourceError):
+        return error
+    where = settings_of(use_case)
+    try:
+        found = _find(source, use_case) if source.uri else None
+        for file in found.files if found else ():
+            if found and found.format == "csv":
+                source_text.require_well_formed(file, source.delimiter, source.encoding, where)
+            else:
+                _require_whole_parquet(file)
+    except SourceError as refusal:
+        return refusal
+    return None
+
+
+def _find(source: Source, use_case: UseCase) -> Found:
+    return find(source.uri, source.format, source.options, settings_of(use_case))
+
+
+# Text files
+
+
+def _read_text(found: Found, source: Source, use_case: UseCase, engine: Engine) -> Records:
+    where = settings_of(use_case)
+    files = _brought(found.files)
+    headers = {
+        file: source_text.read_header(file, source.delimiter, source.encoding, where)
+        for file in files
+    }
+    require_equal({file.shown: header.names for file, header in headers.items()})
+    first = headers[files[0]]
+    require_delimiter(files[0].shown, first, source.delimiter, source.rename, use_case)
+    columns = columns_of(files[0].shown, first.names, source.rename, use_case)
+    if not any(header.has_records for header in headers.values()):
+        raise SourceError(f"{found.shown}: has a header and no records. Add some.")
+    # What a store vouches for by an ETag is not read twice; the engine refuses bad bytes there.
+    contents = {
+        file: file.blocks() if file.etag else source_text.valid(file, source.encoding, where)
+        for file in files
+    }
+    version = _fingerprint_of_files(found, source, contents)
+    if not source_text.is_utf8(source.encoding):
+        recoded = [source_text.recoded(file, source.encoding, where) for file in files]
+        files = on_disk(files, recoded)
+    frame = engine.read_text(
+        [file.uri for file in files],
+        delimiter=source.delimiter,
+        columns=columns.names,
+        storage_options=_options_for(files, source),
+    )
+    return _records(_without_blank_lines(frame, columns), columns, found, files, version)
+
+
+def _without_blank_lines(frame: Frame, columns: Columns) -> Frame:
+    """Leave out lines that say nothing: one engine reads them as records, another does not."""
+    import narwhals.stable.v2 as nw
+
+    says_something = [~nw.col(name).is_null() for name in columns.names]
+    return frame.filter(nw.any_horizontal(*says_something, ignore_nulls=True))
+
+
+# Parquet files
+
+
+def _read_parquet(found: Found, source: Source, use_case: UseCase, engine: Engine) -> Records:
+    files = _brought(found.files)
+    footers = {file.shown: _footer(file) for file in files}
+    schemas = {shown: footer.schema.to_arrow_schema() for shown, footer in footers.items()}
+    require_equal({shown: tuple(map(str, schema)) for shown, schema in schemas.items()})
+    in_file = next(iter(schemas.values())).names
+    columns = columns_of(files[0].shown, in_file, source.rename, use_case)
+    if not any(footer.num_rows for footer in footers.values()):
+        raise SourceError(f"{found.shown}: has columns and no records. Add some.")
+    version = _fingerprint_of_files(found, source, {file: file.blocks() for file in files})
+    frame = engine.read_parquet(
+        [file.uri for file in files], storage_options=_options_for(files, source)
+    )
+    renamed = _renamed(frame, in_file, columns, files[0].shown)
+    return _records(renamed, columns, found, files, version)
+
+
+def _footer(file: File) -> pa.parquet.FileMetaData:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    end = file.tail(_FOOTER_BYTES)
+    size = int.from_bytes(end[-_PARQUET_END_BYTES:-4], "little") + _PARQUET_END_BYTES
+    try:
+        return pq.read_metadata(pa.BufferReader(file.tail(size) if size > len(end) else end))
+    except (pa.ArrowException, OSError):
+        raise _damaged(file) from None
+
+
+def _require_whole_parquet(file: File) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (local,) = on_disk([file], [file.blocks()])
+    _footer(local)
+    try:
+        for _ in pq.ParquetFile(local.uri).iter_batches():
+            pass
+    except (pa.ArrowException, OSError):
+        raise _damaged(file) from None
+
+
+def _damaged(file: File) -> SourceError:
+    return SourceError(
+        f"{file.shown}: is no whole Parquet file: cut short, damaged, or of another format. "
+        "Fetch it anew."
+    )
+
+
+# Delta tables
+
+
+def _read_delta(found: Found, source: Source, use_case: UseCase, engine: Engine) -> Records:
+    table = _open(found, source, use_case)
+    in_file = [field.name for field in table.schema().fields]
+    columns = columns_of(found.shown, in_file, source.rename, use_case)
+    files = len(table.file_uris())
+    if not files:
+        raise SourceError(f"{found.shown}: the table has no records. Add some.")
+    frame = engine.read_delta(found.uri, table.version(), storage_options=source.options or None)
+    return Records(
+        _finished(_renamed(frame, in_file, columns, found.shown), columns, found.public),
+        _fingerprint_of_table(table, source),
+        found.public,
+        files,
+        columns.missing_label is not None,
+        columns.extra,
+    )
+
+
+def _open(found: Found, source: Source, use_case: UseCase) -> DeltaTable:
+    from deltalake import DeltaTable
+
+    with reading(found.shown, settings_of(use_case)):
+        return DeltaTable(found.uri, storage_options=source.options or None)
+
+
+# Generated records
+
+
+def _generated(source: Source, use_case: UseCase, engine: Engine) -> Records:
+    generate = _generator(use_case)
+    uri = f"generated:{use_case.name}?rows={source.rows}&seed={source.seed}"
+    try:
+        schema = next(generate(source.rows, source.seed)).schema
+    except ValueError as error:
+        raise SourceError(f"{uri}: {error} Set {settings_of(use_case)}.rows.") from None
+    columns = columns_of(uri, schema.names, source.rename, use_case)
+    frame = engine.read_batches(schema, partial(generate, source.rows, source.seed))
+    return Records(
+        _finished(_renamed(frame, schema.names, columns, uri), columns, uri),
+        _fingerprint_of_generator(source, use_case),
+        uri,
+        0,
+        columns.missing_label is not None,
+        columns.extra,
+    )
+
+
+def _generator(use_case: UseCase) -> Generate:
+    if use_case.generate is None:
+        raise SourceError(
+            f"{settings_of(use_case)}.uri is empty, and {use_case.name} cannot make up records. "
+            "Set it to a file, folder or address."
+        )
+    return use_case.generate
+
+
+# Fingerprints
+
+
+def _fingerprint_of_files(
+    found: Found, source: Source, contents: dict[File, Iterator[bytes]]
+) -> str:
+    parts = [
+        (file.name, file.etag or _digest(content))
+        for file, content in zip(found.files, contents.values(), strict=True)
+    ]
+    return _hash(found.format, _reading_settings(source), parts)
+
+
+def _fingerprint_of_table(table: DeltaTable, source: Source) -> str:
+    return _hash("delta", _reading_settings(source), [table.metadata().id, table.version()])
+
+
+def _fingerprint_of_generator(source: Source, use_case: UseCase) -> str:
+    code = code_version(_generator(use_case), rows=source.rows, seed=source.seed)
+    return _hash("generated", use_case.name, sorted(source.rename.items()), code)
+
+
+def _reading_settings(source: Source) -> list[Any]:
+    return [source.delimiter, source.encoding, sorted(source.rename.items())]
+
+
+def _hash(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _digest(content: Iterator[bytes]) -> str:
+    digest = hashlib.sha256()
+    for block in content:
+        digest.update(block)
+    return digest.hexdigest()
+
+
+# Frames
+
+
+def _brought(files: Sequence[File]) -> list[File]:
+    """Bring files of the web to disk: engines cannot sign in there, nor read every server."""
+    if not any(isinstance(file, WebFile) for file in files):
+        return list(files)
+    return on_disk(files, [file.blocks() for file in files])
+
+
+def _options_for(files: Sequence[File], source: Source) -> dict[str, str] | None:
+    in_store = any(isinstance(file, ObjectFile) for file in files)
+    return (source.options or None) if in_store else None
+
+
+def _records(
+    frame: Frame, columns: Columns, found: Found, files: Sequence[File], version: str
+) -> Records:
+    import narwhals.stable.v2 as nw
+
+    origin = found.files[0]
+    uri: str | nw.Expr = origin.public
+    if len(files) > 1:
+        opened = files[0].uri.removesuffix(files[0].name)
+        kept = origin.public.removesuffix(origin.name)
+        uri = nw.col(SOURCE_URI).str.replace(opened, kept, literal=True)
+    return Records(
+        _finished(frame, columns, uri),
+        version,
+        found.public,
+        len(files),
+        columns.missing_label is not None,
+        columns.extra,
+    )
+
+
+def _renamed(frame: Frame, in_file: Sequence[str], columns: Columns, shown: str) -> Frame:
+    """Typed columns under their names, each of a type that Delta holds."""
+    import narwhals.stable.v2 as nw
+
+    casts: dict[Any, Any] = {
+        **dict.fromkeys((nw.Categorical, nw.Enum, nw.Unknown), nw.String),
+        **dict.fromkeys((nw.UInt8, nw.UInt16, nw.UInt32, nw.UInt64), nw.Int64),
+    }
+    renamed = frame.rename(dict(zip(in_file, columns.names, strict=True)))
+    schema = renamed.collect_schema()
+    for name in columns.names:
+        if isinstance(schema[name], (nw.Time, nw.Duration, nw.Object)):
+            raise SourceError(
+                f"{shown}: column '{name}' is of type {schema[name]}, which a Delta table cannot "
+                "hold. Store it as text or as a number, or leave it out."
+            )
+    return renamed.with_columns(
+        nw.col(name).cast(to)
+        for name in columns.names
+        for of, to in casts.items()
+        if isinstance(schema[name], of)
+    )
+
+
+def _finished(frame: Frame, columns: Columns, uri: str | nw.Expr) -> Frame:
+    """Add where each record came from, and the label if the source has none."""
+    import narwhals.stable.v2 as nw
+
+    added = {SOURCE_URI: nw.lit(uri) if isinstance(uri, str) else uri}
+    names = [*columns.names, SOURCE_URI]
+    if columns.missing_label:
+        added[columns.missing_label] = nw.lit(None, dtype=nw.String)
+        names.insert(-1, columns.missing_label)
+    return frame.with_columns(**added).select(*names)

@@ -1,0 +1,163 @@
+"""Telco churn: which subscribers leave in the next billing period."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from churn_assets.usecases.spec import Column, Contract, Float64, Int64, Label, String, UseCase
+from churn_assets.usecases.telco_generator import generate
+
+if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
+
+    Frame = nw.LazyFrame[Any]
+
+YES_NO = ("Yes", "No")
+INTERNET_OPTION = ("Yes", "No", "No internet service")
+OPTIONAL_SERVICES = (
+    "online_security",
+    "online_backup",
+    "device_protection",
+    "tech_support",
+    "streaming_tv",
+    "streaming_movies",
+)
+NEW_CUSTOMER_MONTHS = 6
+
+
+def clean(records: Frame) -> Frame:
+    """Typed, valid records to silver.
+
+    A customer in the first month (tenure 0) has not been charged yet, so a blank total is 0.
+    `senior_citizen` says Yes or No, as the other flags do.
+    """
+    import narwhals.stable.v2 as nw
+
+    not_charged_yet = nw.col("total_charges_usd").is_null() & (nw.col("tenure_months") == 0)
+    return records.with_columns(
+        nw.when(not_charged_yet)
+        .then(nw.lit(0.0))
+        .otherwise(nw.col("total_charges_usd"))
+        .alias("total_charges_usd"),
+        nw.when(nw.col("senior_citizen") == 1)
+        .then(nw.lit("Yes"))
+        .otherwise(nw.lit("No"))
+        .alias("senior_citizen"),
+    )
+
+
+def features(silver: Frame) -> Frame:
+    """Silver to the key, the model inputs and the label's column."""
+    import narwhals.stable.v2 as nw
+
+    tenure = nw.col("tenure_months").cast(nw.Float64)
+    monthly = nw.col("monthly_charges_usd")
+    optional = [(nw.col(name) == "Yes").cast(nw.Int64) for name in OPTIONAL_SERVICES]
+    has_phone = (nw.col("phone_service") == "Yes").cast(nw.Int64)
+    has_internet = (nw.col("internet_service") != "No").cast(nw.Int64)
+    # A tenure of 0 has no average month yet; the month to come is the best guess of it.
+    average_month = (
+        nw.when(tenure > 0).then(nw.col("total_charges_usd") / tenure).otherwise(monthly)
+    )
+    month_to_month = (nw.col("contract") == "Month-to-month").cast(nw.Int64)
+    return silver.with_columns(
+        nw.sum_horizontal(*optional).cast(nw.Int64).alias("num_optional_services"),
+        (monthly - average_month).alias("avg_price_increase_usd"),
+        nw.col("payment_method")
+        .is_in(["Bank transfer (automatic)", "Credit card (automatic)"])
+        .cast(nw.Int64)
+        .alias("has_automatic_payment"),
+        (tenure < NEW_CUSTOMER_MONTHS).cast(nw.Int64).alias("is_new"),
+        (month_to_month * (nw.col("internet_service") == "Fiber optic").cast(nw.Int64)).alias(
+            "has_fiber_month_to_month"
+        ),
+        (month_to_month * nw.col("tenure_months")).alias("tenure_month_to_month_months"),
+        (has_phone + has_internet).alias("num_main_services"),
+    ).with_columns(
+        # Every customer has phone or internet; the least of 1 guards a record that has neither.
+        (
+            monthly
+            / nw.max_horizontal(
+                nw.lit(1.0),
+                (nw.col("num_optional_services") + nw.col("num_main_services")).cast(nw.Float64),
+            )
+        ).alias("charge_per_service_usd"),
+    )
+
+
+telco_churn = UseCase(
+    name="telco_churn",
+    key="customer_id",
+    label=Label("churn", positive="Yes"),
+    contract=Contract(
+        Column("customer_id", String, source="customerID", unique=True),
+        Column("gender", String, isin=("Female", "Male")),
+        Column("senior_citizen", Int64, source="SeniorCitizen", isin=(0, 1)),
+        Column("partner", String, source="Partner", isin=YES_NO),
+        Column("dependents", String, source="Dependents", isin=YES_NO),
+        Column("tenure_months", Int64, source="tenure", ge=0),
+        Column("phone_service", String, source="PhoneService", isin=YES_NO),
+        Column(
+            "multiple_lines", String, source="MultipleLines", isin=(*YES_NO, "No phone service")
+        ),
+        Column(
+            "internet_service", String, source="InternetService", isin=("DSL", "Fiber optic", "No")
+        ),
+        Column("online_security", String, source="OnlineSecurity", isin=INTERNET_OPTION),
+        Column("online_backup", String, source="OnlineBackup", isin=INTERNET_OPTION),
+        Column("device_protection", String, source="DeviceProtection", isin=INTERNET_OPTION),
+        Column("tech_support", String, source="TechSupport", isin=INTERNET_OPTION),
+        Column("streaming_tv", String, source="StreamingTV", isin=INTERNET_OPTION),
+        Column("streaming_movies", String, source="StreamingMovies", isin=INTERNET_OPTION),
+        Column(
+            "contract", String, source="Contract", isin=("Month-to-month", "One year", "Two year")
+        ),
+        Column("paperless_billing", String, source="PaperlessBilling", isin=YES_NO),
+        Column(
+            "payment_method",
+            String,
+            source="PaymentMethod",
+            isin=(
+                "Bank transfer (automatic)",
+                "Credit card (automatic)",
+                "Electronic check",
+                "Mailed check",
+            ),
+        ),
+        Column("monthly_charges_usd", Float64, source="MonthlyCharges", ge=0),
+        Column("total_charges_usd", Float64, source="TotalCharges", ge=0, nullable=True),
+        Column("churn", String, source="Churn", isin=YES_NO, nullable=True),
+    ),
+    clean=clean,
+    features=features,
+    numeric=(
+        "tenure_months",
+        "monthly_charges_usd",
+        "total_charges_usd",
+        "num_optional_services",
+        "avg_price_increase_usd",
+        "charge_per_service_usd",
+        "has_automatic_payment",
+        "is_new",
+        "has_fiber_month_to_month",
+        "tenure_month_to_month_months",
+    ),
+    categorical=(
+        "gender",
+        "senior_citizen",
+        "partner",
+        "dependents",
+        "phone_service",
+        "multiple_lines",
+        "internet_service",
+        *OPTIONAL_SERVICES,
+        "contract",
+        "paperless_billing",
+        "payment_method",
+    ),
+    description=(
+        "Which subscribers leave in the next billing period, from their contract, services, "
+        "charges and tenure. Scores rank customers for a retention offer."
+    ),
+    generate=generate,
+)
