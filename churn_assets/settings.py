@@ -219,7 +219,9 @@ def _first_fault(error: ValidationError, file: Path) -> str:
     place = variable if variable in os.environ else f"{file}: {key}"
     if fault["type"] == "extra_forbidden":
         return f"{place}: there is no such setting.{_hint(key, set(Settings.model_fields))}"
-    found = "" if "storage_options" in fault["loc"] else f" (found {fault['input']!r})"
+    # What was given under sources may hold a password.
+    private = {"storage_options", "sources"} & set(fault["loc"])
+    found = "" if private else f" (found {fault['input']!r})"
     return f"{place}: {fault['msg']}{found}."
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+
+from churn_assets_tests.project import Project
 
 
 @dataclass(frozen=True)
@@ -46,3 +50,35 @@ def s3() -> Iterator[S3]:
     )
     yield S3(options, client)
     server.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> None:
+    """The settings of whoever runs the tests must not change what they test."""
+    for name in list(os.environ):
+        if name.startswith("CHURN_") and name != "CHURN_TEST_DATA":
+            del os.environ[name]
+    os.environ.pop("DAGSTER_HOME", None)
+
+
+@pytest.fixture(scope="session")
+def new_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Project]:
+    """Start a project in a folder of its own; MLflow's empty database is made only once."""
+    import mlflow
+
+    template = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{template}").search_experiments()
+
+    def start(**settings: Any) -> Project:
+        folder = tmp_path_factory.mktemp("project")
+        (folder / ".churn").mkdir()
+        shutil.copyfile(template, folder / ".churn" / "mlflow.db")
+        return Project(folder, **settings)
+
+    return start
+
+
+@pytest.fixture
+def project(new_project: Callable[..., Project]) -> Project:
+    """The Telco use case in a folder of its own."""
+    return new_project()

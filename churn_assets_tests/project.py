@@ -76,7 +76,8 @@ class Project:
         self.folder = folder
         self._settings = {"root": str(folder / ".churn"), **settings}
         (folder / "dagster").mkdir(parents=True, exist_ok=True)
-        self.instance = dg.DagsterInstance.local_temp(str(folder / "dagster"))
+        (folder / "dagster" / "dagster.yaml").write_text("telemetry: {enabled: false}")
+        self.instance = dg.DagsterInstance.from_config(str(folder / "dagster"))
 
     def settings(self, **changes: Any) -> Settings:
         """The project's settings, with some changed."""

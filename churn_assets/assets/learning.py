@@ -103,7 +103,7 @@ def learning_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefi
                 use_case,
                 lake.of(use_case),
                 mlflow.registry(use_case),
-                decided_by=f"Dagster run {context.run_id}",
+                decided_by=f"Dagster run {context.run.run_id}",
             )
             yield materialized(use_case, committed, metadata=_shown(vars(promotion)))
 

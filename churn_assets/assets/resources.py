@@ -88,8 +88,10 @@ class Mlflow:
             MlFlow(  # type: ignore[no-untyped-call]
                 SimpleNamespace(
                     log=context.log,
-                    dagster_run=SimpleNamespace(job_name=f"{use_case.name} {context.run_id[:8]}"),
-                    run_id=context.run_id,
+                    dagster_run=SimpleNamespace(
+                        job_name=f"{use_case.name} {context.run.run_id[:8]}"
+                    ),
+                    run_id=context.run.run_id,
                     resource_config={
                         "experiment_name": self._settings.model_name(use_case.name),
                         "mlflow_tracking_uri": self._settings.tracking_uri,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,11 +27,13 @@ TRUSTED_TYPES = [
     "collections.OrderedDict",
     "lightgbm.basic.Booster",
     "lightgbm.sklearn.LGBMClassifier",
+    "numpy.dtype",
 ]
 """What a stored model may hold beside scikit-learn's own types."""
 
 REQUIREMENTS = ("lightgbm", "numpy", "pandas", "scikit-learn", "skops")
 
+_UNREACHABLE = r"connection|max retries|timed out|unable to open database|name or service"
 _FAST_FAILURE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -140,8 +143,8 @@ class Registry:
                 found = None
         if found is None or found.run_id != run_id:
             raise RegistryError(
-                f"{self.model_name}: version {version} of run {run_id} is on record, and the registry "
-                f"at {public_uri(self.tracking_uri)} does not hold it. Restore the registry's "
+                f"{self.model_name}: version {version} of run {run_id} is on record, and the "
+                f"registry at {public_uri(self.tracking_uri)} does not hold it. Restore the registry's "
                 "database, or remove the use case's model and champion tables to start over."
             )
         return found
@@ -239,9 +242,11 @@ class Registry:
             raise
         except Exception as error:
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
+            unreachable = re.search(_UNREACHABLE, str(error), re.IGNORECASE)
+            advice = " Start it, or set CHURN_MLFLOW__TRACKING_URI to one that runs."
             raise RegistryError(
-                f"MLflow at {public_uri(self.tracking_uri)} cannot be used: "
-                f"{public_uri(first)[:200]}. Start it, or set CHURN_MLFLOW__TRACKING_URI to one that runs."
+                f"MLflow at {public_uri(self.tracking_uri)}: {public_uri(first)[:200].rstrip('.')}."
+                + (advice if unreachable else "")
             ) from error
 
 

@@ -38,7 +38,8 @@ class PolarsEngine:
             pl.scan_csv(
                 list(uris),
                 separator=delimiter,
-                schema=dict.fromkeys(columns, pl.String),
+                new_columns=list(columns),
+                infer_schema=False,
                 glob=False,
                 storage_options=_options(storage_options),
                 credential_provider=None if storage_options else "auto",

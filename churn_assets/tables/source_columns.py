@@ -93,8 +93,8 @@ def _require_distinct(shown: str, names: Sequence[str], where: str) -> None:
             )
         if name.casefold() in _RESERVED:
             raise SourceError(
-                f"{shown}: the name of column {_quoted(name)} is taken by what is kept with a record. "
-                f"Give it another under {where}.rename."
+                f"{shown}: the name of column {_quoted(name)} is taken by what is kept with each "
+                f"record. Give it another under {where}.rename."
             )
         seen[name.casefold()] = name
 
@@ -106,10 +106,10 @@ def _missing(
     more = f" and {len(missing) - _MOST_LISTED} more" if len(missing) > _MOST_LISTED else ""
     one = len(missing) == 1
     return SourceError(
-        f"{shown}: {'column' if one else 'columns'} {listed}{more} {'is' if one else 'are'} missing "
-        f"(found {columns - len(missing)} of {columns} columns).{_hint(missing[0], in_file)} Name "
-        f"another column for {'it' if one else 'each'} under {where}.rename, or add "
-        f"{'it' if one else 'them'} to the file."
+        f"{shown}: {'column' if one else 'columns'} {listed}{more} {'is' if one else 'are'} "
+        f"missing (found {columns - len(missing)} of {columns} columns)."
+        f"{_hint(missing[0], in_file)} Name another column for {'it' if one else 'each'} under "
+        f"{where}.rename, or add {'it' if one else 'them'} to the file."
     )
 
 

@@ -212,6 +212,8 @@ def _lines(texts: Iterator[str]) -> Iterator[str]:
 
 def _fields(record: str, delimiter: str) -> int | None:
     """Number of fields of a record; None where a quote is out of place."""
+    if '"' not in record:
+        return record.count(delimiter) + 1
     apart = re.escape(delimiter)
     field = re.compile(rf'(?:"[^"]*(?:""[^"]*)*"|(?!")[^{apart}\n]*?)(?:({apart})|\r?\n?\Z)')
     place = count = 0

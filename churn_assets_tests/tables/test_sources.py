@@ -485,7 +485,7 @@ def site(tmp_path) -> Iterator[tuple[str, list]]:
     server = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), functools.partial(handler, directory=str(tmp_path))
     )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}", seen
     server.shutdown()
     server.server_close()
@@ -585,10 +585,10 @@ def test_recoded_and_typed_objects_are_read(s3, bucket, parquet, tmp_path):
 
 
 def test_a_bad_byte_in_an_object_is_explained(s3, bucket):
-    content = (CSV + "3,Zoë,1,No\n").encode("latin-1")
+    content = (CSV + "3,basic,1,No\n" * 100_000 + "3,Zoë,1,No\n").encode("latin-1")
     s3.client.put_object(Bucket="gym-source", Key="bad.csv", Body=content)
     said = late_refusal(f"{bucket}/bad.csv", storage_options=dict(s3.storage_options))
-    assert f"{bucket}/bad.csv: line 4: is not valid utf-8" in said
+    assert f"{bucket}/bad.csv: line 100,004: is not valid utf-8" in said
 
 
 @pytest.mark.parametrize(
