@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +30,7 @@ app = typer.Typer(
 
 UseCaseOption = Annotated[str, typer.Option("--use-case", help="What is predicted.")]
 DEFAULT_USE_CASE = "telco_churn"
+_STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 @app.command()
@@ -115,6 +118,8 @@ def home() -> None:
 
 def main() -> None:
     """Run the command line."""
+    # What an object store's client warns of comes before the one line that says what is wrong.
+    os.environ.setdefault("RUST_LOG", "error")
     app()
 
 
@@ -129,7 +134,9 @@ def _use_case(name: str) -> UseCase:
 
 def _prepare_home(settings: Settings) -> Path:
     """Make DAGSTER_HOME and put dagster.yaml into it: elsewhere it is silently ignored."""
-    folder = Path(os.environ.setdefault("DAGSTER_HOME", str(settings.dagster_home)))
+    folder = Path(os.environ.get("DAGSTER_HOME") or settings.dagster_home).expanduser().absolute()
+    # Dagster takes no relative folder.
+    os.environ["DAGSTER_HOME"] = str(folder)
     template, place = project_folder() / "config" / "dagster.yaml", folder / "dagster.yaml"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -139,7 +146,8 @@ def _prepare_home(settings: Settings) -> Path:
             shutil.copyfile(template, place)
     except OSError as error:
         raise SettingsError(
-            f"{folder}: cannot be written ({error.strerror}). Set CHURN_ROOT to another folder."
+            f"{folder}: cannot be written ({error.strerror}). Set CHURN_ROOT or DAGSTER_HOME to "
+            "another folder."
         ) from None
     return folder
 
@@ -150,6 +158,25 @@ def _refusals() -> Iterator[None]:
         yield
     except ChurnError as error:
         _refuse(str(error))
+    except Exception as error:
+        fault = _storage_fault(error)
+        if fault is None:
+            raise
+        _refuse(
+            f"{os.environ['DAGSTER_HOME']}: Dagster's history cannot be kept: {fault}. Free some "
+            "space or give write permission, then run again. The last versions stand."
+        )
+
+
+def _storage_fault(error: BaseException | None) -> str | None:
+    """What a full or read-only disk did to Dagster's own files; None for any other error."""
+    while error is not None:
+        if isinstance(error, sqlite3.OperationalError):
+            return str(error)
+        if isinstance(error, OSError) and error.errno in _STORAGE:
+            return error.strerror
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _refuse(reason: str) -> None:

@@ -41,4 +41,4 @@ def public_uri(text: str) -> str:
     >>> public_uri("https://user:secret@host/x.csv?sig=abc")
     'https://host/x.csv'
     """
-    return re.sub(r"(://)(?:[^/@\s]+@)?([^?#\s]*)([?#]\S*)?", r"\1\2", text)
+    return re.sub(r"(://)(?:[^/?#\s]*@)?([^?#\s]*)([?#]\S*)?", r"\1\2", text)

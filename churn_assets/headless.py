@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from churn_assets.settings import Settings
     from churn_assets.usecases.spec import UseCase
 
-_HINT = "The last versions stand."
+_STOPPED = "the run was stopped. The last versions stand; run again."
 
 
 def run_use_case(
@@ -89,7 +89,7 @@ class Progress:
         if blocked:
             reason = "; ".join(dict.fromkeys(blocked))
             return f"Challenger refused: {reason}. The Champion and its predictions stand."
-        return self._failures[0] if self._failures else "The run was stopped."
+        return self._failures[0] if self._failures else _STOPPED
 
     def _materialized(self, event: dg.DagsterEvent) -> None:
         materialization = event.step_materialization_data.materialization
@@ -117,5 +117,8 @@ class Progress:
             error = failure.error
             while error.cause is not None:
                 error = error.cause
-            first = error.message.strip().splitlines()[0]
+            if error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+                self._failures.append(_STOPPED)
+                return
+            first = (error.message.strip() or str(error.cls_name)).splitlines()[0]
             self._failures.append(f"unexpected: {first} (`churn run --verbose` shows more)")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
@@ -48,6 +49,17 @@ class MlflowSettings(BaseModel):
     tracking_uri: str | None = None
     artifacts: str | None = None
     model_name: str = "{use_case}"
+
+    @field_validator("model_name")
+    @classmethod
+    def _only_the_use_case(cls, model_name: str) -> str:
+        try:
+            named = model_name.format(use_case="x")
+        except (LookupError, ValueError):
+            raise ValueError("may hold {use_case} and no other braces") from None
+        if not named.strip():
+            raise ValueError("must not be blank")
+        return model_name
 
 
 class FreshnessSettings(BaseModel):
@@ -89,8 +101,8 @@ class Settings(BaseSettings):
     )
 
     profile: Literal["dev", "staging", "prod"] = "dev"
-    root: str = ".churn"
-    lake: str | None = None
+    root: str = Field(default=".churn", min_length=1)
+    lake: str | None = Field(default=None, min_length=1)
     storage_options: dict[str, SecretStr] = {}
     engine: Literal["polars"] = "polars"
     sources: dict[str, Source] = {}
@@ -175,7 +187,7 @@ def load_settings() -> Settings:
     except ValidationError as error:
         raise SettingsError(_first_fault(error, file)) from None
     except UnreadableVariable as error:
-        raise SettingsError(f"environment: {error}; its value must be JSON.") from None
+        raise SettingsError(f"{_unreadable(error)}: its value must be JSON.") from None
     _require_known_use_cases(settings)
     return settings
 
@@ -198,8 +210,9 @@ def _read(file: Path) -> dict[str, Any]:
 def _require_known_variables(environ: Mapping[str, str]) -> None:
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | _NOT_SETTINGS
     for name in sorted(environ):
-        if name.startswith(PREFIX) and name.split("__")[0] not in known:
-            raise SettingsError(f"{name}: there is no such setting.{_hint(name, known)}")
+        # Lower case is refused too: the profile's file would be chosen without it.
+        if name.upper().startswith(PREFIX) and name.split("__")[0] not in known:
+            raise SettingsError(f"{name}: there is no such setting.{_hint(name.upper(), known)}")
 
 
 def _require_known_use_cases(settings: Settings) -> None:
@@ -212,17 +225,39 @@ def _require_known_use_cases(settings: Settings) -> None:
             )
 
 
+def _unreadable(error: UnreadableVariable) -> str:
+    """The variables of the setting that pydantic could not parse; their values may be secret."""
+    field = re.search(r'field "(\w+)"', str(error))
+    setting = f"{PREFIX}{field[1].upper()}" if field else PREFIX
+    given = (name for name in sorted(os.environ) if name.split("__")[0] == setting)
+    return " or ".join(given) or "environment"
+
+
 def _first_fault(error: ValidationError, file: Path) -> str:
     fault = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in fault["loc"])
-    variable = PREFIX + "__".join(str(part).upper() for part in fault["loc"])
-    place = variable if variable in os.environ else f"{file}: {key}"
+    path = [str(part) for part in fault["loc"]]
+    place = _variable(path) or f"{file}: {'.'.join(path)}"
     if fault["type"] == "extra_forbidden":
-        return f"{place}: there is no such setting.{_hint(key, set(Settings.model_fields))}"
-    # What was given under sources may hold a password.
-    private = {"storage_options", "sources"} & set(fault["loc"])
+        return f"{place}: there is no such setting.{_hint(path[-1], _known_beside(path))}"
+    # What was given there may hold a password.
+    private = {"storage_options", "sources", "mlflow", "lake"} & set(path)
     found = "" if private else f" (found {fault['input']!r})"
-    return f"{place}: {fault['msg']}{found}."
+    return f"{place}: {fault['msg'].removeprefix('Value error, ')}{found}."
+
+
+def _variable(path: Sequence[str]) -> str:
+    """The variable that gave the setting at a path, alone or as part of its JSON; empty if none."""
+    names = (PREFIX + "__".join(path[:depth]).upper() for depth in range(len(path), 0, -1))
+    return next((name for name in names if name in os.environ), "")
+
+
+def _known_beside(path: Sequence[str]) -> set[str]:
+    """Names of the settings that there are where a path has an unknown one."""
+    model: Any = Settings
+    for part in path[:-1]:
+        is_model = hasattr(model, "model_fields")
+        model = model.model_fields[part].annotation if is_model else get_args(model)[-1]
+    return set(model.model_fields)
 
 
 def _hint(name: str, known: set[str]) -> str:

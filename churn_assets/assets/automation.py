@@ -9,7 +9,6 @@ from churn_assets.usecases.spec import UseCase
 
 Job = Any
 """An asset job; Dagster gives its type no public name."""
-PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -41,6 +40,10 @@ def sensors(use_case: UseCase) -> list[dg.SensorDefinition]:
         dg.AutomationConditionSensorDefinition(
             f"{use_case.name}_automation",
             target=dg.AssetSelection.groups(use_case.name),
+            description=(
+                "Refreshes raw and predictions when their freshness window was missed, and "
+                "carries what is new from raw to champion."
+            ),
             default_status=dg.DefaultSensorStatus.RUNNING,
             minimum_interval_seconds=10,
         ),
@@ -48,7 +51,7 @@ def sensors(use_case: UseCase) -> list[dg.SensorDefinition]:
 
 
 def rescore_sensor(use_case: UseCase) -> dg.SensorDefinition:
-    """Rescore once for each new Champion, unless the run that promoted it does."""
+    """Rescore once for each new Champion, unless a run that is under way does."""
 
     @dg.sensor(
         name=f"{use_case.name}_rescore",
@@ -59,40 +62,34 @@ def rescore_sensor(use_case: UseCase) -> dg.SensorDefinition:
     )
     def rescore(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         instance = context.instance
-        champion = _latest(instance, use_case, "champion")
-        if champion is None:
+        champion = _metadata(instance, use_case, "champion")
+        if "promotion" not in champion:
             return dg.SkipReason("There is no Champion yet.")
-        promotion, version = champion.metadata["promotion"], champion.metadata["version"]
-        predictions = _latest(instance, use_case, "predictions")
-        if predictions and predictions.metadata["model_version"] == version:
-            return dg.SkipReason(f"Predictions are those of Champion {version.value}.")
-        if _plans_predictions(instance, use_case, champion.run_id):
-            return dg.SkipReason("The run that promoted the Champion scores with it.")
-        return dg.RunRequest(run_key=f"{use_case.name} promotion {promotion.value}")
+        predictions = _metadata(instance, use_case, "predictions")
+        if predictions.get("model_version") == champion["version"]:
+            return dg.SkipReason(f"Predictions are those of Champion {champion['version']}.")
+        if _being_scored(instance, use_case):
+            return dg.SkipReason("A run that is under way scores with the Champion.")
+        # A promotion's number starts again with a new lake, its MLflow run is never the same.
+        return dg.RunRequest(
+            run_key=f"{use_case.name} promotion {champion['promotion']} of {champion['run_id']}"
+        )
 
     return rescore
 
 
-class _Latest:
-    """The newest materialisation of a table: its run and metadata."""
-
-    def __init__(self, event: dg.EventLogEntry) -> None:
-        materialization = event.asset_materialization
-        assert materialization is not None
-        self.run_id = event.run_id
-        self.metadata = materialization.metadata
-
-
-def _latest(instance: dg.DagsterInstance, use_case: UseCase, table: str) -> _Latest | None:
+def _metadata(instance: dg.DagsterInstance, use_case: UseCase, table: str) -> dict[str, Any]:
+    """What Dagster was last told of a table; nothing where a person reported it by hand."""
     event = instance.get_latest_materialization_event(key(use_case, table))
-    return None if event is None else _Latest(event)
+    materialization = None if event is None else event.asset_materialization
+    if materialization is None:
+        return {}
+    return {name: value.value for name, value in materialization.metadata.items()}
 
 
-def _plans_predictions(instance: dg.DagsterInstance, use_case: UseCase, run_id: str) -> bool:
-    """Whether a run that is still under way is to materialise predictions."""
-    run = instance.get_run_by_id(run_id)
-    if run is None or run.status not in UNFINISHED:
-        return False
-    planned = instance.get_records_for_run(run_id, of_type=PLANNED).records
-    wanted = key(use_case, "predictions")
-    return any(record.event_log_entry.get_dagster_event().asset_key == wanted for record in planned)
+def _being_scored(instance: dg.DagsterInstance, use_case: UseCase) -> bool:
+    """Whether the run that was last to materialise predictions is still under way."""
+    records = instance.get_asset_records([key(use_case, "predictions")])
+    run_id = records[0].asset_entry.last_run_id if records else None
+    run = None if run_id is None else instance.get_run_by_id(run_id)
+    return run is not None and run.status in UNFINISHED

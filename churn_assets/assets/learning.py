@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
 from churn_assets.assets.resources import Mlflow
 from churn_assets.assets.shared import (
@@ -35,7 +36,9 @@ Results = Iterator[dg.MaterializeResult[Any]]
 class TrainConfig(dg.Config):
     """How the model asset is run."""
 
-    retrain: bool = False
+    retrain: bool = Field(
+        default=False, description="Train even where data, code and settings are unchanged."
+    )
 
 
 def learning_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefinition]:
@@ -74,7 +77,10 @@ def learning_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefi
                 retrain=config.retrain,
             )
             pictures = {name: picture(png) for name, png in challenger.pictures.items()}
-            metadata = {**_shown(challenger.row), **mlflow.links(challenger.row["run_id"])}
+            metadata = {
+                **_shown(challenger.row),
+                **mlflow.links(use_case, challenger.row["run_id"]),
+            }
             yield materialized(use_case, challenger.committed, metadata={**metadata, **pictures})
 
     @dg.multi_asset(
@@ -147,13 +153,19 @@ def learning_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetCheck
             dg.AssetCheckSpec(gate, asset=asset, blocking=True, description=description)
             for gate, description in GATES.items()
         ],
+        # Without this the UI lets nobody run a gate by itself.
+        can_subset=True,
     )
     def gates(
-        lake: dg.ResourceParam[Lake], mlflow: dg.ResourceParam[Mlflow]
+        context: dg.AssetCheckExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        mlflow: dg.ResourceParam[Mlflow],
     ) -> Iterator[dg.AssetCheckResult]:
         from churn_assets.learning.promotion import verdicts
 
-        for verdict in verdicts(use_case, lake.of(use_case), mlflow.registry(use_case)):
+        asked = {check.name for check in context.selected_asset_check_keys}
+        told = verdicts(use_case, lake.of(use_case), mlflow.registry(use_case))
+        for verdict in (verdict for verdict in told if verdict.gate in asked):
             yield dg.AssetCheckResult(
                 check_name=verdict.gate,
                 passed=verdict.passed,
@@ -172,6 +184,7 @@ def learning_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetCheck
         scored, customers = tables["predictions"].require(), tables["features"].require()
         return dg.AssetCheckResult(
             passed=scored.rows == customers.rows,
+            description=f"{scored.rows:,} of {customers.rows:,} customers",
             metadata={"scored": scored.rows, "customers": customers.rows},
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -49,13 +49,14 @@ class Mlflow:
         """A function that opens an MLflow run for this Dagster run."""
         return lambda: self.run(context, use_case)
 
-    def links(self, run_id: str) -> dict[str, Any]:
+    def links(self, use_case: UseCase, run_id: str) -> dict[str, Any]:
         """Where a person sees an MLflow run, as Dagster's metadata."""
         import mlflow
 
         uri = self._settings.tracking_uri
         server = uri if uri.startswith("http") else LOCAL_MLFLOW_UI
-        experiment = mlflow.MlflowClient(uri).get_run(run_id).info.experiment_id
+        with self.registry(use_case).refusals():
+            experiment = mlflow.MlflowClient(uri).get_run(run_id).info.experiment_id
         page = f"{public_uri(server).rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
         return {"mlflow_run": dg.MetadataValue.url(page)}
 
@@ -64,21 +65,24 @@ class Mlflow:
         """An MLflow run, active in the block, linked to the Dagster run; gives its id."""
         import mlflow
 
+        registry = self.registry(use_case)
+        _ = registry.client
         # A run that another training left open in this thread must not be written into.
         while mlflow.active_run():
             mlflow.end_run("KILLED")
-        self._open(context, use_case)
-        status = "FAILED"
         try:
-            active = mlflow.active_run()
+            with registry.refusals():
+                self._open(context, use_case)
+                active = mlflow.active_run()
             assert active is not None
             yield active.info.run_id
-            status = "FINISHED"
-        except KeyboardInterrupt:
-            status = "KILLED"
+        except BaseException as error:
+            # Where MLflow is what failed, its own error must not hide the first one.
+            with suppress(Exception):
+                mlflow.end_run("FAILED" if isinstance(error, Exception) else "KILLED")
             raise
-        finally:
-            mlflow.end_run(status)
+        with registry.refusals():
+            mlflow.end_run("FINISHED")
 
     def _open(self, context: dg.AssetExecutionContext, use_case: UseCase) -> None:
         # dagster-mlflow is marked as beta, which is no news for a user's log.

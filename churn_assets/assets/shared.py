@@ -15,6 +15,10 @@ from churn_assets.settings import FreshnessSettings
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.usecases.spec import UseCase
 
+CELL_CHARACTERS = 80
+RETRY_REFRESH = "0 * * * *"
+"""When a refresh that failed is tried again: each hour, as cron says it."""
+
 
 def key(use_case: UseCase, table: str) -> dg.AssetKey:
     """Key of the asset of a table."""
@@ -70,14 +74,24 @@ def follow() -> dg.AutomationCondition[Any]:
 
 
 def refresh() -> dg.AutomationCondition[Any]:
-    """Materialise once for each time that the freshness window was missed."""
+    """Materialise once for each missed freshness window, as soon as all inputs have settled.
+
+    So a refused Challenger, which ends its run, takes no refresh of predictions with it; and
+    the rescoring sensor is first where there is a new Champion. A refresh that failed is
+    tried again each hour.
+    """
     condition = dg.AutomationCondition
-    missed_since = (
+    missed = condition.freshness_failed().newly_true()
+    again = (
         condition.freshness_failed()
-        .newly_true()
-        .since(condition.newly_requested() | condition.newly_updated())
+        & condition.execution_failed()
+        & condition.cron_tick_passed(RETRY_REFRESH)
     )
-    return missed_since & ~condition.in_progress()
+    due = (missed | again).since(condition.newly_requested() | condition.newly_updated())
+    inputs_change = condition.any_deps_match(
+        condition.in_progress() | condition.newly_updated() | condition.will_be_requested()
+    )
+    return due & ~condition.in_progress() & ~inputs_change
 
 
 def window(minutes: float) -> dg.FreshnessPolicy:
@@ -152,10 +166,16 @@ def preview(table: Table, rows: int) -> dg.MetadataValue[Any] | None:
     records = table.engine.collect(table.scan().head(rows)).to_pylist()
     if not records:
         return None
-    lines = [[str(value).replace("|", "\\|")[:80] for value in row.values()] for row in records]
+    lines = [[_cell(value) for value in row.values()] for row in records]
     header = list(records[0])
     table_lines = [header, ["---"] * len(header), *lines]
     return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in table_lines))
+
+
+def _cell(value: Any) -> str:
+    """A value on one line of a Markdown table."""
+    text = "" if value is None else " ".join(str(value).split())
+    return text[:CELL_CHARACTERS].replace("\\", "\\\\").replace("|", "\\|")
 
 
 def picture(png: bytes) -> dg.MarkdownMetadataValue:

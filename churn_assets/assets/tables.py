@@ -126,8 +126,13 @@ def table_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetChecksDe
     def expected_columns(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
         details = lake.of(use_case)["raw"].require().details
         extra, unlabelled = details["extra_columns"], details["missing_label"]
+        faults = [f"the contract does not name {', '.join(extra)}"] if extra else []
+        if unlabelled:
+            label = use_case.contract[use_case.label.column].source
+            faults.append(f"column '{label}' is missing, so no customer has a label")
         return dg.AssetCheckResult(
-            passed=not extra and not unlabelled,
+            passed=not faults,
+            description="; ".join(faults) or "all there, and no others",
             severity=dg.AssetCheckSeverity.WARN,
             metadata={"extra_columns": extra, "missing_label": unlabelled},
         )
@@ -143,6 +148,7 @@ def table_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetChecksDe
         share = rejects.rows / raw.rows if raw.rows else 0.0
         return dg.AssetCheckResult(
             passed=share <= settings.max_reject_share,
+            description=f"{rejects.rows:,} of {raw.rows:,} records ({share:.1%})",
             severity=dg.AssetCheckSeverity.WARN,
             metadata={
                 "rejected": rejects.rows,
@@ -164,6 +170,8 @@ def table_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetChecksDe
         counts = quality.outliers(silver.scan(), use_case.contract, silver.engine)
         return dg.AssetCheckResult(
             passed=not any(counts.values()),
+            description=", ".join(f"{n} {count:,}" for n, count in counts.items() if count)
+            or "none",
             severity=dg.AssetCheckSeverity.WARN,
             metadata={"outliers": counts, "fence_interquartile_ranges": quality.FENCE},
         )
@@ -181,6 +189,7 @@ def table_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetChecksDe
         chance = quality.split_balance(counts)
         return dg.AssetCheckResult(
             passed=chance >= quality.CHANCE,
+            description=f"chance alone differs so much with probability {chance:.3g}",
             severity=dg.AssetCheckSeverity.WARN,
             metadata={"p_value": chance, "splits": counts},
         )

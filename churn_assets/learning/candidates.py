@@ -50,6 +50,8 @@ def lightgbm(use_case: UseCase, seed: int) -> Pipeline:
                     random_state=seed,
                     deterministic=True,
                     force_row_wise=True,
+                    # As many threads as OpenMP is allowed, which training and scoring decide.
+                    n_jobs=0,
                     verbose=-1,
                 ),
             ),

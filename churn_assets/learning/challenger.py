@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from churn_assets.errors import TrainingError
+from churn_assets.errors import TrainingError, public_uri
 from churn_assets.learning import training
 from churn_assets.learning.plots import pictures
 from churn_assets.learning.recipe import TrainingSettings, model_code
@@ -22,6 +22,8 @@ from churn_assets.usecases.spec import UseCase
 if TYPE_CHECKING:
     import pandas as pd
 
+SAMPLE_ROWS = 100
+"""Rows that a signature is inferred from."""
 OpenRun = Callable[[], AbstractContextManager[str]]
 """Opens an MLflow run, active in the block, and gives its id."""
 
@@ -79,15 +81,15 @@ def train_challenger(
             f"Give a source whose column '{use_case.contract[use_case.label.column].source}' "
             "is filled for past customers."
         )
-    trained = training.train(use_case, rows, settings.seed)
-    drawn = pictures(trained.test_labels, trained.test_scores, trained.threshold)
-    _ = registry.client
     with open_run() as run_id:
-        _log_training(use_case, tables["features"], features, trained, drawn, settings)
+        trained = training.train(use_case, rows, settings.seed)
+        drawn = pictures(trained.test_labels, trained.test_scores, trained.threshold)
+        with registry.refusals():
+            _log_training(use_case, tables["features"], features, trained, drawn, settings)
         registered = registry.register(
             trained.pipeline,
             run_id,
-            inputs=trained.train.head(100),
+            inputs=trained.train.head(SAMPLE_ROWS),
             example=typical_row(use_case, trained.train),
             description=_description(use_case, trained),
             tags={
@@ -95,7 +97,7 @@ def train_challenger(
                 "recipe": trained.recipe,
                 "threshold": repr(trained.threshold),
                 "threshold_rule": "F1-best on validation",
-                "split": str(use_case.split),
+                "split": features.details["split"],
                 "features_version": str(features.version),
                 "features_data_version": features.data_version,
                 "code_version": model_code(use_case, settings),
@@ -125,9 +127,9 @@ def latest_challenger(model: Table, registry: Registry) -> Challenger | None:
 
 def typical_row(use_case: UseCase, train: pd.DataFrame) -> pd.DataFrame:
     """One made-up row: the median of each number, the commonest of each category."""
-    numbers = train[list(use_case.numeric)].median()
-    kinds = train[list(use_case.categorical)].mode().iloc[0]
-    row = {**numbers.to_dict(), **kinds.to_dict()}
+    numbers = {name: train[name].median() for name in use_case.numeric}
+    kinds = {name: next(iter(train[name].mode()), None) for name in use_case.categorical}
+    row = {**numbers, **kinds}
     return train.head(0).reindex([0]).assign(**row).astype(train.dtypes.to_dict())
 
 
@@ -145,14 +147,15 @@ def _log_training(
 
     import mlflow
     from mlflow.data.delta_dataset_source import DeltaDatasetSource
-    from mlflow.data.pandas_dataset import from_pandas
+    from mlflow.data.meta_dataset import MetaDataset
+    from mlflow.models import infer_signature
 
     model = trained.pipeline[-1].get_params()
     mlflow.log_params(
         {
             "recipe": trained.recipe,
             "threshold": trained.threshold,
-            "split": str(use_case.split),
+            "split": features.details["split"],
             "sample": settings.sample,
             "seed": settings.seed,
             "train_rows": len(trained.train),
@@ -165,12 +168,13 @@ def _log_training(
         for name, png in drawn.items():
             Path(folder, f"{name}.png").write_bytes(png)
         mlflow.log_artifacts(folder, "pictures")
-    source = DeltaDatasetSource(path=table.uri, delta_table_version=features.version)
-    dataset = from_pandas(
-        trained.train,
-        source=source,
+    source = DeltaDatasetSource(path=public_uri(table.uri), delta_table_version=features.version)
+    # Of all rows, MLflow would look at each value to infer what the first ones say as well.
+    dataset = MetaDataset(  # type: ignore[abstract]
+        source,
         name=f"{use_case.name}.features",
         digest=features.data_version[:8],
+        schema=infer_signature(trained.train.head(SAMPLE_ROWS)).inputs,
     )
     mlflow.log_input(dataset, context="training")
 

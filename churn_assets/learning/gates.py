@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from churn_assets.errors import ChurnError
+from churn_assets.errors import ChurnError, GateError
 from churn_assets.learning.metrics import best_constant_f1, f1_lower, metrics, roc_auc_lower
 
 if TYPE_CHECKING:
@@ -76,11 +76,6 @@ class Evidence:
     labels: NDArray[np.bool_]
     split: str
 
-    @property
-    def decided_before(self) -> bool:
-        """Whether the Challenger is the Champion already."""
-        return self.champion is not None and self.champion.version == self.challenger.version
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -117,6 +112,8 @@ def governance(evidence: Evidence) -> Verdict:
         faults.append("it has no input example")
     if missing:
         faults.append(f"it lacks the tags {', '.join(missing)}")
+    if not len(challenger.scores):
+        faults.append("there are no labelled test rows for it to score")
     if not ((challenger.scores >= 0) & (challenger.scores <= 1)).all():
         faults.append("it gives scores that are no probabilities")
     numbers = {
@@ -135,8 +132,7 @@ def better_than_chance(evidence: Evidence) -> Verdict:
     Without it, a model of shuffled labels beats a good Champion wherever the labels that
     both are judged by are shuffled as well.
     """
-    if evidence.decided_before:
-        return _decided_before("better_than_chance", evidence)
+    _require_both_classes(evidence.labels)
     challenger, labels = evidence.challenger, evidence.labels
     auc, auc_bound = roc_auc_lower(labels, challenger.scores)
     f1, f1_bound = f1_lower(labels, challenger.scores >= challenger.threshold)
@@ -161,8 +157,6 @@ def better_than_chance(evidence: Evidence) -> Verdict:
 
 def f1_gate(evidence: Evidence) -> Verdict:
     """The Challenger's F1 is at least the Champion's, on the same rows, each at its threshold."""
-    if evidence.decided_before:
-        return _decided_before("f1_gate", evidence)
     challenger, champion = evidence.challenger, evidence.champion
     for contender in (challenger, champion):
         split = evidence.split if contender is None else contender.tags.get("split", "")
@@ -173,6 +167,7 @@ def f1_gate(evidence: Evidence) -> Verdict:
                 f"version {contender.version} was trained by another split ({split or 'unknown'}), "
                 f"so it may have seen test rows of the present one ({evidence.split})",
             )
+    _require_both_classes(evidence.labels)
     ours = metrics(evidence.labels, challenger.scores, challenger.threshold)["f1"]
     numbers = {
         "challenger_version": challenger.version,
@@ -215,8 +210,13 @@ def decide(gather: Callable[[], Evidence]) -> list[Verdict]:
     try:
         evidence = gather()
     except Exception as error:
-        return [Verdict(gate, False, _unreadable(error)) for gate in GATES]
+        return closed(error)
     return [_closed(gate, judge, evidence) for gate, judge in GATES.items()]
+
+
+def closed(error: Exception) -> list[Verdict]:
+    """Every gate refuses, because the evidence cannot be had."""
+    return [Verdict(gate, False, _unreadable(error)) for gate in GATES]
 
 
 def refusal(verdicts: list[Verdict]) -> str | None:
@@ -243,8 +243,12 @@ def _unreadable(error: Exception) -> str:
     return said if isinstance(error, ChurnError) else f"unreadable: {type(error).__name__}: {said}"
 
 
-def _decided_before(gate: str, evidence: Evidence) -> Verdict:
-    return Verdict(gate, True, f"version {evidence.challenger.version} is the Champion already")
+def _require_both_classes(labels: NDArray[np.bool_]) -> None:
+    if len(set(labels.tolist())) < 2:  # noqa: PLR2004
+        raise GateError(
+            f"the {len(labels):,} labelled test rows do not hold both classes, so no model can "
+            "be judged by them"
+        )
 
 
 def _require_numbers(numbers: Mapping[str, float]) -> None:

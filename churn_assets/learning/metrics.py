@@ -53,8 +53,10 @@ def f1_best_threshold(labels: Bools, scores: Floats) -> float:
     precision, recall, thresholds = precision_recall_curve(labels, scores)
     f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
     best = int(np.argmax(f1[:-1]))
-    below = thresholds[best - 1] if best > 0 else thresholds[best]
-    return float((below + thresholds[best]) / 2)
+    below, least = thresholds[max(best - 1, 0)], thresholds[best]
+    middle = (below + least) / 2
+    # Between neighbouring floats there is no middle.
+    return float(middle if middle > below else least)
 
 
 def roc_auc_lower(labels: Bools, scores: Floats) -> tuple[float, float]:

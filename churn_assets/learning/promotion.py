@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from churn_assets.errors import GateError, RegistryError
-from churn_assets.learning.gates import Contender, Evidence, Verdict, decide, refusal
+from churn_assets.learning.gates import Contender, Evidence, Verdict, closed, decide, refusal
 from churn_assets.learning.registry import CHALLENGER, CHAMPION, Registry, Version
 from churn_assets.tables.engine import ConflictError
 from churn_assets.tables.lake import Committed, Table
@@ -63,7 +63,7 @@ def align(champion: Table, registry: Registry) -> Promotion | None:
     record = on_record(champion)
     while record is not None:
         held = registry.by_alias(CHAMPION)
-        if held is None or (held.version, held.run_id) != (record.version, record.run_id):
+        if not _holds(record, held):
             registry.by_number(record.version, record.run_id)
             registry.point(CHAMPION, record.version)
         # Another promotion may have come between: look again until both agree.
@@ -91,28 +91,48 @@ def gather(
         raise RegistryError(
             f"{registry.model_name}: there is no Challenger; run `churn run` first."
         )
-    champion = _incumbent(registry, record, challenger)
-    features = tables["features"]
-    test = features.scan(features.require().version).filter(
+    incumbent = _incumbent(registry, record, challenger)
+    features, state = tables["features"], tables["features"].require()
+    test = features.scan(state.version).filter(
         (nw.col("split") == "test") & ~nw.col("label").is_null()
     )
     rows = features.engine.collect(test.select(*use_case.inputs, "label"))
-    contenders = [
-        None if version is None else _contender(registry, version, rows, use_case)
-        for version in (challenger, champion)
-    ]
-    assert contenders[0] is not None
+    champion = None if incumbent is None else _contender(registry, incumbent, rows, use_case)
+    if champion is not None and record is not None:
+        # What predictions are decided by, whatever became of the version's tag.
+        champion = replace(champion, threshold=record.threshold)
     return Evidence(
-        challenger=contenders[0],
-        champion=contenders[1],
+        challenger=_contender(registry, challenger, rows, use_case),
+        champion=champion,
         labels=np.asarray(rows["label"].to_numpy(zero_copy_only=False), dtype=bool),
-        split=str(use_case.split),
+        split=state.details["split"],
     )
 
 
 def verdicts(use_case: UseCase, tables: Mapping[str, Table], registry: Registry) -> list[Verdict]:
-    """What every gate says of the present Challenger."""
-    return decide(lambda: gather(use_case, tables, registry, on_record(tables["champion"])))
+    """What every gate says of the present Challenger.
+
+    Where it is the Champion already, that is what they said when it was promoted.
+    """
+    record: Promotion | None = None
+
+    def seen() -> Evidence:
+        return gather(use_case, tables, registry, record)
+
+    try:
+        record = on_record(tables["champion"])
+        if record is not None and _holds(record, registry.by_alias(CHALLENGER)):
+            return recorded(record)
+    except Exception as error:
+        return closed(error)
+    return decide(seen)
+
+
+def recorded(promotion: Promotion) -> list[Verdict]:
+    """What the gates said when a promotion was decided."""
+    said = [Verdict(**verdict) for verdict in json.loads(promotion.gates)]
+    before = f"Champion since {promotion.decided_at:%Y-%m-%d %H:%M} UTC"
+    return [replace(verdict, reason=f"{before}: {verdict.reason}") for verdict in said]
 
 
 def promote(
@@ -138,6 +158,8 @@ def promote(
     champion = tables["champion"]
     state = _started(champion)
     record = align(champion, registry)
+    if record is not None and _holds(record, registry.by_alias(CHALLENGER)):
+        return champion.require(), record
     evidence: list[Evidence] = []
 
     def seen() -> Evidence:
@@ -153,8 +175,6 @@ def promote(
         raise GateError(
             "Challenger refused: a newer one was registered while it was judged. Run again."
         )
-    if record is not None and record.version == challenger.version:
-        return state, record
     promotion = Promotion(
         promotion=1 if record is None else record.promotion + 1,
         action="promotion",
@@ -182,6 +202,14 @@ def promote(
         ) from error
     align(champion, registry)
     return committed, promotion
+
+
+def _holds(record: Promotion, version: Version | None) -> bool:
+    """Whether a version is the Champion on record."""
+    return version is not None and (version.version, version.run_id) == (
+        record.version,
+        record.run_id,
+    )
 
 
 def _incumbent(registry: Registry, record: Promotion | None, challenger: Version) -> Version | None:

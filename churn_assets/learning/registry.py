@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,8 +63,20 @@ class Version:
 
     @property
     def threshold(self) -> float:
-        """Least score that this model decides as positive."""
-        return float(self.tags["threshold"])
+        """Least score that this model decides as positive.
+
+        Raises
+        ------
+        RegistryError
+            Where its tag is missing or no number.
+        """
+        try:
+            return float(self.tags["threshold"])
+        except (KeyError, ValueError):
+            raise RegistryError(
+                f"version {self.version} has no tag 'threshold' that is a number. Put it back in "
+                "MLflow, or train again with `churn run --retrain`."
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -81,30 +93,39 @@ class Registry:
         Where a new experiment keeps its files; a tracking server knows by itself.
     """
 
-    tracking_uri: str
+    tracking_uri: str = field(repr=False)
     model_name: str
     artifacts: str | None = None
 
-    @cached_property
+    @property
     def client(self) -> MlflowClient:
-        """MLflow's client, with the experiment and the registered model in place.
+        """MLflow's client, with the experiment in place, and MLflow itself turned to it.
 
         Raises
         ------
         RegistryError
             Where MLflow cannot be reached.
         """
+        client = self._connected
+        import mlflow
+
+        # What MLflow loads and logs by is global, and another registry may have set it.
+        mlflow.set_tracking_uri(self.tracking_uri)
+        mlflow.set_registry_uri(self.tracking_uri)
+        return client
+
+    @cached_property
+    def _connected(self) -> MlflowClient:
         for name, value in _FAST_FAILURE.items():
             os.environ.setdefault(name, value)
         _make_folder(self.tracking_uri)
         import mlflow
 
-        with self._refusals(), _quiet():
-            mlflow.set_tracking_uri(self.tracking_uri)
-            mlflow.set_registry_uri(self.tracking_uri)
+        with self.refusals(), _quiet():
             client = mlflow.MlflowClient(self.tracking_uri, self.tracking_uri)
             if client.get_experiment_by_name(self.model_name) is None:
-                client.create_experiment(self.model_name, self.artifacts)
+                with _unless_it_exists():
+                    client.create_experiment(self.model_name, self.artifacts)
         return client
 
     def by_alias(self, alias: str) -> Version | None:
@@ -112,7 +133,7 @@ class Registry:
         from mlflow.exceptions import MlflowException
 
         client = self.client
-        with self._refusals():
+        with self.refusals():
             try:
                 return _version(client.get_model_version_by_alias(self.model_name, alias))
             except MlflowException as error:
@@ -134,7 +155,7 @@ class Registry:
         from mlflow.exceptions import MlflowException
 
         client = self.client
-        with self._refusals():
+        with self.refusals():
             try:
                 found = _version(client.get_model_version(self.model_name, str(version)))
             except MlflowException as error:
@@ -144,23 +165,38 @@ class Registry:
         if found is None or found.run_id != run_id:
             raise RegistryError(
                 f"{self.model_name}: version {version} of run {run_id} is on record, and the "
-                f"registry at {public_uri(self.tracking_uri)} does not hold it. Restore the registry's "
-                "database, or remove the use case's model and champion tables to start over."
+                f"registry at {public_uri(self.tracking_uri)} does not hold it. Restore the "
+                "registry's database, or remove the use case's model and champion tables to start "
+                "over."
             )
         return found
 
     def point(self, alias: str, version: int) -> None:
         """Let an alias point to a version."""
         client = self.client
-        with self._refusals():
+        with self.refusals():
             client.set_registered_model_alias(self.model_name, alias, str(version))
 
     def load(self, version: int) -> Pipeline:
-        """The pipeline of a version, read without pickle."""
+        """The pipeline of a version, read without pickle.
+
+        Raises
+        ------
+        RegistryError
+            Where it cannot be read, or only by running whatever code is in it.
+        """
         import mlflow.sklearn
 
-        _ = self.client
-        with self._refusals(), _unchanged_path():
+        stored = self.card(version).flavors.get("sklearn", {})
+        if stored.get("serialization_format") != "skops" or not (
+            set(stored.get("skops_trusted_types") or []) <= set(TRUSTED_TYPES)
+        ):
+            raise RegistryError(
+                f"{self.model_name}: version {version} is not stored by skops with the types that "
+                "this package names, so reading it could run any code. Register it through "
+                "`churn run`."
+            )
+        with self.refusals(), _unchanged_path():
             return mlflow.sklearn.load_model(f"models:/{self.model_name}/{version}")
 
     def card(self, version: int) -> Any:
@@ -168,7 +204,7 @@ class Registry:
         from mlflow.models import get_model_info
 
         _ = self.client
-        with self._refusals():
+        with self.refusals():
             return get_model_info(f"models:/{self.model_name}/{version}")
 
     def register(
@@ -198,11 +234,10 @@ class Registry:
             Kept with the version.
         """
         import mlflow.sklearn
-        from mlflow.exceptions import MlflowException
         from mlflow.models import infer_signature
 
         client = self.client
-        with self._refusals(), _quiet():
+        with self.refusals(), _quiet():
             stored = mlflow.sklearn.log_model(
                 pipeline,
                 name="model",
@@ -214,11 +249,7 @@ class Registry:
                 pip_requirements=[f"{p}=={importlib.metadata.version(p)}" for p in REQUIREMENTS],
                 code_paths=[str(Path(__file__).parents[1])],
             )
-            try:
-                client.get_registered_model(self.model_name)
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                    raise
+            with _unless_it_exists():
                 client.create_registered_model(self.model_name, description=description)
             version = _version(
                 client.create_model_version(
@@ -234,7 +265,7 @@ class Registry:
         return version
 
     @contextmanager
-    def _refusals(self) -> Iterator[None]:
+    def refusals(self) -> Iterator[None]:
         """Say in one line that the registry cannot be used."""
         try:
             yield
@@ -245,7 +276,7 @@ class Registry:
             unreachable = re.search(_UNREACHABLE, str(error), re.IGNORECASE)
             advice = " Start it, or set CHURN_MLFLOW__TRACKING_URI to one that runs."
             raise RegistryError(
-                f"MLflow at {public_uri(self.tracking_uri)}: {public_uri(first)[:200].rstrip('.')}."
+                f"MLflow at {public_uri(self.tracking_uri)}: {public_uri(first)[:400].rstrip('.')}."
                 + (advice if unreachable else "")
             ) from error
 
@@ -257,6 +288,18 @@ def _version(found: ModelVersion) -> Version:
         description=found.description or "",
         tags=dict(found.tags),
     )
+
+
+@contextmanager
+def _unless_it_exists() -> Iterator[None]:
+    """Create what may be there already, made before or by another process just now."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
 
 
 def _make_folder(tracking_uri: str) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from sklearn.pipeline import Pipeline
 
+THREADED_ROWS = 100_000
 _SAMPLE = "__sample"
 
 
@@ -98,6 +99,8 @@ def train(use_case: UseCase, rows: pd.DataFrame, seed: int) -> Trained:
     TrainingError
         Where a split lacks one of the classes.
     """
+    from threadpoolctl import threadpool_limits
+
     inputs = list(use_case.inputs)
     parts = {split: rows[rows["split"] == split] for split in SPLITS}
     for split, part in parts.items():
@@ -108,10 +111,12 @@ def train(use_case: UseCase, rows: pd.DataFrame, seed: int) -> Trained:
         return pipeline.predict_proba(parts[split][inputs])[:, 1]
 
     fitted, losses = {}, {}
-    for name, candidate in CANDIDATES.items():
-        fitted[name] = candidate(use_case, seed).fit(parts["train"][inputs], labels["train"])
-        judged = metrics(labels["validation"], scores(fitted[name], "validation"), 0.5)
-        losses[name] = judged["log_loss"]
+    # On few rows, threads wait for each other longer than they work.
+    with threadpool_limits(1 if len(rows) < THREADED_ROWS else None):
+        for name, candidate in CANDIDATES.items():
+            fitted[name] = candidate(use_case, seed).fit(parts["train"][inputs], labels["train"])
+            judged = metrics(labels["validation"], scores(fitted[name], "validation"), 0.5)
+            losses[name] = judged["log_loss"]
     recipe = min(losses, key=lambda name: losses[name])
     pipeline = fitted[recipe]
     threshold = f1_best_threshold(labels["validation"], scores(pipeline, "validation"))

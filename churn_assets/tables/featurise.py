@@ -21,7 +21,7 @@ _BUCKET = "__bucket"
 
 def features_code(use_case: UseCase) -> str:
     """Version of the code that makes features."""
-    return code_version(use_case.features, featurise)
+    return code_version(use_case.features, featurise, split=str(use_case.split))
 
 
 def featurise(use_case: UseCase, tables: Mapping[str, Table]) -> Committed:

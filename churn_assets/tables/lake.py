@@ -243,6 +243,10 @@ _REASONS = (
         "the disk is full. Free some space, then run again.",
     ),
     (
+        r"Not a directory|File exists|os error (17|20)",
+        "a file stands where its folder should be. Move it, or set CHURN_LAKE to another place.",
+    ),
+    (
         r"Permission denied|Read-only file system|os error (13|30)",
         "this place is read-only. Give write permission, or set CHURN_LAKE to another place.",
     ),

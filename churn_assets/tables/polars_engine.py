@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     Frame = nw.LazyFrame[Any]
 
 _SCORING_BATCH = 131_072
+_ROW_GROUP = 131_072
+"""Rows; a reader holds several row groups at once, so smaller ones cost it less memory."""
 
 
 class PolarsEngine:
@@ -109,7 +111,7 @@ class PolarsEngine:
         self, uri: str, frame: Frame, commit: Commit, *, storage_options: StorageOptions | None
     ) -> None:
         """Commit a frame to a Delta table, streaming; all of it or nothing."""
-        from deltalake import CommitProperties, DeltaTable, Transaction
+        from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties
         from deltalake.exceptions import CommitFailedError
 
         properties = CommitProperties(
@@ -123,7 +125,10 @@ class PolarsEngine:
         target: str | DeltaTable = uri
         if commit.base is not None:
             target = DeltaTable(uri, version=commit.base, storage_options=options)
-        write_options: dict[str, Any] = {"commit_properties": properties}
+        write_options: dict[str, Any] = {
+            "commit_properties": properties,
+            "writer_properties": WriterProperties(max_row_group_size=_ROW_GROUP),
+        }
         if commit.mode == "overwrite":
             write_options["schema_mode"] = "overwrite"
         try:

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -79,10 +80,11 @@ def refusal(uri, **settings):
 
 def late_refusal(uri, **settings):
     source = Source(uri=str(uri), **settings)
-    read = read_records(source, GYM, ENGINE)
     with pytest.raises(Exception) as caught:  # noqa: PT011
-        ENGINE.collect(read.frame)
-    refused = explain(caught.value, source, GYM)
+        ENGINE.collect(read_records(source, GYM, ENGINE).frame)
+    # How much of an object is looked at up front depends on the blocks that it comes in.
+    early = isinstance(caught.value, SourceError)
+    refused = caught.value if early else explain(caught.value, source, GYM)
     assert refused is not None
     assert "\n" not in str(refused)
     return str(refused)
@@ -385,11 +387,25 @@ def test_a_device_is_refused_at_once(tmp_path):
     assert "is a device, pipe or socket" in refusal("/dev/zero", format="csv")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
 def test_a_file_that_may_not_be_read_is_refused(csv):
     path = csv()
     path.chmod(0)
-    assert "this user may not read it" in refusal(path)
+    with _as_nobody():
+        said = refusal(path)
+    assert "this user may not read it" in said
+
+
+@contextmanager
+def _as_nobody():
+    """Root may read every file, so let another user try."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
 
 
 @pytest.mark.parametrize("keep", [0, 2, 20, -1])

@@ -1,0 +1,1 @@
+"""What is fast, measured on this machine; `make bench` prints it."""

@@ -1,0 +1,168 @@
+"""What one benchmark process does; `python -m benchmarks` starts it and measures it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from churn_assets.learning.candidates import lightgbm
+from churn_assets.learning.metrics import metrics
+from churn_assets.learning.promotion import Promotion
+from churn_assets.learning.scoring import predictions_schema, scorer
+from churn_assets.learning.training import labelled_rows, train
+from churn_assets.settings import Settings
+from churn_assets.tables.featurise import featurise
+from churn_assets.tables.ingest import ingest
+from churn_assets.tables.lake import Lake
+from churn_assets.tables.polars_engine import PolarsEngine
+from churn_assets.tables.refine import refine
+from churn_assets.tables.sources import Source
+from churn_assets.usecases import USE_CASES
+
+USE_CASE = USE_CASES["telco_churn"]
+TRAINED_ON = 20_000
+RESAMPLES = 2000
+
+
+def features(root: str, rows: str) -> None:
+    """Generated customers from the source to features, step by step."""
+    tables = Lake(root, PolarsEngine()).of(USE_CASE)
+    for name, step in {
+        "ingest": lambda: ingest(USE_CASE, Source(rows=int(rows)), tables),
+        "silver": lambda: list(refine(USE_CASE, tables, 0.05)),
+        "features": lambda: featurise(USE_CASE, tables),
+    }.items():
+        _timed(name, step)
+
+
+def score(root: str) -> None:
+    """Score all features, beside the bare LightGBM predict of the same encoded rows."""
+    tables = Lake(root, PolarsEngine()).of(USE_CASE)
+    table = tables["features"]
+    inputs = list(USE_CASE.inputs)
+    sample = table.engine.collect(table.scan().head(TRAINED_ON)).to_pandas()
+    pipeline = lightgbm(USE_CASE, 0).fit(sample[inputs], sample["label"])
+    champion = Promotion(1, "", "", 1, "", 0.3, None, "", datetime.now(UTC), "[]")
+
+    def ours() -> None:
+        columns = table.scan().select(USE_CASE.key, *inputs, "split")
+        scores = scorer(USE_CASE, pipeline, champion, 0)
+        frame = table.engine.map_batches(columns, scores, predictions_schema(USE_CASE))
+        tables["predictions"].replace(frame, "")
+
+    spent = [0.0, 0.0]
+
+    def bare() -> None:
+        lazy = table.scan().select(*inputs).to_native()
+        for part in lazy.collect_batches(chunk_size=131_072, engine="streaming"):
+            matrix = pipeline[0].transform(part.to_pandas())
+            wall, cpu = time.perf_counter(), time.process_time()
+            pipeline[-1].predict_proba(matrix)
+            spent[0] += time.perf_counter() - wall
+            spent[1] += time.process_time() - cpu
+
+    bare()
+    spent[:] = [0.0, 0.0]
+    wall, cpu = _timed("scoring", ours)
+    bare()
+    print(f"{'':>12}        bare predict {spent[0]:6.1f} s wall  {spent[1]:6.1f} s CPU, ", end="")
+    print(f"scoring is {wall / spent[0]:.2f} times its wall, {cpu / spent[1]:.2f} times its CPU")
+
+
+def quality(source: str = "") -> None:
+    """Test metrics with 95 % bootstrap intervals, as JSON."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as root:
+        tables = Lake(root, PolarsEngine()).of(USE_CASE)
+        ingest(USE_CASE, Source(uri=source), tables)
+        list(refine(USE_CASE, tables, 0.05))
+        version = featurise(USE_CASE, tables).version
+        trained = train(USE_CASE, labelled_rows(USE_CASE, tables["features"], version, 1.0), 0)
+    labels, scores, threshold = trained.test_labels, trained.test_scores, trained.threshold
+    random = np.random.default_rng(0)
+    drawn = []
+    for _ in range(RESAMPLES):
+        rows = random.integers(0, len(labels), len(labels))
+        drawn.append(metrics(labels[rows], scores[rows], threshold))
+    judged = metrics(labels, scores, threshold)
+    print(
+        json.dumps(
+            {
+                name: (
+                    judged[name],
+                    *np.quantile([sample[name] for sample in drawn], [0.025, 0.975]),
+                )
+                for name in ("f1", "roc_auc", "pr_auc", "log_loss", "brier")
+            }
+        )
+    )
+
+
+def shares(*source: str) -> None:
+    """CPU seconds of training and of MLflow within one retrain, as JSON."""
+    import mlflow.sklearn
+    import sklearn.linear_model  # noqa: F401
+
+    from churn_assets.learning.plots import pictures
+    from churn_assets.learning.registry import Registry
+
+    settings = Settings()
+    lake = Lake(settings.lake_uri, PolarsEngine())
+    tables = lake.of(USE_CASE)
+    registry = Registry(
+        settings.tracking_uri, settings.model_name(USE_CASE.name), settings.artifacts
+    )
+    rows = labelled_rows(USE_CASE, tables["features"], tables["features"].require().version, 1.0)
+    spent: dict[str, float] = {}
+    trained: Any = None
+
+    def fit() -> None:
+        nonlocal trained
+        trained = train(USE_CASE, rows, 0)
+
+    spent["training"] = _cpu(fit)
+    spent["pictures"] = _cpu(
+        lambda: pictures(trained.test_labels, trained.test_scores, trained.threshold)
+    )
+
+    def log() -> None:
+        _ = registry.client
+        mlflow.set_experiment(registry.model_name)
+        with mlflow.start_run() as run:
+            registry.register(
+                trained.pipeline,
+                run.info.run_id,
+                trained.train.head(100),
+                trained.train.head(1),
+                "A benchmark's model, to be left alone.",
+                {},
+            )
+            mlflow.log_metrics(dict(trained.metrics))
+
+    spent["MLflow"] = _cpu(log)
+    print(json.dumps(spent))
+
+
+def _timed(name: str, step: Callable[[], object]) -> tuple[float, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    step()
+    spent = time.perf_counter() - wall, time.process_time() - cpu
+    print(f"{'':>12}        {name:<12} {spent[0]:6.1f} s wall  {spent[1]:6.1f} s CPU", flush=True)
+    return spent
+
+
+def _cpu(step: Callable[[], object]) -> float:
+    start = time.process_time()
+    step()
+    return time.process_time() - start
+
+
+if __name__ == "__main__":
+    {case.__name__: case for case in (features, score, quality, shares)}[sys.argv[1]](*sys.argv[2:])

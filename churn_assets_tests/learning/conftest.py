@@ -1,0 +1,33 @@
+"""What tests of learning read and do not change: features, a trained model, a registered one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+from churn_assets.learning.training import Trained, labelled_rows, train
+from churn_assets_tests.project import USE_CASE, Project
+
+
+@pytest.fixture(scope="session")
+def finished(new_project: Callable[..., Project]) -> Project:
+    """A project after its first whole run; to be read only."""
+    project = new_project()
+    run = project.run(project.write())
+    assert run.success, run.error
+    return project
+
+
+@pytest.fixture(scope="session")
+def labelled(finished: Project) -> pd.DataFrame:
+    """The labelled rows of its features."""
+    features = finished.table("features")
+    return labelled_rows(USE_CASE, features, features.require().version, sample=1)
+
+
+@pytest.fixture(scope="session")
+def trained(labelled: pd.DataFrame) -> Trained:
+    """What training makes of them."""
+    return train(USE_CASE, labelled, seed=0)

@@ -1,0 +1,118 @@
+"""The encoder: one matrix for one table, whatever the table's text is kept in."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.preprocessing import OneHotEncoder
+
+from churn_assets.learning.encoding import TableEncoder
+
+NUMERIC, CATEGORICAL = ["tenure", "charges"], ["contract", "payment"]
+
+
+def table(rows: int = 200, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "payment": rng.choice(["cheque", "card", "bank"], rows),
+            "tenure": rng.integers(0, 72, rows),
+            "contract": rng.choice(["two year", "month", "one year"], rows),
+            "charges": rng.normal(60, 20, rows),
+        }
+    )
+
+
+def encoder() -> TableEncoder:
+    return TableEncoder(NUMERIC, CATEGORICAL)
+
+
+def test_it_equals_scikit_learns_one_hot_encoder() -> None:
+    fitted_on, applied_to = table(seed=0), table(seed=1)
+    applied_to.loc[3, "contract"] = "never seen"
+    peer = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    peer.fit(fitted_on[CATEGORICAL])
+
+    encoded = encoder().fit(fitted_on).transform(applied_to)
+
+    expected = np.hstack([applied_to[NUMERIC], peer.transform(applied_to[CATEGORICAL])])
+    assert np.array_equal(encoded, expected)
+
+
+def test_an_unknown_and_a_null_category_have_zero_in_every_column() -> None:
+    fitted = encoder().fit(table())
+    odd = table(3).assign(contract=["never seen", None, "month"])
+
+    encoded = fitted.transform(odd)
+
+    named = dict(zip(fitted.get_feature_names_out(), encoded.T, strict=True))
+    assert named["contract=month"].tolist() == [0, 0, 1]
+    assert named["contract=one year"].tolist() == [0, 0, 0]
+    assert named["contract=two year"].tolist() == [0, 0, 0]
+
+
+def test_a_null_in_the_training_rows_makes_no_category() -> None:
+    fitted = encoder().fit(table().assign(contract=lambda t: t.contract.where(t.tenure > 9)))
+
+    assert fitted.categories_["contract"] == ["month", "one year", "two year"]
+
+
+def test_a_missing_number_stays_missing() -> None:
+    encoded = encoder().fit(table()).transform(table(2).assign(charges=[None, 5.5]))
+
+    assert np.isnan(encoded[0, 1])
+    assert encoded[1, 1] == 5.5
+
+
+@pytest.mark.parametrize("dtype", ["category", "string", "string[pyarrow]"])
+def test_the_matrix_does_not_depend_on_how_text_is_kept(dtype: str) -> None:
+    plain = table().assign(contract=lambda t: t.contract.where(t.tenure > 9, None))
+    other = plain.astype(dict.fromkeys(CATEGORICAL, dtype))
+
+    from_plain = encoder().fit(plain).transform(plain)
+
+    assert np.array_equal(encoder().fit(other).transform(other), from_plain)
+    assert np.array_equal(encoder().fit(plain).transform(other), from_plain)
+
+
+def test_the_order_of_the_tables_columns_and_of_its_rows_does_not_matter() -> None:
+    rows = table()
+    shuffled = rows.sample(frac=1, random_state=0)[sorted(rows.columns)]
+
+    encoded = encoder().fit(shuffled).transform(shuffled.sort_index())
+
+    assert np.array_equal(encoded, encoder().fit(rows).transform(rows))
+
+
+def test_names_say_what_each_column_of_the_matrix_is() -> None:
+    fitted = encoder().fit(table())
+
+    assert fitted.get_feature_names_out() == [
+        "tenure",
+        "charges",
+        "contract=month",
+        "contract=one year",
+        "contract=two year",
+        "payment=bank",
+        "payment=card",
+        "payment=cheque",
+    ]
+    assert fitted.transform(table(5)).shape == (5, 8)
+
+
+def test_no_rows_give_an_empty_matrix_of_the_same_width() -> None:
+    assert encoder().fit(table()).transform(table().head(0)).shape == (0, 8)
+
+
+def test_a_clone_is_unfitted_and_learns_the_same() -> None:
+    fitted = encoder().fit(table())
+
+    copy = clone(fitted)
+
+    assert not hasattr(copy, "categories_")
+    assert copy.fit(table()).categories_ == fitted.categories_
+
+
+def test_a_missing_column_is_named() -> None:
+    with pytest.raises(KeyError, match="charges"):
+        encoder().fit(table()).transform(table().drop(columns="charges"))

@@ -1,0 +1,314 @@
+"""The registry: a version is what it was registered as, and doubt is never taken for absence."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import pickle
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from churn_assets.errors import RegistryError
+from churn_assets.learning.registry import CHALLENGER, CHAMPION, Registry
+from churn_assets_tests.learning.registering import challenge, copy_of, inputs, register
+from churn_assets_tests.project import USE_CASE, Project
+
+
+@pytest.fixture
+def copied(finished: Project, project: Project) -> Project:
+    return copy_of(finished, project.folder)
+
+
+def test_an_alias_of_no_model_and_an_alias_that_was_never_set_are_none(
+    project: Project, copied: Project
+) -> None:
+    registry = copied.registry
+    registry.client.delete_registered_model_alias(registry.model_name, CHAMPION)
+    never_registered = Registry(registry.tracking_uri, "another")
+
+    assert registry.by_alias(CHAMPION) is None
+    assert registry.by_alias(CHALLENGER) is not None
+    assert never_registered.by_alias(CHAMPION) is None
+
+
+def test_an_alias_that_cannot_be_read_is_an_error_and_not_none(copied: Project) -> None:
+    registry = copied.registry
+    with closing(sqlite3.connect(copied.folder / ".churn" / "mlflow.db")) as database:
+        database.execute("DROP TABLE registered_model_aliases")
+
+    with pytest.raises(RegistryError, match="no such table"):
+        registry.by_alias(CHAMPION)
+
+
+@pytest.mark.parametrize("status", [200, 403, 404])
+def test_a_server_that_is_not_mlflow_is_an_error_and_not_a_missing_alias(
+    status: int, other_server: Callable[[int], str]
+) -> None:
+    registry = Registry(other_server(status), "telco_churn")
+
+    with pytest.raises(RegistryError, match=r"MLflow at http://127\.0\.0\.1"):
+        registry.by_alias(CHAMPION)
+
+
+def test_a_version_of_another_run_is_refused_with_what_to_do(finished: Project) -> None:
+    registry = finished.registry
+
+    with pytest.raises(RegistryError) as refusal:
+        registry.by_number(1, "another run")
+
+    assert "version 1 of run another run is on record" in str(refusal.value)
+    assert "Restore the registry's database" in str(refusal.value)
+
+
+def test_a_version_that_the_registry_lost_is_refused(finished: Project) -> None:
+    with pytest.raises(RegistryError, match="version 99 of run any is on record"):
+        finished.registry.by_number(99, "any")
+
+
+def test_a_version_is_found_by_its_number_and_run(finished: Project) -> None:
+    row = finished.rows("model").row(0, named=True)
+
+    version = finished.registry.by_number(row["version"], row["run_id"])
+
+    assert version.threshold == row["threshold"]
+    assert version.tags["recipe"] == row["recipe"]
+    assert version.tags["features_version"] == str(row["features_version"])
+    assert version.tags["features_data_version"] == finished.state("features").data_version
+    assert USE_CASE.description in version.description
+
+
+@pytest.mark.parametrize("threshold", [None, "high"])
+def test_a_threshold_that_is_missing_or_no_number_is_named(
+    threshold: str | None, copied: Project
+) -> None:
+    registry = copied.registry
+    if threshold is None:
+        registry.client.delete_model_version_tag(registry.model_name, "1", "threshold")
+    else:
+        registry.client.set_model_version_tag(registry.model_name, "1", "threshold", threshold)
+
+    with pytest.raises(RegistryError, match="version 1 has no tag 'threshold' that is a number"):
+        _ = registry.by_alias(CHALLENGER).threshold
+
+
+def test_a_new_version_takes_the_alias_challenger_and_leaves_champion(copied: Project) -> None:
+    version = challenge(copied, recipe="made by hand")
+
+    challenger, champion = (copied.registry.by_alias(name) for name in (CHALLENGER, CHAMPION))
+    assert (version.version, version.tags["recipe"]) == (2, "made by hand")
+    assert challenger == version
+    assert champion.version == 1
+
+
+def test_a_model_is_kept_and_read_without_pickle(
+    finished: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [path.name for path in (finished.folder / ".churn" / "artifacts").rglob("*")]
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a model was unpickled")
+
+    for name in ("load", "loads", "Unpickler"):
+        monkeypatch.setattr(pickle, name, refuse)
+    pipeline = finished.registry.load(1)
+
+    assert "model.skops" in files
+    assert not [name for name in files if name.endswith((".pkl", ".pickle", ".joblib"))]
+    assert pipeline.predict_proba(inputs(finished)).shape == (200, 2)
+
+
+def test_a_model_of_a_type_that_nobody_named_is_not_stored(copied: Project) -> None:
+    from sklearn.pipeline import Pipeline
+
+    pipeline = copied.registry.load(1)
+    odd = Pipeline([("odd", OddStep()), *pipeline.steps])
+    tags = copied.registry.by_alias(CHALLENGER).tags
+
+    with pytest.raises(RegistryError, match="OddStep"):
+        register(copied.registry, odd, inputs(copied), tags)
+
+    assert copied.registry.by_alias(CHALLENGER).version == 1
+
+
+def test_a_model_that_was_registered_by_other_means_is_not_unpickled(copied: Project) -> None:
+    import mlflow
+
+    registry = copied.registry
+    experiment = registry.client.get_experiment_by_name(registry.model_name)
+    with mlflow.start_run(experiment_id=experiment.experiment_id):
+        mlflow.sklearn.log_model(
+            registry.load(1),
+            name="model",
+            serialization_format="cloudpickle",
+            registered_model_name=registry.model_name,
+        )
+
+    with pytest.raises(RegistryError, match="version 2 is not stored by skops"):
+        registry.load(2)
+
+
+def test_loading_leaves_the_packages_own_code_where_it_was(finished: Project) -> None:
+    import churn_assets
+
+    path, package = list(sys.path), churn_assets.__file__
+
+    finished.registry.load(1)
+
+    assert sys.path == path
+    assert sys.modules["churn_assets"].__file__ == package
+
+
+FRESH = """
+import importlib.util, json, pathlib, sys
+sys.path[:] = [p for p in sys.path if not (pathlib.Path(p) / "churn_assets").is_dir()]
+assert importlib.util.find_spec("churn_assets") is None
+import mlflow, pandas as pd
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model(sys.argv[2])
+scores = model.predict(pd.read_json(sys.stdin, orient="table").drop(columns="index", errors="ignore"))
+import churn_assets
+print(json.dumps({"scores": scores[:, 1].tolist(), "code": churn_assets.__file__}))
+"""
+
+
+def test_a_process_without_this_package_scores_the_same_with_the_code_kept_beside_the_model(
+    finished: Project, tmp_path: Path
+) -> None:
+    rows = inputs(finished)
+    expected = finished.registry.load(1).predict_proba(rows)[:, 1]
+
+    fresh = subprocess.run(
+        [
+            sys.executable,
+            "-I",
+            "-c",
+            FRESH,
+            finished.registry.tracking_uri,
+            "models:/telco_churn/1",
+        ],
+        input=rows.to_json(orient="table", double_precision=15),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+    assert fresh.returncode == 0, fresh.stderr
+    found = json.loads(fresh.stdout.splitlines()[-1])
+    assert found["scores"] == pytest.approx(expected.tolist(), abs=1e-12)
+    assert "artifacts" in found["code"]
+
+
+def test_the_input_example_is_made_up_and_fits_the_signature(finished: Project) -> None:
+    from mlflow.artifacts import download_artifacts
+    from mlflow.models import Model
+
+    folder = download_artifacts(
+        "models:/telco_churn/1", tracking_uri=finished.registry.tracking_uri
+    )
+    example = Model.load(folder).load_input_example(folder)
+
+    customers = finished.rows("features").select(USE_CASE.inputs).to_dicts()
+    assert example.to_dict("records")[0] not in customers
+    assert list(example.columns) == list(USE_CASE.inputs)
+    assert finished.registry.card(1).signature.inputs.input_names() == list(USE_CASE.inputs)
+    assert np.isfinite(finished.registry.load(1).predict_proba(example)).all()
+
+
+def test_two_registries_in_one_process_do_not_mix(finished: Project, project: Project) -> None:
+    ours, other = finished.registry, project.registry
+    _ = ours.client, other.client
+
+    loaded, card = ours.load(1), ours.card(1)
+
+    assert loaded is not None
+    assert card.signature is not None
+    with pytest.raises(RegistryError, match="not found"):
+        other.load(1)
+
+
+def test_two_first_runs_at_once_both_find_the_experiment(project: Project) -> None:
+    registries = [project.registry for _ in range(4)]
+    together = threading.Barrier(len(registries))
+    found: list[object] = []
+
+    def connect(registry: Registry) -> None:
+        together.wait(30)
+        try:
+            found.append(registry.client.get_experiment_by_name("telco_churn").experiment_id)
+        except RegistryError as error:
+            found.append(error)
+
+    threads = [threading.Thread(target=connect, args=[registry]) for registry in registries]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert found == ["1"] * len(registries)
+
+
+def test_a_server_that_does_not_answer_is_named_without_its_credentials() -> None:
+    registry = Registry("http://someone:very:secret@word@127.0.0.1:9", "telco_churn")
+
+    with pytest.raises(RegistryError) as refusal:
+        registry.by_alias(CHAMPION)
+
+    said = str(refusal.value)
+    assert said.startswith("MLflow at http://127.0.0.1:9: ")
+    assert said.endswith("Start it, or set CHURN_MLFLOW__TRACKING_URI to one that runs.")
+    assert not [part for part in ("someone", "very", "secret", "word") if part in said]
+    assert "\n" not in said
+    assert "secret" not in repr(registry)
+
+
+class OddStep:
+    """A transformer that no list of trusted types names."""
+
+    def fit(self, table: object, labels: object = None) -> OddStep:
+        return self
+
+    def transform(self, table: object) -> object:
+        return table
+
+
+@pytest.fixture
+def other_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], str]]:
+    """A server that knows an experiment, and answers whatever else is asked with a web page."""
+    servers = []
+
+    def start(status: int) -> str:
+        class Answer(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:  # noqa: N802
+                known = "experiments/get-by-name" in self.path
+                page = json.dumps({"experiment": {"experiment_id": "1", "name": "telco_churn"}})
+                body = (page if known else "<html>Please sign in</html>").encode()
+                self.send_response(200 if known else status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
