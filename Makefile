@@ -16,8 +16,9 @@ run: $(READY) ## Ingest, train, gate, promote, score. SOURCE=path or URI, USE_CA
 	@$(BIN)/churn run --use-case "$(USE_CASE)" \
 	  $(if $(SOURCE),--source "$(SOURCE)") $(if $(filter-out 0,$(RETRAIN)),--retrain)
 
-dev: $(READY) ## Open the Dagster UI at http://127.0.0.1:3000 (PORT=...).
-	@exec $(BIN)/churn dev --port $(PORT)
+dev: $(READY) ## Open the Dagster UI at http://127.0.0.1:3000 (PORT=...). SOURCE=, USE_CASE=
+	@exec $(BIN)/churn dev --port $(PORT) --use-case "$(USE_CASE)" \
+	  $(if $(SOURCE),--source "$(SOURCE)")
 
 mlflow: $(READY) ## Open MLflow's UI at http://127.0.0.1:5000.
 	@exec $(BIN)/churn mlflow

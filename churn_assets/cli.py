@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from churn_assets.errors import ChurnError, SettingsError
-from churn_assets.settings import Settings, load_settings, project_folder
+from churn_assets.errors import ChurnError, SettingsError, public_uri
+from churn_assets.settings import Settings, load_settings, project_folder, settings_file
 from churn_assets.usecases import USE_CASES
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ app = typer.Typer(
 )
 
 UseCaseOption = Annotated[str, typer.Option("--use-case", help="What is predicted.")]
+SourceOption = Annotated[
+    str, typer.Option(help="Path or URI of the records; by default what the settings say.")
+]
 DEFAULT_USE_CASE = "telco_churn"
 _STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
@@ -36,9 +39,7 @@ _STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 @app.command()
 def run(
     use_case: UseCaseOption = DEFAULT_USE_CASE,
-    source: Annotated[
-        str, typer.Option(help="Path or URI of the records; by default what the settings say.")
-    ] = "",
+    source: SourceOption = "",
     retrain: Annotated[
         bool, typer.Option("--retrain", help="Train even where data and code are unchanged.")
     ] = False,
@@ -46,8 +47,7 @@ def run(
 ) -> None:
     """Ingest, train, gate, promote and score, with progress for each asset."""
     case = _use_case(use_case)
-    if source:
-        os.environ[f"CHURN_SOURCES__{use_case.upper()}__URI"] = source
+    _choose_source(use_case, source)
     with _refusals():
         settings = load_settings()
         _prepare_home(settings)
@@ -56,6 +56,9 @@ def run(
         refused = run_use_case(case, settings, retrain=retrain, verbose=verbose)
     if refused:
         _refuse(refused)
+    if source:
+        kept = f"sources.{use_case}.uri in {settings_file(settings.profile)}"
+        typer.echo(f"This run alone used {public_uri(source)}; to keep it, set {kept}.")
 
 
 @app.command()
@@ -85,10 +88,17 @@ def predictions(
 
 @app.command()
 def dev(
+    use_case: UseCaseOption = DEFAULT_USE_CASE,
+    source: SourceOption = "",
     port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000,
     host: Annotated[str, typer.Option(help="Address of the UI.")] = "127.0.0.1",
 ) -> None:
     """Open the Dagster UI, with the daemon that runs sensors and schedules."""
+    _use_case(use_case)
+    # The UI's processes run in the project's folder.
+    _choose_source(
+        use_case, str(Path(source).absolute()) if source and "://" not in source else source
+    )
     with _refusals():
         _prepare_home(load_settings())
     workspace = project_folder() / "workspace.yaml"
@@ -121,6 +131,11 @@ def main() -> None:
     # What an object store's client warns of comes before the one line that says what is wrong.
     os.environ.setdefault("RUST_LOG", "error")
     app()
+
+
+def _choose_source(use_case: str, source: str) -> None:
+    if source:
+        os.environ[f"CHURN_SOURCES__{use_case.upper()}__URI"] = source
 
 
 def _use_case(name: str) -> UseCase:

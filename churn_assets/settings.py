@@ -30,6 +30,11 @@ def project_folder() -> Path:
     return checkout if (checkout / "config").is_dir() else Path.cwd()
 
 
+def settings_file(profile: str) -> Path:
+    """The file that holds a profile's settings."""
+    return project_folder() / "config" / f"{profile}.yaml"
+
+
 class MlflowSettings(BaseModel):
     """Where MLflow keeps runs and models.
 
@@ -180,7 +185,7 @@ def load_settings() -> Settings:
         raise SettingsError(
             f"CHURN_PROFILE: '{profile}' is no profile; it is one of {', '.join(PROFILES)}."
         )
-    file = project_folder() / "config" / f"{profile}.yaml"
+    file = settings_file(profile)
     _require_known_variables(os.environ)
     try:
         settings = Settings(**{**_read(file), "profile": profile})

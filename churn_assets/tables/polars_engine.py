@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Frame = nw.LazyFrame[Any]
 
 _SCORING_BATCH = 131_072
-_ROW_GROUP = 131_072
+_ROW_GROUP = 32_768
 """Rows; a reader holds several row groups at once, so smaller ones cost it less memory."""
 
 
