@@ -88,6 +88,10 @@ def quality() -> None:
         _python("-m", "benchmarks.cases", "quality", *source).output
     ).items():
         print(f"{name:<16} {value:.4f}  95 % interval {low:.4f} to {high:.4f}")
+    gains = json.loads(_python("-m", "benchmarks.cases", "inputs", *source).output)
+    for recipe, losses in gains.items():
+        told = ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
+        print(f"log loss of {recipe} by its inputs: {told}")
 
 
 def tables(sizes: Sequence[int]) -> None:

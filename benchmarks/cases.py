@@ -6,12 +6,13 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from churn_assets.learning.candidates import lightgbm
+from churn_assets.learning.candidates import CANDIDATES, lightgbm
 from churn_assets.learning.metrics import metrics
 from churn_assets.learning.promotion import Promotion
 from churn_assets.learning.scoring import predictions_schema, scorer
@@ -28,6 +29,8 @@ from churn_assets.usecases import USE_CASES
 USE_CASE = USE_CASES["telco_churn"]
 TRAINED_ON = 20_000
 RESAMPLES = 2000
+RESPLITS = 10
+PEERS = ("num_optional_services", "avg_price_increase_usd")
 
 
 def features(root: str, rows: str) -> None:
@@ -105,6 +108,39 @@ def quality(source: str = "") -> None:
     )
 
 
+def inputs(source: str = "") -> None:
+    """Mean test log loss over resplits with fewer and more inputs, as JSON."""
+    import tempfile
+
+    from sklearn.metrics import log_loss
+    from sklearn.model_selection import train_test_split
+
+    with tempfile.TemporaryDirectory() as root:
+        tables = Lake(root, PolarsEngine()).of(USE_CASE)
+        ingest(USE_CASE, Source(uri=source), tables)
+        list(refine(USE_CASE, tables, 0.05))
+        version = featurise(USE_CASE, tables).version
+        rows = labelled_rows(USE_CASE, tables["features"], version, 1.0)
+    in_source = {column.name for column in USE_CASE.contract.columns}
+    raw = tuple(name for name in USE_CASE.numeric if name in in_source)
+    sets = {"as they come": raw, "with the peers'": raw + PEERS, "all": USE_CASE.numeric}
+    found: dict[str, dict[str, float]] = {}
+    for name, numeric in sets.items():
+        case = replace(USE_CASE, numeric=numeric)
+        for recipe, candidate in CANDIDATES.items():
+            losses = []
+            for seed in range(RESPLITS):
+                train_rows, test_rows = train_test_split(
+                    rows, test_size=0.2, random_state=seed, stratify=rows["label"]
+                )
+                columns = list(case.inputs)
+                fitted = candidate(case, 0).fit(train_rows[columns], train_rows["label"])
+                scores = fitted.predict_proba(test_rows[columns])[:, 1]
+                losses.append(log_loss(test_rows["label"].astype(bool), scores))
+            found.setdefault(recipe, {})[name] = float(np.mean(losses))
+    print(json.dumps(found))
+
+
 def shares(*source: str) -> None:
     """CPU seconds of training and of MLflow within one retrain, as JSON."""
     import mlflow.sklearn
@@ -165,4 +201,5 @@ def _cpu(step: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    {case.__name__: case for case in (features, score, quality, shares)}[sys.argv[1]](*sys.argv[2:])
+    cases = {case.__name__: case for case in (features, score, quality, inputs, shares)}
+    cases[sys.argv[1]](*sys.argv[2:])
