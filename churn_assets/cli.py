@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from churn_assets.errors import ChurnError, SettingsError, public_uri
+from churn_assets.liveness import end_killed_runs
 from churn_assets.settings import Settings, load_settings, project_folder, settings_file
 from churn_assets.usecases import USE_CASES
 
@@ -101,6 +102,7 @@ def dev(
     )
     with _refusals():
         _prepare_home(load_settings())
+        end_killed_runs()
     workspace = project_folder() / "workspace.yaml"
     dagster = Path(sys.executable).with_name("dagster")
     os.chdir(project_folder())
@@ -195,7 +197,8 @@ def _storage_fault(error: BaseException | None) -> str | None:
 
 
 def _refuse(reason: str) -> None:
-    typer.echo(f"churn: {reason}", err=True)
+    # A path may hold a line end.
+    typer.echo(f"churn: {' '.join(reason.splitlines())}", err=True)
     raise typer.Exit(1)
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -12,12 +15,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from churn_assets.definitions import defs
+from churn_assets.liveness import at_work, end_killed_runs
 from churn_assets.report import show_summary
 
 if TYPE_CHECKING:
     from churn_assets.settings import Settings
     from churn_assets.usecases.spec import UseCase
 
+_STDERR = 2
 _STOPPED = "the run was stopped. The last versions stand; run again."
 
 
@@ -34,24 +39,41 @@ def run_use_case(
     console = Console(highlight=False, soft_wrap=True)
     job = defs.resolve_job_def(use_case.name)
     level = "INFO" if verbose else "CRITICAL"
+    end_killed_runs()
     with dg.DagsterInstance.get() as instance:
         run_id = str(uuid.uuid4())
         progress = Progress(console)
         instance.add_event_listener(run_id, progress)
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        result = job.execute_in_process(
-            run_id=run_id,
-            instance=instance,
-            raise_on_error=False,
-            run_config={
-                "ops": {f"{use_case.name}_model": {"config": {"retrain": retrain}}},
-                "loggers": {"console": {"config": {"log_level": level}}},
-            },
-        )
+        quiet = nullcontext() if verbose else _silent_libraries()
+        with at_work(run_id), quiet:
+            result = job.execute_in_process(
+                run_id=run_id,
+                instance=instance,
+                raise_on_error=False,
+                run_config={
+                    "ops": {f"{use_case.name}_model": {"config": {"retrain": retrain}}},
+                    "loggers": {"console": {"config": {"log_level": level}}},
+                },
+            )
     if not result.success:
         return progress.refusal()
     show_summary(use_case, settings, progress.checks, console)
     return None
+
+
+@contextmanager
+def _silent_libraries() -> Iterator[None]:
+    """Keep stderr for the one line of a refusal: native libraries print there past Python."""
+    sys.stderr.flush()
+    screen, nowhere = os.dup(_STDERR), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, _STDERR)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(screen, _STDERR)
+        os.close(screen)
+        os.close(nowhere)
 
 
 class Progress:

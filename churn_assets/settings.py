@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
-from churn_assets.errors import SettingsError
+from churn_assets.errors import SettingsError, public_uri
 from churn_assets.learning.recipe import TrainingSettings
 from churn_assets.tables.sources import Source
 
@@ -65,6 +65,11 @@ class MlflowSettings(BaseModel):
         if not named.strip():
             raise ValueError("must not be blank")
         return model_name
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Show the settings, but no password of the tracking server."""
+        for name, value in super().__repr_args__():
+            yield name, public_uri(value) if isinstance(value, str) else value
 
 
 class FreshnessSettings(BaseModel):
@@ -206,7 +211,7 @@ def _read(file: Path) -> dict[str, Any]:
         where = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise SettingsError(f"{file}:{where} is no YAML: {error.problem}.") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingsError(f"{file}: cannot be read: {error}.") from None
+        raise SettingsError(f"{file}: cannot be read: {' '.join(str(error).split())}.") from None
     if not isinstance(content, dict):
         raise SettingsError(f"{file}: must hold settings as `key: value`.")
     return content
@@ -252,8 +257,11 @@ def _first_fault(error: ValidationError, file: Path) -> str:
 
 def _variable(path: Sequence[str]) -> str:
     """The variable that gave the setting at a path, alone or as part of its JSON; empty if none."""
-    names = (PREFIX + "__".join(path[:depth]).upper() for depth in range(len(path), 0, -1))
-    return next((name for name in names if name in os.environ), "")
+    for depth in range(len(path), 0, -1):
+        name = PREFIX + "__".join(path[:depth]).upper()
+        if name in os.environ:
+            return ": ".join(filter(None, [name, ".".join(path[depth:])]))
+    return ""
 
 
 def _known_beside(path: Sequence[str]) -> set[str]:

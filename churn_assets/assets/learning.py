@@ -11,7 +11,7 @@ from churn_assets.assets.resources import Mlflow
 from churn_assets.assets.shared import (
     key,
     materialized,
-    picture,
+    pictures,
     preview,
     refresh_minutes,
     refusals,
@@ -76,12 +76,12 @@ def learning_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefi
                 mlflow.opener(context, use_case),
                 retrain=config.retrain,
             )
-            pictures = {name: picture(png) for name, png in challenger.pictures.items()}
             metadata = {
                 **_shown(challenger.row),
                 **mlflow.links(use_case, challenger.row["run_id"]),
+                "pictures": pictures(challenger.pictures),
             }
-            yield materialized(use_case, challenger.committed, metadata={**metadata, **pictures})
+            yield materialized(use_case, challenger.committed, metadata=metadata)
 
     @dg.multi_asset(
         name=f"{name}_champion",

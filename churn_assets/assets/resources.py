@@ -64,12 +64,14 @@ class Mlflow:
     def run(self, context: dg.AssetExecutionContext, use_case: UseCase) -> Iterator[str]:
         """An MLflow run, active in the block, linked to the Dagster run; gives its id."""
         import mlflow
+        from mlflow.exceptions import MlflowException
 
         registry = self.registry(use_case)
         _ = registry.client
         # A run that another training left open in this thread must not be written into.
         while mlflow.active_run():
-            mlflow.end_run("KILLED")
+            with suppress(MlflowException):
+                mlflow.end_run("KILLED")
         try:
             with registry.refusals():
                 self._open(context, use_case)

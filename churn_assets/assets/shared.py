@@ -178,9 +178,12 @@ def _cell(value: Any) -> str:
     return text[:CELL_CHARACTERS].replace("\\", "\\\\").replace("|", "\\|")
 
 
-def picture(png: bytes) -> dg.MarkdownMetadataValue:
-    """A PNG that the UI shows."""
-    return dg.MetadataValue.md(f"![](data:image/png;base64,{base64.b64encode(png).decode()})")
+def pictures(drawn: Mapping[str, bytes]) -> dg.MarkdownMetadataValue:
+    """PNG files by name, which the UI shows in rows of two."""
+    encoded = {name: base64.b64encode(png).decode() for name, png in drawn.items()}
+    shown = [f"![{name}](data:image/png;base64,{png})" for name, png in encoded.items()]
+    rows = [" ".join(shown[i : i + 2]) for i in range(0, len(shown), 2)]
+    return dg.MetadataValue.md("\n\n".join(rows))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from churn_assets.errors import TrainingError, public_uri
 from churn_assets.learning import training
 from churn_assets.learning.plots import pictures
 from churn_assets.learning.recipe import TrainingSettings, model_code
-from churn_assets.learning.registry import CHALLENGER, Registry, Version
+from churn_assets.learning.registry import CHALLENGER, PICTURES, Registry, Version
 from churn_assets.learning.training import Trained, labelled_rows
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.tables.lineage import data_version
@@ -39,7 +39,7 @@ class Challenger:
     row : mapping
         The Challenger's row in it.
     pictures : mapping of str to bytes
-        PNG by name; empty where nothing was trained.
+        PNG by name.
     """
 
     committed: Committed
@@ -77,12 +77,15 @@ def train_challenger(
         return latest
     if rows.empty:
         raise TrainingError(
-            f"{use_case.name}: no customer has a known label, and there is no model yet. "
-            f"Give a source whose column '{use_case.contract[use_case.label.column].source}' "
+            f"{_source(use_case, tables)}: no customer has a known label, and there is no model "
+            f"yet. Give a source whose column '{use_case.contract[use_case.label.column].source}' "
             "is filled for past customers."
         )
     with open_run() as run_id:
-        trained = training.train(use_case, rows, settings.seed)
+        try:
+            trained = training.train(use_case, rows, settings.seed)
+        except TrainingError as error:
+            raise TrainingError(f"{_source(use_case, tables)}: {error}") from None
         drawn = pictures(trained.test_labels, trained.test_scores, trained.threshold)
         with registry.refusals():
             _log_training(use_case, tables["features"], features, trained, drawn, settings)
@@ -111,6 +114,12 @@ def train_challenger(
     return Challenger(committed, row, drawn)
 
 
+def _source(use_case: UseCase, tables: Mapping[str, Table]) -> str:
+    """Where the records came from, for refusals."""
+    raw = tables["raw"].state()
+    return use_case.name if raw is None else str(raw.details.get("source_uri", raw.uri))
+
+
 def latest_challenger(model: Table, registry: Registry) -> Challenger | None:
     """The newest row of the model table, if the registry's Challenger is that very version."""
     import narwhals.stable.v2 as nw
@@ -122,12 +131,12 @@ def latest_challenger(model: Table, registry: Registry) -> Challenger | None:
     rows = model.engine.collect(
         model.scan(state.version).filter(nw.col("run_id") == registered.run_id)
     ).to_pylist()
-    return Challenger(state, rows[-1], {}) if rows else None
+    return Challenger(state, rows[-1], registry.pictures(registered.run_id)) if rows else None
 
 
 def typical_row(use_case: UseCase, train: pd.DataFrame) -> pd.DataFrame:
     """One made-up row: the median of each number, the commonest of each category."""
-    numbers = {name: train[name].median() for name in use_case.numeric}
+    numbers = {name: train[name].dropna().median() for name in use_case.numeric}
     kinds = {name: next(iter(train[name].mode()), None) for name in use_case.categorical}
     row = {**numbers, **kinds}
     return train.head(0).reindex([0]).assign(**row).astype(train.dtypes.to_dict())
@@ -146,7 +155,6 @@ def _log_training(
     from pathlib import Path
 
     import mlflow
-    from mlflow.data.delta_dataset_source import DeltaDatasetSource
     from mlflow.data.meta_dataset import MetaDataset
     from mlflow.models import infer_signature
 
@@ -167,16 +175,26 @@ def _log_training(
     with tempfile.TemporaryDirectory() as folder:
         for name, png in drawn.items():
             Path(folder, f"{name}.png").write_bytes(png)
-        mlflow.log_artifacts(folder, "pictures")
-    source = DeltaDatasetSource(path=public_uri(table.uri), delta_table_version=features.version)
+        mlflow.log_artifacts(folder, PICTURES)
     # Of all rows, MLflow would look at each value to infer what the first ones say as well.
     dataset = MetaDataset(  # type: ignore[abstract]
-        source,
+        _dataset_source(table, features.version),
         name=f"{use_case.name}.features",
         digest=features.data_version[:8],
         schema=infer_signature(trained.train.head(SAMPLE_ROWS)).inputs,
     )
     mlflow.log_input(dataset, context="training")
+
+
+def _dataset_source(table: Table, version: int) -> Any:
+    from mlflow.data.delta_dataset_source import DeltaDatasetSource
+
+    class Source(DeltaDatasetSource):
+        def to_dict(self) -> dict[str, Any]:
+            # MLflow leaves out a version of 0, which is a table's first.
+            return {**super().to_dict(), "delta_table_version": version}
+
+    return Source(path=public_uri(table.uri), delta_table_version=version)
 
 
 def _description(use_case: UseCase, trained: Trained) -> str:

@@ -112,7 +112,8 @@ def gather(
 def verdicts(use_case: UseCase, tables: Mapping[str, Table], registry: Registry) -> list[Verdict]:
     """What every gate says of the present Challenger.
 
-    Where it is the Champion already, that is what they said when it was promoted.
+    Where it is the Champion already, or no outcome is known to judge it by, that is what they
+    said when the Champion was promoted.
     """
     record: Promotion | None = None
 
@@ -121,18 +122,18 @@ def verdicts(use_case: UseCase, tables: Mapping[str, Table], registry: Registry)
 
     try:
         record = on_record(tables["champion"])
-        if record is not None and _holds(record, registry.by_alias(CHALLENGER)):
-            return recorded(record)
+        stands = record and _stands(record, tables["features"], registry)
+        if record and stands:
+            return recorded(record, stands)
     except Exception as error:
         return closed(error)
     return decide(seen)
 
 
-def recorded(promotion: Promotion) -> list[Verdict]:
-    """What the gates said when a promotion was decided."""
+def recorded(promotion: Promotion, stands: str) -> list[Verdict]:
+    """What the gates said when a promotion was decided, and why it stands."""
     said = [Verdict(**verdict) for verdict in json.loads(promotion.gates)]
-    before = f"Champion since {promotion.decided_at:%Y-%m-%d %H:%M} UTC"
-    return [replace(verdict, reason=f"{before}: {verdict.reason}") for verdict in said]
+    return [replace(verdict, reason=f"{stands}: {verdict.reason}") for verdict in said]
 
 
 def promote(
@@ -158,7 +159,7 @@ def promote(
     champion = tables["champion"]
     state = _started(champion)
     record = align(champion, registry)
-    if record is not None and _holds(record, registry.by_alias(CHALLENGER)):
+    if record is not None and _stands(record, tables["features"], registry):
         return champion.require(), record
     evidence: list[Evidence] = []
 
@@ -202,6 +203,18 @@ def promote(
         ) from error
     align(champion, registry)
     return committed, promotion
+
+
+def _stands(record: Promotion, features: Table, registry: Registry) -> str | None:
+    """Why there is nothing to decide and the Champion on record stands; None where there is."""
+    import narwhals.stable.v2 as nw
+
+    if _holds(record, registry.by_alias(CHALLENGER)):
+        return f"Champion since {record.decided_at:%Y-%m-%d %H:%M} UTC"
+    labelled = features.scan(features.require().version).filter(~nw.col("label").is_null())
+    if len(features.engine.collect(labelled.select("label").head(1))):
+        return None
+    return f"no outcome is known to judge by, so Champion {record.version} stands"
 
 
 def _holds(record: Promotion, version: Version | None) -> bool:

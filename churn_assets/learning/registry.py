@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 CHALLENGER, CHAMPION = "challenger", "champion"
+PICTURES = "pictures"
+"""Folder of a run's artifacts."""
 
 TRUSTED_TYPES = [
     "churn_assets.learning.encoding.TableEncoder",
@@ -34,7 +37,9 @@ TRUSTED_TYPES = [
 REQUIREMENTS = ("lightgbm", "numpy", "pandas", "scikit-learn", "skops")
 
 _UNREACHABLE = r"connection|max retries|timed out|unable to open database|name or service"
-_FAST_FAILURE = {
+_START = "Start it, or set CHURN_MLFLOW__TRACKING_URI to one that runs."
+_ENVIRONMENT = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
@@ -116,7 +121,7 @@ class Registry:
 
     @cached_property
     def _connected(self) -> MlflowClient:
-        for name, value in _FAST_FAILURE.items():
+        for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         _make_folder(self.tracking_uri)
         import mlflow
@@ -196,7 +201,7 @@ class Registry:
                 "this package names, so reading it could run any code. Register it through "
                 "`churn run`."
             )
-        with self.refusals(), _unchanged_path():
+        with self.refusals(_restore(version)), _unchanged_path():
             return mlflow.sklearn.load_model(f"models:/{self.model_name}/{version}")
 
     def card(self, version: int) -> Any:
@@ -204,8 +209,17 @@ class Registry:
         from mlflow.models import get_model_info
 
         _ = self.client
-        with self.refusals():
+        with self.refusals(_restore(version)):
             return get_model_info(f"models:/{self.model_name}/{version}")
+
+    def pictures(self, run_id: str) -> dict[str, bytes]:
+        """The PNG files of a run by name; none where the run has none."""
+        client = self.client
+        with self.refusals(), _quiet(), tempfile.TemporaryDirectory() as folder:
+            if not client.list_artifacts(run_id, PICTURES):
+                return {}
+            files = Path(client.download_artifacts(run_id, PICTURES, folder)).glob("*.png")
+            return {file.stem: file.read_bytes() for file in sorted(files)}
 
     def register(
         self,
@@ -265,8 +279,14 @@ class Registry:
         return version
 
     @contextmanager
-    def refusals(self) -> Iterator[None]:
-        """Say in one line that the registry cannot be used."""
+    def refusals(self, advice: str = "") -> Iterator[None]:
+        """Say in one line that the registry cannot be used, and what to do.
+
+        Parameters
+        ----------
+        advice : str
+            What to do where MLflow can be reached.
+        """
         try:
             yield
         except ChurnError:
@@ -274,11 +294,20 @@ class Registry:
         except Exception as error:
             first = str(error).splitlines()[0] if str(error) else type(error).__name__
             unreachable = re.search(_UNREACHABLE, str(error), re.IGNORECASE)
-            advice = " Start it, or set CHURN_MLFLOW__TRACKING_URI to one that runs."
+            if unreachable and self.tracking_uri.startswith("http"):
+                first = "cannot be reached"
+            said = public_uri(first)[:400].rstrip(".")
+            todo = _START if unreachable else advice
             raise RegistryError(
-                f"MLflow at {public_uri(self.tracking_uri)}: {public_uri(first)[:400].rstrip('.')}."
-                + (advice if unreachable else "")
+                f"MLflow at {public_uri(self.tracking_uri)}: {said}. {todo}".rstrip()
             ) from error
+
+
+def _restore(version: int) -> str:
+    return (
+        f"Restore the files of version {version}, or remove the use case's model and champion "
+        "tables to start over."
+    )
 
 
 def _version(found: ModelVersion) -> Version:
@@ -310,11 +339,12 @@ def _make_folder(tracking_uri: str) -> None:
 @contextmanager
 def _unchanged_path() -> Iterator[None]:
     """Keep a model's own copy of this package off the path: here the package itself runs."""
-    path = list(sys.path)
+    path = set(sys.path)
     try:
         yield
     finally:
-        sys.path[:] = path
+        # What was added is taken off, so that two loads at once leave nothing of either.
+        sys.path[:] = [folder for folder in sys.path if folder in path]
 
 
 @contextmanager

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 WHITESPACE = " \t\n\r\f\v\u00a0\u2007\u202f\ufeff"
 _WHOLE = r"^[+-]?[0-9]+(\.0+)?$"
 _DECIMAL = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-_TEXT, _VALUE = "__text_", "__value_"
+_TEXT, _VALUE, _COUNT = "__text_", "__value_", "__count"
+_INT64_END = 2.0**63
+_MOST_SHOWN = 60
 REASONS = "reasons"
 
 
@@ -117,6 +119,28 @@ def judge(raw: Frame, contract: Contract, engine: Engine) -> Judged:
     )
 
 
+def require_types(raw: Frame, contract: Contract, uri: str) -> None:
+    """Refuse typed columns that hold no text, number or flag, such as bytes or lists.
+
+    Raises
+    ------
+    ContractError
+        Naming the column and its type.
+    """
+    import narwhals.stable.v2 as nw
+
+    schema = raw.collect_schema()
+    for column in contract.columns:
+        found = schema[delta_name(column.source)]
+        readable = found in (nw.String, nw.Boolean) or found.is_numeric()
+        if not readable and not (found.is_temporal() and column.dtype is DType.STRING):
+            raise ContractError(
+                f"{uri}: column '{column.source}' is of type {found}, and the contract wants "
+                f"{column.dtype.value}. Store it as that or as text. "
+                "Nothing below raw was replaced."
+            )
+
+
 def require_table(judged: Judged, contract: Contract, engine: Engine, uri: str) -> None:
     """Refuse records that break the contract as a whole.
 
@@ -133,9 +157,10 @@ def require_table(judged: Judged, contract: Contract, engine: Engine, uri: str) 
             "Nothing below raw was replaced."
         )
     for name, count in judged.repeated.items():
-        shared = judged.valid.group_by(name).agg(nw.len().alias("n")).filter(nw.col("n") > 1)
-        examples = engine.collect(shared.sort("n", name, descending=[True, False]).head(3))
-        shown = ", ".join(repr(value) for value in examples[name].to_pylist())
+        shared = judged.valid.group_by(name).agg(nw.len().alias(_COUNT))
+        often = shared.filter(nw.col(_COUNT) > 1).sort(_COUNT, name, descending=[True, False])
+        examples = engine.collect(often.head(3))
+        shown = ", ".join(repr(value)[:_MOST_SHOWN] for value in examples[name].to_pylist())
         raise ContractError(
             f"{uri}: column '{contract[name].source}' must be unique, and {count:,} records repeat "
             f"a value (such as {shown}). Remove the repeated records from the source. "
@@ -160,9 +185,21 @@ def _typed(raw: Frame, contract: Contract, engine: Engine, schema: Any) -> Frame
                 parsed[_VALUE + column.name] = column.dtype
         else:
             texts[_TEXT + column.name] = source
-            values[_VALUE + column.name] = source.cast(_narwhals(column.dtype))
+            values[_VALUE + column.name] = _typed_value(
+                source, schema[delta_name(column.source)], column.dtype
+            )
     frame = raw.with_columns(**texts).with_columns(**values)
     return engine.parse(frame, parsed)
+
+
+def _typed_value(source: Expr, found: nw.dtypes.DType, dtype: DType) -> Expr:
+    """A typed value as the contract's type; null where a fraction's whole part does not fit."""
+    import narwhals.stable.v2 as nw
+
+    if dtype is DType.INT64 and (found.is_float() or found.is_decimal()):
+        number = source.cast(nw.Float64)
+        source = nw.when((number > -_INT64_END) & (number < _INT64_END)).then(number)
+    return source.cast(_narwhals(dtype))
 
 
 def _parseable(text: Expr, dtype: DType) -> Expr:
@@ -187,8 +224,9 @@ def _rules(column: Column, source: nw.dtypes.DType) -> list[tuple[str, Expr]]:
         rules.append(("is blank", text.is_null()))
     if column.dtype is DType.INT64:
         wrong = ~text.is_null() & value.is_null()
-        if source.is_float():
-            wrong = ~text.is_null() & (text != value.cast(nw.Float64))
+        if source.is_float() or source.is_decimal():
+            number = text.cast(nw.Float64)
+            wrong = ~text.is_null() & (value.is_null() | (number != value.cast(nw.Float64)))
         rules.append(("is not a whole number", wrong))
     if column.dtype is DType.FLOAT64:
         wrong = ~text.is_null() & (value.is_null() | ~value.is_finite())

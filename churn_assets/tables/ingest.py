@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.tables.sources import Source, explain, fingerprint, read_records
-from churn_assets.usecases.spec import UseCase
+from churn_assets.usecases.spec import UseCase, delta_name
 
 
 def ingest(use_case: UseCase, source: Source, tables: Mapping[str, Table]) -> Committed:
@@ -23,7 +23,9 @@ def ingest(use_case: UseCase, source: Source, tables: Mapping[str, Table]) -> Co
     raw = tables["raw"]
     version = fingerprint(source, use_case)
     current = raw.current(version)
-    if current:
+    # A contract that asks for more than it did wants the source looked at again.
+    expected = {delta_name(column.source) for column in use_case.contract.columns}
+    if current and expected <= set(current.columns):
         return current
     records = read_records(source, use_case, raw.engine)
     frame = records.frame.with_columns(ingested_at=nw.lit(datetime.now(UTC)))

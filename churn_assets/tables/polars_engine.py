@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from queue import Full, Queue
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote, urlsplit
 
 from churn_assets.tables.engine import BUCKETS, Commit, ConflictError, StorageOptions
 from churn_assets.usecases.spec import DType
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
     import polars as pl
     import pyarrow as pa
+    from deltalake import DeltaTable
 
     Frame = nw.LazyFrame[Any]
 
@@ -70,6 +74,8 @@ class PolarsEngine:
         """A Delta table, at a version or at its newest."""
         import polars as pl
 
+        if "://" not in uri or uri.startswith("file://"):
+            return _wrap(pl.scan_delta(_local_table(uri, version)))
         return _wrap(
             pl.scan_delta(
                 uri,
@@ -111,38 +117,59 @@ class PolarsEngine:
         self, uri: str, frame: Frame, commit: Commit, *, storage_options: StorageOptions | None
     ) -> None:
         """Commit a frame to a Delta table, streaming; all of it or nothing."""
-        from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties
+        import polars as pl
+        import pyarrow as pa
+        from deltalake import (
+            CommitProperties,
+            DeltaTable,
+            Transaction,
+            WriterProperties,
+            write_deltalake,
+        )
         from deltalake.exceptions import CommitFailedError
 
-        properties = CommitProperties(
-            custom_metadata=dict(commit.metadata),
-            app_transactions=None
-            if commit.transaction is None
-            else [Transaction(commit.transaction, (commit.base or 0) + 1)],
-            max_commit_retries=None if commit.base is None else 0,
-        )
-        options = None if storage_options is None else dict(storage_options)
+        lazy = _unwrap(frame)
+        options = _options(storage_options)
         target: str | DeltaTable = uri
         if commit.base is not None:
             target = DeltaTable(uri, version=commit.base, storage_options=options)
-        write_options: dict[str, Any] = {
-            "commit_properties": properties,
-            "writer_properties": WriterProperties(max_row_group_size=_ROW_GROUP),
-        }
-        if commit.mode == "overwrite":
-            write_options["schema_mode"] = "overwrite"
+        failure: list[BaseException] = []
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            try:
+                for part in _batches(lazy):
+                    yield from part.to_arrow(compat_level=_compatible()).to_batches()
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                failure.append(error)
+                raise
+
+        empty = pl.DataFrame(schema=lazy.collect_schema())
+        schema = empty.to_arrow(compat_level=_compatible()).schema
         try:
-            # The one place that calls sink_delta, which Polars marks as unstable.
-            _unwrap(frame).sink_delta(
+            write_deltalake(
                 target,
+                pa.RecordBatchReader.from_batches(schema, batches()),
                 mode=commit.mode,
-                storage_options=_options(storage_options),
-                credential_provider=None,
-                delta_write_options=write_options,
-                engine="streaming",
+                schema_mode="overwrite" if commit.mode == "overwrite" else None,
+                storage_options=options,
+                writer_properties=WriterProperties(max_row_group_size=_ROW_GROUP),
+                commit_properties=CommitProperties(
+                    custom_metadata=dict(commit.metadata),
+                    app_transactions=None
+                    if commit.transaction is None
+                    else [Transaction(commit.transaction, (commit.base or 0) + 1)],
+                    max_commit_retries=None if commit.base is None else 0,
+                ),
             )
         except CommitFailedError as error:
             raise ConflictError(str(error)) from error
+        except Exception:
+            # What kept the frame from being computed says more than what delta-rs makes of it.
+            if failure:
+                raise failure[0] from None
+            raise
 
     def parse(self, frame: Frame, dtypes: Mapping[str, DType]) -> Frame:
         """Text columns to types; null where the text does not say such a value."""
@@ -176,9 +203,7 @@ class PolarsEngine:
         lazy = _unwrap(frame)
 
         def mapped() -> Iterator[pa.RecordBatch]:
-            for part in lazy.collect_batches(
-                chunk_size=_SCORING_BATCH, maintain_order=False, engine="streaming"
-            ):
+            for part in _batches(lazy, _SCORING_BATCH):
                 for batch in part.to_arrow(compat_level=_compatible()).to_batches():
                     yield function(batch)
 
@@ -187,6 +212,56 @@ class PolarsEngine:
     def collect(self, frame: Frame) -> pa.Table:
         """Bring a small frame, such as counts or a training sample, into this process."""
         return _unwrap(frame).collect(engine="streaming").to_arrow(compat_level=_compatible())
+
+
+def _batches(frame: pl.LazyFrame, rows: int | None = None) -> Iterator[pl.DataFrame]:
+    """Draw a frame's batches; an iterator of Polars' own takes a panic for the end of the rows."""
+    import polars as pl
+
+    drawn: Queue[pl.DataFrame | BaseException | None] = Queue(maxsize=1)
+    abandoned = Event()
+
+    def give(item: pl.DataFrame | BaseException | None) -> bool:
+        while not abandoned.is_set():
+            try:
+                drawn.put(item, timeout=0.1)
+            except Full:
+                continue
+            return False
+        return True
+
+    def compute() -> None:
+        try:
+            frame.sink_batches(give, chunk_size=rows, maintain_order=False, engine="streaming")
+            give(None)
+        except pl.exceptions.PanicException as error:
+            give(RuntimeError(f"Polars broke off: {error}"))
+        except BaseException as error:
+            give(error)
+
+    thread = Thread(target=compute, daemon=True)
+    thread.start()
+    try:
+        while (item := drawn.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        abandoned.set()
+        thread.join()
+
+
+def _local_table(uri: str, version: int | None) -> DeltaTable:
+    """A table on disk; delta-rs would have blanks and accents of its path percent-encoded."""
+    from deltalake import DeltaTable
+
+    class LocalTable(DeltaTable):
+        def file_uris(self, *args: Any, **kwargs: Any) -> list[str]:
+            root = urlsplit(self.table_uri).path
+            files = super().file_uris(*args, **kwargs)
+            return [unquote(root) + file.removeprefix(root) for file in files]
+
+    return LocalTable(uri, version=version)
 
 
 def _compatible() -> pl.CompatLevel:

@@ -49,8 +49,10 @@ def refine(
         return
     reads = {"raw": raw.version}
     engine = tables["raw"].engine
-    judged = contract.judge(tables["raw"].scan(raw.version), use_case.contract, engine)
     source = raw.details.get("source_uri", raw.uri)
+    records = tables["raw"].scan(raw.version)
+    contract.require_types(records, use_case.contract, source)
+    judged = contract.judge(records, use_case.contract, engine)
     contract.require_table(judged, use_case.contract, engine, source)
     rejects = rejects or tables["rejects"].replace(
         judged.rejects, version, reads, rules=judged.broken

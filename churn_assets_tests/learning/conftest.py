@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from churn_assets.learning.training import Trained, labelled_rows, train
+from churn_assets_tests.learning.registering import copy_of
 from churn_assets_tests.project import USE_CASE, Project
 
 
@@ -18,6 +19,12 @@ def finished(new_project: Callable[..., Project]) -> Project:
     run = project.run(project.write())
     assert run.success, run.error
     return project
+
+
+@pytest.fixture
+def copied(finished: Project, project: Project) -> Project:
+    """The same project, for a test that changes it."""
+    return copy_of(finished, project.folder)
 
 
 @pytest.fixture(scope="session")

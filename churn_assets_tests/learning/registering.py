@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,17 +36,24 @@ def inputs(project: Project) -> pd.DataFrame:
     return frame.to_arrow().to_pandas(strings_to_categorical=False)
 
 
-def register(
-    registry: Registry, pipeline: Pipeline, rows: pd.DataFrame, tags: Mapping[str, str]
-) -> Version:
-    """Register a pipeline as the Challenger, in an MLflow run of its own."""
+@contextmanager
+def open_run(registry: Registry) -> Iterator[str]:
+    """An MLflow run of the registry's experiment, as Dagster would open one."""
     import mlflow
 
     experiment = registry.client.get_experiment_by_name(registry.model_name)
     with mlflow.start_run(experiment_id=experiment.experiment_id) as run:
+        yield run.info.run_id
+
+
+def register(
+    registry: Registry, pipeline: Pipeline, rows: pd.DataFrame, tags: Mapping[str, str]
+) -> Version:
+    """Register a pipeline as the Challenger, in an MLflow run of its own."""
+    with open_run(registry) as run_id:
         return registry.register(
             pipeline,
-            run.info.run_id,
+            run_id,
             inputs=rows,
             example=typical_row(USE_CASE, rows),
             description=f"{USE_CASE.description} Made for a test.",

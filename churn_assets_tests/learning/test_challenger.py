@@ -27,13 +27,13 @@ from churn_assets_tests.project import USE_CASE, Project
 FEATURES = "raw silver rejects features"
 
 
-class Trains(Exception):
+class TrainingBegun(Exception):  # noqa: N818
     """A training was begun."""
 
 
 @contextmanager
 def caught() -> Iterator[str]:
-    raise Trains
+    raise TrainingBegun
     yield ""
 
 
@@ -57,14 +57,14 @@ def test_unchanged_features_and_code_train_nothing(copied: Project) -> None:
 
 
 def test_retrain_trains_where_nothing_changed(copied: Project) -> None:
-    with pytest.raises(Trains):
+    with pytest.raises(TrainingBegun):
         train(copied, retrain=True)
 
 
 def test_changed_features_train(copied: Project) -> None:
     copied.run(copied.write(lambda frame: frame.head(2500)), tables=FEATURES)
 
-    with pytest.raises(Trains):
+    with pytest.raises(TrainingBegun):
         train(copied)
 
 
@@ -72,14 +72,14 @@ def test_a_version_that_a_crash_kept_off_the_table_is_trained_again(copied: Proj
     """The registry's Challenger is another one than the table's, so the table does not count."""
     challenge(copied)
 
-    with pytest.raises(Trains):
+    with pytest.raises(TrainingBegun):
         train(copied)
 
 
 def test_a_registry_that_lost_the_challenger_trains_again(copied: Project) -> None:
     copied.registry.client.delete_registered_model_alias("telco_churn", CHALLENGER)
 
-    with pytest.raises(Trains):
+    with pytest.raises(TrainingBegun):
         train(copied)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 
 import polars as pl
@@ -185,6 +186,23 @@ def test_without_a_challenger_every_gate_says_what_to_do(project: Project) -> No
     assert "there is no Challenger; run `churn run` first" in said[0].reason
 
 
+def test_where_no_outcome_is_known_a_refused_challenger_waits_and_the_champion_stands(
+    copied: Project,
+) -> None:
+    challenge(copied, threshold=NOBODY)
+    source = copied.write(lambda frame: frame.with_columns(Churn=pl.lit("")))
+    copied.run(source, tables="raw silver rejects features")
+
+    said = judged(copied)
+    committed, promotion = promoted(copied)
+
+    assert all(verdict.passed for verdict in said.values())
+    assert "no outcome is known to judge by, so Champion 1 stands" in said["f1_gate"].reason
+    assert not committed.changed
+    assert promotion == copied.champion()
+    assert bearers(copied) == {CHALLENGER: 2, CHAMPION: 1}
+
+
 @pytest.mark.parametrize("alias", ["removed", "on the Challenger"])
 def test_an_alias_that_does_not_follow_the_record_is_put_right(copied: Project, alias: str) -> None:
     challenge(copied, threshold=NOBODY)
@@ -200,13 +218,13 @@ def test_an_alias_that_does_not_follow_the_record_is_put_right(copied: Project, 
 
 
 def test_an_alias_is_never_put_on_another_model_than_the_one_on_record(
-    copied: Project, project: Project
+    copied: Project,
 ) -> None:
     """A registry that starts over gives the same number to another run's model."""
     registry = copied.registry
     registry.client.delete_registered_model("telco_churn")
-    pipeline_free = registry.client.create_registered_model("telco_churn")
-    registry.client.create_model_version(pipeline_free.name, "file:///nowhere", run_id=None)
+    registry.client.create_registered_model("telco_churn")
+    registry.client.create_model_version("telco_churn", "file:///nowhere")
 
     with pytest.raises(RegistryError, match="Restore the registry's database"):
         align(copied.table("champion"), registry)
@@ -239,13 +257,24 @@ def test_a_champion_that_only_the_alias_knows_is_compared_with_and_left_alone(
     copied: Project,
 ) -> None:
     """As after the loss of the lake, where the registry is still there."""
-    import shutil
-
     shutil.rmtree(copied.table("champion").uri)
     challenge(copied, threshold=NOBODY)
 
-    with pytest.raises(GateError, match="f1_gate: Challenger 2 has F1 0.000, Champion 1"):
+    with pytest.raises(GateError, match=r"f1_gate: Challenger 2 has F1 0\.000, Champion 1"):
         promoted(copied)
 
     assert copied.champion() is None
     assert bearers(copied) == {CHALLENGER: 2, CHAMPION: 1}
+
+
+def test_a_challenger_is_not_compared_with_itself_where_the_alias_is_on_it(
+    copied: Project,
+) -> None:
+    shutil.rmtree(copied.table("champion").uri)
+
+    _, promotion = promoted(copied)
+
+    gates = {verdict["gate"]: verdict for verdict in json.loads(promotion.gates)}
+    assert (promotion.promotion, promotion.version, promotion.previous_version) == (1, 1, None)
+    assert "there is no Champion yet" in gates["f1_gate"]["reason"]
+    assert "champion_f1" not in gates["f1_gate"]["numbers"]

@@ -19,13 +19,8 @@ import pytest
 
 from churn_assets.errors import RegistryError
 from churn_assets.learning.registry import CHALLENGER, CHAMPION, Registry
-from churn_assets_tests.learning.registering import challenge, copy_of, inputs, register
+from churn_assets_tests.learning.registering import challenge, inputs, open_run, register
 from churn_assets_tests.project import USE_CASE, Project
-
-
-@pytest.fixture
-def copied(finished: Project, project: Project) -> Project:
-    return copy_of(finished, project.folder)
 
 
 def test_an_alias_of_no_model_and_an_alias_that_was_never_set_are_none(
@@ -143,8 +138,7 @@ def test_a_model_that_was_registered_by_other_means_is_not_unpickled(copied: Pro
     import mlflow
 
     registry = copied.registry
-    experiment = registry.client.get_experiment_by_name(registry.model_name)
-    with mlflow.start_run(experiment_id=experiment.experiment_id):
+    with open_run(registry):
         mlflow.sklearn.log_model(
             registry.load(1),
             name="model",
@@ -167,6 +161,7 @@ def test_loading_leaves_the_packages_own_code_where_it_was(finished: Project) ->
     assert sys.modules["churn_assets"].__file__ == package
 
 
+MODEL = "models:/telco_churn/1"
 FRESH = """
 import importlib.util, json, pathlib, sys
 sys.path[:] = [p for p in sys.path if not (pathlib.Path(p) / "churn_assets").is_dir()]
@@ -174,7 +169,8 @@ assert importlib.util.find_spec("churn_assets") is None
 import mlflow, pandas as pd
 mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model(sys.argv[2])
-scores = model.predict(pd.read_json(sys.stdin, orient="table").drop(columns="index", errors="ignore"))
+rows = pd.read_json(sys.stdin, orient="table")
+scores = model.predict(rows)
 import churn_assets
 print(json.dumps({"scores": scores[:, 1].tolist(), "code": churn_assets.__file__}))
 """
@@ -193,7 +189,7 @@ def test_a_process_without_this_package_scores_the_same_with_the_code_kept_besid
             "-c",
             FRESH,
             finished.registry.tracking_uri,
-            "models:/telco_churn/1",
+            MODEL,
         ],
         input=rows.to_json(orient="table", double_precision=15),
         cwd=tmp_path,
@@ -213,9 +209,7 @@ def test_the_input_example_is_made_up_and_fits_the_signature(finished: Project) 
     from mlflow.artifacts import download_artifacts
     from mlflow.models import Model
 
-    folder = download_artifacts(
-        "models:/telco_churn/1", tracking_uri=finished.registry.tracking_uri
-    )
+    folder = download_artifacts(MODEL, tracking_uri=finished.registry.tracking_uri)
     example = Model.load(folder).load_input_example(folder)
 
     customers = finished.rows("features").select(USE_CASE.inputs).to_dicts()
@@ -289,7 +283,7 @@ def other_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], st
 
     def start(status: int) -> str:
         class Answer(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802
+            def do_GET(self) -> None:
                 known = "experiments/get-by-name" in self.path
                 page = json.dumps({"experiment": {"experiment_id": "1", "name": "telco_churn"}})
                 body = (page if known else "<html>Please sign in</html>").encode()

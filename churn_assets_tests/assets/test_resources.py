@@ -1,0 +1,303 @@
+"""MLflow under Dagster: each training has a run of its own, which ends as the training did."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run as MlflowRun
+
+from churn_assets.assets.resources import Mlflow
+from churn_assets.learning.candidates import CANDIDATES
+from churn_assets_tests.assets.conftest import Finished
+from churn_assets_tests.project import USE_CASE, Project
+
+METRICS = ("accuracy", "f1", "roc_auc", "pr_auc", "log_loss", "brier", "precision", "recall")
+PICTURES = {"roc_curve", "precision_recall_curve", "confusion_matrix", "calibration"}
+CHECKOUT = Path(__file__).parents[2]
+
+
+def client(project: Project) -> MlflowClient:
+    return project.registry.client
+
+
+def trainings(project: Project) -> dict[str, MlflowRun]:
+    """Every MLflow run of the project, by the Dagster run that it says it belongs to."""
+    known = client(project)
+    experiment = known.get_experiment_by_name(USE_CASE.name)
+    runs = known.search_runs([experiment.experiment_id])
+    found = {run.data.tags.get("dagster_run_id", ""): run for run in runs}
+    assert len(found) == len(runs)
+    return found
+
+
+@pytest.fixture(scope="module")
+def training(finished: Finished) -> MlflowRun:
+    """The MLflow run of the finished project."""
+    return trainings(finished.project)[finished.run.run_id]
+
+
+def test_a_training_is_one_finished_mlflow_run_that_names_the_dagster_run(
+    finished: Finished, training: MlflowRun
+) -> None:
+    assert list(trainings(finished.project)) == [finished.run.run_id]
+    assert training.info.status == "FINISHED"
+    assert training.info.run_name == f"telco_churn {finished.run.run_id[:8]}"
+    assert training.data.tags["use_case"] == "telco_churn"
+
+
+def test_the_model_links_its_mlflow_run(finished: Finished, training: MlflowRun) -> None:
+    link = finished.run.metadata("model")["mlflow_run"].value
+
+    assert link.endswith(
+        f"/#/experiments/{training.info.experiment_id}/runs/{training.info.run_id}"
+    )
+
+
+def test_a_training_logs_every_metric_of_every_split(
+    finished: Finished, training: MlflowRun
+) -> None:
+    row = finished.project.rows("model").row(0, named=True)
+
+    for split in ("train", "validation", "test"):
+        for metric in METRICS:
+            assert training.data.metrics[f"{split}_{metric}"] == row[f"{split}_{metric}"]
+    losses = {name: training.data.metrics[f"{name}_validation_log_loss"] for name in CANDIDATES}
+    assert losses == json.loads(row["candidates"])
+
+
+def test_a_training_logs_what_the_model_was_made_with(
+    finished: Finished, training: MlflowRun
+) -> None:
+    row = finished.project.rows("model").row(0, named=True)
+    step = finished.project.registry.load(1)[-1]
+
+    params = training.data.params
+    assert params["recipe"] == row["recipe"]
+    assert float(params["threshold"]) == row["threshold"]
+    assert params["seed"] == "0"
+    assert params["sample"] == "1.0"
+    train = finished.project.rows("features").filter(pl.col("split") == "train")
+    assert params["train_rows"] == str(train.height)
+    told = {name: value for name, value in step.get_params().items() if value is not None}
+    assert {name: params[name] for name in told} == {n: str(v) for n, v in told.items()}
+
+
+def test_a_training_keeps_the_pictures(finished: Finished, training: MlflowRun) -> None:
+    files = client(finished.project).list_artifacts(training.info.run_id, "pictures")
+
+    assert {Path(file.path).stem for file in files} == PICTURES
+    assert {Path(file.path).suffix for file in files} == {".png"}
+
+
+def test_a_training_names_the_features_table_with_its_delta_version(
+    finished: Finished, training: MlflowRun
+) -> None:
+    features = finished.project.state("features")
+
+    (given,) = training.inputs.dataset_inputs
+
+    source = json.loads(given.dataset.source)
+    assert given.dataset.name == "telco_churn.features"
+    assert source["path"] == features.uri
+    assert source["delta_table_version"] == features.version
+    assert features.data_version.startswith(given.dataset.digest)
+    assert {tag.key: tag.value for tag in given.tags}["mlflow.data.context"] == "training"
+
+
+def test_the_model_of_a_training_has_a_signature_and_an_example(
+    finished: Finished, training: MlflowRun
+) -> None:
+    card = finished.project.registry.card(1)
+
+    assert card.run_id == training.info.run_id
+    assert card.signature.inputs.input_names() == list(USE_CASE.inputs)
+    assert card.signature.outputs is not None
+    assert card.saved_input_example_info is not None
+
+
+def test_two_dagster_runs_in_one_process_have_an_mlflow_run_each(
+    finished: Finished, copied: Project
+) -> None:
+    """Nothing of the second is found in the first."""
+    (first,) = trainings(copied).values()
+
+    second = copied.run(tables="model", training={"seed": 1, "sample": 0.8})
+
+    found = trainings(copied)
+    assert "model" in second.materialized
+    assert set(found) == {finished.run.run_id, second.run_id}
+    again, other = found[finished.run.run_id], found[second.run_id]
+    assert again.data.params == first.data.params
+    assert again.data.metrics == first.data.metrics
+    assert again.info.end_time == first.info.end_time
+    assert (other.data.params["seed"], other.data.params["sample"]) == ("1", "0.8")
+    assert other.data.metrics["test_roc_auc"] != first.data.metrics["test_roc_auc"]
+    assert other.info.status == "FINISHED"
+
+
+def test_a_training_writes_into_no_run_that_was_left_open(copied: Project) -> None:
+    import mlflow
+
+    known = client(copied)
+    experiment = known.get_experiment_by_name(USE_CASE.name)
+    left = mlflow.start_run(experiment_id=experiment.experiment_id)
+
+    run = copied.run(tables="model", retrain=True)
+
+    left = known.get_run(left.info.run_id)
+    assert run.success, run.error
+    assert left.info.status == "KILLED"
+    assert not left.data.metrics
+    assert not left.data.params
+    assert mlflow.active_run() is None
+
+
+def test_a_training_that_raises_ends_failed_and_the_next_one_is_apart(
+    copied: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a candidate that breaks")
+
+    with monkeypatch.context() as patch:
+        patch.setitem(CANDIDATES, "broken", broken)
+        failed = copied.run(tables="model", retrain=True)
+    assert mlflow.active_run() is None
+    passed = copied.run(tables="model", retrain=True)
+
+    found = trainings(copied)
+    assert (failed.success, passed.success) == (False, True)
+    assert found[failed.run_id].info.status == "FAILED"
+    assert not found[failed.run_id].data.metrics
+    assert found[passed.run_id].info.status == "FINISHED"
+    newest = copied.rows("model").sort("version").row(-1, named=True)
+    assert newest["run_id"] == found[passed.run_id].info.run_id
+
+
+def test_labels_of_one_class_end_the_mlflow_run_failed_and_are_told_in_one_line(
+    copied: Project,
+) -> None:
+    source = copied.write(lambda frame: frame.with_columns(Churn=pl.lit("No")))
+
+    run = copied.run(source, tables="raw silver rejects features model")
+
+    assert "training needs labels of both classes" in run.error
+    assert "\n" not in run.error
+    assert trainings(copied)[run.run_id].info.status == "FAILED"
+    assert copied.rows("model").height == 1
+
+
+def test_an_mlflow_that_breaks_during_a_training_is_told_in_one_line(
+    copied: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first error is told, not the one of ending a run that cannot be ended."""
+    good = CANDIDATES["logistic_regression"]
+
+    def breaks_mlflow(*given: Any) -> Any:
+        with closing(sqlite3.connect(copied.folder / ".churn" / "mlflow.db")) as database:
+            for table in ("params", "runs"):
+                database.execute(f"ALTER TABLE {table} RENAME TO lost_{table}")
+        return good(*given)
+
+    monkeypatch.setitem(CANDIDATES, "logistic_regression", breaks_mlflow)
+
+    run = copied.run(tables="model", retrain=True)
+
+    assert run.error.startswith("MLflow at sqlite:///")
+    assert "no such table" in run.error
+    assert "\n" not in run.error
+    assert copied.rows("model").height == 1
+
+
+def test_a_training_that_fails_in_a_process_of_its_own_ends_failed(copied: Project) -> None:
+    """MLflow ends a run as finished when its process does, unless it was ended before."""
+    source = copied.write(lambda frame: frame.with_columns(Churn=pl.lit("No")))
+    copied.run(source, tables="raw silver rejects features")
+
+    apart = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "churn_assets_tests.assets.training_apart",
+            str(copied.folder / ".churn"),
+        ],
+        cwd=CHECKOUT,
+        env={**os.environ, "DAGSTER_HOME": str(copied.folder / "dagster")},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=280,
+    )
+
+    run_id, success = apart.stdout.split()[-2:]
+    assert success == "False"
+    assert trainings(copied)[run_id].info.status == "FAILED"
+
+
+@pytest.mark.filterwarnings("ignore:starlette")
+def test_credentials_of_the_tracking_server_are_shown_nowhere(
+    project: Project, mlflow_server: Callable[[Path], str]
+) -> None:
+    address = mlflow_server(project.folder)
+    uri = address.replace("://", "://someone:top-secret@")
+
+    run = project.run(project.write(), mlflow={"tracking_uri": uri})
+
+    assert run.success, run.error
+    link = run.metadata("model")["mlflow_run"].value
+    assert link.startswith(f"{address}/#/experiments/")
+    with closing(sqlite3.connect(project.folder / "server.db")) as database:
+        told = "\n".join(database.iterdump())
+    logged = [entry.to_json() for entry in all_events(project, run.run_id)]
+    kept = [path.read_bytes() for path in (project.folder / ".churn").rglob("*.json")]
+    assert run.run_id in told
+    assert "telco_churn_model" in "".join(logged)
+    assert "top-secret" not in told + "".join(logged) + str(kept)
+
+
+def test_the_resource_says_nothing_of_its_settings(project: Project) -> None:
+    """What the UI and a traceback may show of it."""
+    uri = "http://someone:top-secret@127.0.0.1:9"
+
+    shown = repr(Mlflow(project.settings(mlflow={"tracking_uri": uri})))
+
+    assert "top-secret" not in shown
+
+
+@pytest.fixture
+def mlflow_server() -> Iterator[Callable[[Path], str]]:
+    """MLflow's own server in a thread, with a database in the folder given."""
+    from mlflow.server import app, handlers
+    from werkzeug.serving import make_server
+
+    servers = []
+
+    def start(folder: Path) -> str:
+        database, artifacts = f"sqlite:///{folder / 'server.db'}", (folder / "files").as_uri()
+        handlers.initialize_backend_stores(database, database, artifacts)
+        server = make_server("127.0.0.1", 0, app, threaded=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def all_events(project: Project, run_id: str) -> list[Any]:
+    return project.instance.all_logs(run_id)

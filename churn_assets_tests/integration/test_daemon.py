@@ -1,0 +1,147 @@
+"""A real daemon: what it refreshes by itself after a missed window."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from churn_assets_tests.processes import CHECKOUT, background
+from churn_assets_tests.project import Project
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
+
+UP_TO_CHAMPION = "raw silver rejects features model champion"
+WINDOW_SECONDS = 60
+FIRST, LATER = 3000, 4000
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What the daemon made of a source that had changed."""
+
+    project: Project
+    runs: list[dg.RunRecord]
+
+    def tables(self, record: dg.RunRecord) -> set[str]:
+        """What a run materialised."""
+        entries = self.project.instance.all_logs(
+            record.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
+        )
+        return {entry.get_dagster_event().asset_key.path[-1] for entry in entries}
+
+
+def doubtful(frame: pl.DataFrame) -> pl.DataFrame:
+    """One label in eight turned round: learnable, and sure to be beaten."""
+    turned = pl.when(pl.col("Churn") == "Yes").then(pl.lit("No")).otherwise(pl.lit("Yes"))
+    return frame.with_columns(
+        Churn=pl.when(pl.int_range(pl.len()) % 8 == 0).then(turned).otherwise("Churn")
+    )
+
+
+@pytest.fixture(scope="module")
+def refreshed(
+    new_project: Callable[..., Project], tmp_path_factory: pytest.TempPathFactory
+) -> Refreshed:
+    project = new_project()
+    before = [
+        project.run(project.write(doubtful, rows=FIRST)),
+        project.run(tables=UP_TO_CHAMPION, retrain=True),
+    ]
+    assert all(run.success for run in before)
+    artifacts, hidden = project.folder / ".churn" / "artifacts", project.folder / "hidden"
+    environ = {
+        "CHURN_ROOT": str(project.folder / ".churn"),
+        "CHURN_SOURCES__TELCO_CHURN__URI": str(project.folder / "customers.csv"),
+        "CHURN_FRESHNESS__RAW_MINUTES": "1",
+        "CHURN_FRESHNESS__PREDICTIONS_MINUTES": "1",
+        "DAGSTER_HOME": str(project.folder / "dagster"),
+        "FRESHNESS_DAEMON_INTERVAL_SECONDS": "5",
+    }
+    churn = str(Path(sys.executable).with_name("churn"))
+    subprocess.run(
+        [churn, "home"],
+        env={**os.environ, **environ},
+        check=True,
+        timeout=120,
+        capture_output=True,
+    )
+    command = ["dagster-daemon", "run", "-w", str(CHECKOUT / "workspace.yaml")]
+    log = tmp_path_factory.mktemp("daemon") / "log"
+    # Nobody can be scored with the second Champion, so the sensor asks for it again and again.
+    artifacts.rename(hidden)
+    with background(command, environ, log) as daemon:
+        daemon.wait_until(
+            lambda: "already completed with run keys" in log.read_text(errors="replace"),
+            seconds=120,
+            what="asked twice for one scoring",
+        )
+        hidden.rename(artifacts)
+        project.write(rows=LATER)
+        daemon.wait_until(
+            lambda: set(project.rows("predictions")["model_version"]) == {3},
+            seconds=240,
+            what="scored with the third Champion",
+        )
+        daemon.wait_until(lambda: _idle(project), seconds=60, what="idle")
+    known = {run.run_id for run in before}
+    runs = [r for r in project.instance.get_run_records() if r.dagster_run.run_id not in known]
+    return Refreshed(project, sorted(runs, key=lambda record: record.create_timestamp))
+
+
+def test_a_missed_window_carries_a_changed_source_through_to_new_predictions(
+    refreshed: Refreshed,
+) -> None:
+    states = refreshed.project.states()
+
+    assert states["raw"].rows == states["features"].rows == states["predictions"].rows == LATER
+    assert refreshed.project.champion().version == 3
+    assert states["predictions"].reads["features"] == states["features"].version
+
+
+def test_each_missed_window_is_answered_by_one_run(refreshed: Refreshed) -> None:
+    raw = [record for record in refreshed.runs if "raw" in refreshed.tables(record)]
+
+    starts = [record.create_timestamp.timestamp() for record in raw]
+
+    assert starts
+    assert all(later - earlier >= WINDOW_SECONDS for earlier, later in pairwise(starts))
+
+
+def test_each_promotion_is_scored_with_once(refreshed: Refreshed) -> None:
+    keys = Counter(
+        record.dagster_run.tags["dagster/run_key"]
+        for record in refreshed.runs
+        if "dagster/run_key" in record.dagster_run.tags
+    )
+
+    assert list(keys.values()) == [1, 1]
+
+
+def test_what_failed_for_a_while_is_all_that_failed(refreshed: Refreshed) -> None:
+    failed = [
+        record
+        for record in refreshed.runs
+        if record.dagster_run.status is not dg.DagsterRunStatus.SUCCESS
+    ]
+
+    assert {record.dagster_run.status for record in failed} == {dg.DagsterRunStatus.FAILURE}
+    assert not any(refreshed.tables(record) for record in failed)
+
+
+def _idle(project: Project) -> bool:
+    waiting = [
+        dg.DagsterRunStatus.QUEUED,
+        dg.DagsterRunStatus.STARTING,
+        dg.DagsterRunStatus.STARTED,
+    ]
+    return not project.instance.get_runs(dg.RunsFilter(statuses=waiting))

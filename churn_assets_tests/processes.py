@@ -1,0 +1,91 @@
+"""Programs that run beside a test, and are gone after it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[1]
+GRACE_SECONDS = 30.0
+
+
+class Background:
+    """A program with all that it starts.
+
+    Parameters
+    ----------
+    command : sequence of str
+        A program of the environment that runs the tests, and its arguments.
+    environ : mapping of str to str
+        Beside what the tests have.
+    log : Path
+        Takes what it prints.
+    """
+
+    def __init__(self, command: Sequence[str], environ: Mapping[str, str], log: Path) -> None:
+        self.log = log
+        program = Path(sys.executable).with_name(command[0])
+        with log.open("w") as output:
+            self._process = subprocess.Popen(
+                [str(program), *command[1:]],
+                cwd=CHECKOUT,
+                env={**os.environ, **environ},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # A group of its own, so that what is left of it can be found.
+                start_new_session=True,
+            )
+
+    def wait_until(self, ready: Callable[[], bool], seconds: float, what: str) -> None:
+        """Wait for something, while the program runs."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            ended = self._process.poll()
+            assert ended is None, f"ended with {ended} before {what}:\n{self.tail()}"
+            assert time.monotonic() < deadline, f"not {what} in {seconds:.0f} s:\n{self.tail()}"
+            time.sleep(0.5)
+
+    def tail(self) -> str:
+        """The end of what was printed."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-40:])
+
+    def stop(self) -> bool:
+        """Stop it as Ctrl-C does; whether it and all that it started ended by themselves."""
+        deadline = time.monotonic() + GRACE_SECONDS
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+        while self._alive() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        ended = not self._alive()
+        if not ended:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        return ended
+
+    def _alive(self) -> bool:
+        self._process.poll()
+        try:
+            os.killpg(self._process.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+
+@contextmanager
+def background(
+    command: Sequence[str], environ: Mapping[str, str], log: Path
+) -> Iterator[Background]:
+    """Run a program in the block; none of its processes outlives it."""
+    program = Background(command, environ, log)
+    try:
+        yield program
+    finally:
+        ended = program.stop()
+    assert ended, f"had to be killed:\n{program.tail()}"

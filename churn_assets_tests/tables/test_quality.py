@@ -1,0 +1,124 @@
+"""What a user relies on where tables are looked at as a whole."""
+
+from __future__ import annotations
+
+import narwhals.stable.v2 as nw
+import polars as pl
+import pytest
+
+from churn_assets.tables.polars_engine import PolarsEngine
+from churn_assets.tables.quality import CHANCE, outliers, split_balance, split_counts
+from churn_assets.usecases.spec import Column, Contract, Float64, Int64, String
+
+ENGINE = PolarsEngine()
+CONTRACT = Contract(
+    Column("key", String),
+    Column("months", Int64),
+    Column("bill", Float64, nullable=True),
+    Column("flag", Int64, isin=(0, 1)),
+)
+MIDDLE = [10, 20, 30, 40, 50]
+"""Quartiles 20 and 40: the outer fences are at -40 and 100."""
+
+
+def found(**columns: list) -> dict[str, int]:
+    frame = pl.DataFrame(columns)
+    return outliers(nw.from_native(frame.lazy()), CONTRACT, ENGINE)
+
+
+def counts(**parts: tuple[int, int]) -> dict[str, dict[str, int]]:
+    """Positive and labelled rows of each split, as they are counted."""
+    return {
+        split: {"rows": labelled, "labelled": labelled, "positive": positive}
+        for split, (positive, labelled) in parts.items()
+    }
+
+
+# Outliers
+
+
+def test_a_value_beyond_the_outer_fences_is_an_outlier_and_one_on_them_is_not() -> None:
+    # Far ones as well, so that the quartiles of all stay 20 and 40.
+    assert found(months=[*MIDDLE * 20, 100, -40]) == {"months": 0}
+    assert found(months=[*MIDDLE * 20, 101, -41, 10_000]) == {"months": 3}
+
+
+def test_each_numeric_column_is_counted_and_nulls_are_no_outliers() -> None:
+    bills = [float(bill) for bill in MIDDLE * 20]
+
+    assert found(months=[*MIDDLE * 20, 101, 102], bill=[*bills, None, 1e9]) == {
+        "months": 2,
+        "bill": 1,
+    }
+
+
+def test_text_flags_and_columns_whose_middle_half_is_one_value_have_no_fences() -> None:
+    assert found(key=["a"] * 9 + ["z"], flag=[0] * 9 + [1], months=[0] * 9 + [500]) == {}
+
+
+def test_an_empty_table_has_no_outliers() -> None:
+    frame = pl.DataFrame({"months": []}, schema={"months": pl.Int64})
+
+    assert outliers(nw.from_native(frame.lazy()), CONTRACT, ENGINE) == {}
+
+
+# The balance of the splits
+
+
+def test_rows_labels_and_positive_ones_are_counted_in_each_split() -> None:
+    frame = pl.DataFrame(
+        {
+            "split": ["train"] * 4 + ["test"],
+            "label": [True, False, None, True, None],
+        }
+    )
+
+    assert split_counts(nw.from_native(frame.lazy()), ENGINE) == {
+        "train": {"rows": 4, "labelled": 3, "positive": 2},
+        "validation": {"rows": 0, "labelled": 0, "positive": 0},
+        "test": {"rows": 1, "labelled": 0, "positive": 0},
+    }
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"train": (159, 600), "validation": (58, 200), "test": (47, 200)},
+        {"train": (300, 600), "validation": (60, 200), "test": (90, 200)},
+        {"train": (1, 10), "validation": (2, 10), "test": (9, 10)},
+    ],
+)
+def test_the_probability_is_that_of_pearson_s_chi_squared_test(
+    parts: dict[str, tuple[int, int]],
+) -> None:
+    from scipy.stats import chi2_contingency
+
+    table = [[positive, labelled - positive] for positive, labelled in parts.values()]
+
+    assert split_balance(counts(**parts)) == pytest.approx(
+        chi2_contingency(table, correction=False).pvalue
+    )
+
+
+def test_equal_shares_are_chance_and_far_ones_are_not() -> None:
+    equal = counts(train=(60, 600), validation=(20, 200), test=(20, 200))
+    apart = counts(train=(180, 600), validation=(60, 200), test=(20, 200))
+
+    assert split_balance(equal) == 1
+    assert split_balance(apart) < CHANCE
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"train": (0, 600), "validation": (0, 200), "test": (0, 200)},
+        {"train": (600, 600), "validation": (200, 200), "test": (200, 200)},
+        {"train": (300, 600), "validation": (20, 200), "test": (0, 0)},
+        {"train": (0, 0), "validation": (0, 0), "test": (0, 0)},
+    ],
+    ids=["only negative", "only positive", "a split without labels", "no labels"],
+)
+def test_where_nothing_can_be_compared_nothing_is_warned_of(
+    parts: dict[str, tuple[int, int]],
+) -> None:
+    assert split_balance(counts(**parts)) == 1

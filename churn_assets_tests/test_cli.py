@@ -1,0 +1,308 @@
+"""What a person relies on who types `churn`, or Dagster's own commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from churn_assets.settings import project_folder
+from churn_assets.tables.lake import TABLES
+from churn_assets_tests.project import write_csv
+
+BIN = Path(sys.executable).parent
+ROWS = 3000
+
+
+def typed(
+    root: Path, *command: str, settings: Mapping[str, str] | None = None, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Type a command, with everything local below a root."""
+    environment = {k: v for k, v in os.environ.items() if k != "DAGSTER_HOME"}
+    return subprocess.run(
+        [str(BIN / command[0]), *command[1:]],
+        env={**environment, "COLUMNS": "200", "CHURN_ROOT": str(root), **(settings or {})},
+        cwd=folder or root,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def refused(command: subprocess.CompletedProcess[str]) -> str:
+    """The one line on stderr of a refused command."""
+    assert command.returncode == 1, command.stderr
+    assert len(command.stderr.splitlines()) == 1, command.stderr
+    assert command.stderr.startswith("churn: ")
+    assert "Traceback" not in command.stdout
+    return command.stderr.removeprefix("churn: ").rstrip("\n")
+
+
+def cells(shown: str) -> list[list[str]]:
+    """The rows of the grid in a text."""
+    return [
+        [cell.strip() for cell in line.strip("│").split("│")]
+        for line in shown.splitlines()
+        if line.startswith("│")
+    ]
+
+
+# A good run, and what is said before and after it
+
+
+@dataclass(frozen=True)
+class Story:
+    """Commands in the order in which they were typed."""
+
+    root: Path
+    status_before: subprocess.CompletedProcess[str]
+    predictions_before: subprocess.CompletedProcess[str]
+    run: subprocess.CompletedProcess[str]
+    again: subprocess.CompletedProcess[str]
+    status: subprocess.CompletedProcess[str]
+    predictions: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    root = tmp_path_factory.mktemp("root")
+    # A path starts where the command is typed.
+    write_csv(root / "customers.csv", rows=ROWS)
+    return Story(
+        root,
+        typed(root, "churn", "status"),
+        typed(root, "churn", "predictions"),
+        typed(root, "churn", "run", "--source", "customers.csv"),
+        typed(root, "churn", "run", "--source", "customers.csv"),
+        typed(root, "churn", "status"),
+        typed(root, "churn", "predictions", "--top", "3"),
+    )
+
+
+def test_before_the_first_run_status_says_that_there_is_nothing(story: Story) -> None:
+    assert story.status_before.returncode == 0, story.status_before.stderr
+    assert cells(story.status_before.stdout) == [[name, "-", "-", "never", "-"] for name in TABLES]
+    assert "champion: none of telco_churn" in story.status_before.stdout
+
+
+def test_before_the_first_run_predictions_say_what_to_do(story: Story) -> None:
+    assert refused(story.predictions_before) == (
+        f"{story.root}/lake/telco_churn/predictions: there is no table yet; run `churn run` first."
+    )
+
+
+def test_a_run_shows_each_asset_and_check_and_ends_with_a_summary(story: Story) -> None:
+    assert story.run.returncode == 0, story.run.stderr
+    assert story.run.stderr == ""
+    shown = re.findall(r"^✓ (\w+) ", story.run.stdout, re.MULTILINE)
+    assert sorted(shown) == sorted(TABLES)
+    assert {"expected_columns", "f1_gate", "every_customer_scored"} <= set(
+        re.findall(r"^  [✓!] (\w+)", story.run.stdout, re.MULTILINE)
+    )
+    assert "raw 3,000 → silver 3,000 → features 3,000 → predictions 3,000" in story.run.stdout
+    assert "Rejected records: 0" in story.run.stdout
+    assert f"Predictions: {story.root}/lake/telco_churn/predictions" in story.run.stdout
+    assert "Champion: version 1" in story.run.stdout
+    assert "churn predictions --top 10" in story.run.stdout
+
+
+def test_a_second_run_changes_nothing_and_says_so(story: Story) -> None:
+    assert story.again.returncode == 0, story.again.stderr
+    assert len(re.findall(r"^✓ \w+ .* unchanged ", story.again.stdout, re.MULTILINE)) == len(TABLES)
+    assert " written " not in story.again.stdout
+
+
+def test_after_a_run_status_tells_versions_rows_aliases_and_freshness(story: Story) -> None:
+    assert story.status.returncode == 0, story.status.stderr
+    rows = {row[0]: row[1:] for row in cells(story.status.stdout)}
+    assert {name: row[1] for name, row in rows.items()} == {
+        **dict.fromkeys(("raw", "silver", "features", "predictions"), "3,000"),
+        **dict.fromkeys(("model", "champion"), "1"),
+        "rejects": "0",
+    }
+    assert {name: row[3] for name, row in rows.items() if row[3] != "-"} == {
+        "raw": "yes",
+        "predictions": "yes",
+    }
+    assert "challenger: version 1 of telco_churn" in story.status.stdout
+    assert "champion: version 1 of telco_churn" in story.status.stdout
+    assert "last promotion: version 1 at 20" in story.status.stdout
+
+
+def test_predictions_list_who_is_most_likely_to_churn_first(story: Story) -> None:
+    assert story.predictions.returncode == 0, story.predictions.stderr
+    table = pl.read_delta(str(story.root / "lake" / "telco_churn" / "predictions"))
+    most = table.sort("churn_probability", "customer_id", descending=[True, False]).head(3)
+    assert cells(story.predictions.stdout) == [
+        [row["customer_id"], f"{row['churn_probability']:.3f}", "contact", row["risk_band"], "1"]
+        for row in most.iter_rows(named=True)
+    ]
+
+
+def test_nothing_is_written_outside_the_root(story: Story) -> None:
+    kept = {path.name for path in story.root.iterdir()} - {"customers.csv"}
+
+    assert kept == {"lake", "mlflow.db", "artifacts", "dagster"}
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["run", "--nonsense"],
+        ["run", "--use-case", "telko_churn"],
+        ["run", "customers.csv"],
+        ["status", "--use-case", ""],
+        ["predictions", "--top", "0"],
+        ["predictions", "--top", "many"],
+        ["home", "elsewhere"],
+        ["run", "--source"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_told_with_status_2_and_does_nothing(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    command = typed(tmp_path, "churn", *arguments)
+
+    assert command.returncode == 2
+    assert "Error" in command.stderr
+    assert "Traceback" not in command.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_use_case_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    command = typed(tmp_path, "churn", "status", "--use-case", "telko")
+
+    assert "there is no use case 'telko'; known are" in command.stderr
+    assert "telco_churn" in command.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "status", "predictions", "home", "dev", "mlflow"])
+def test_every_command_refuses_wrong_settings_in_one_line(command: str, tmp_path: Path) -> None:
+    said = refused(typed(tmp_path, "churn", command, settings={"CHURN_ENGIN": "x"}))
+
+    assert said == "CHURN_ENGIN: there is no such setting. Did you mean CHURN_ENGINE?"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_root_that_cannot_be_made_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file")
+
+    said = refused(typed(tmp_path, "churn", "run", settings={"CHURN_ROOT": f"{tmp_path}/file/x"}))
+
+    assert said.startswith(f"{tmp_path}/file/x/dagster: cannot be written (Not a directory).")
+
+
+def test_a_source_whose_name_holds_a_line_end_is_refused_in_one_line(tmp_path: Path) -> None:
+    said = refused(typed(tmp_path, "churn", "run", "--source", "two\nlines.csv"))
+
+    assert said.startswith("two lines.csv: there is no such file or folder.")
+
+
+def test_a_password_in_the_source_is_not_shown(tmp_path: Path) -> None:
+    address = "http://me:hidden@127.0.0.1:1/x.csv?sig=hidden"
+
+    command = typed(tmp_path, "churn", "run", "--verbose", "--source", address)
+
+    assert command.returncode == 1
+    assert "churn: http://127.0.0.1:1/x.csv: cannot be reached." in command.stderr
+    assert "hidden" not in command.stdout + command.stderr
+
+
+# Dagster's home
+
+
+def test_home_puts_dagster_yaml_where_dagster_reads_it(tmp_path: Path) -> None:
+    command = typed(tmp_path, "churn", "home")
+
+    assert command.returncode == 0, command.stderr
+    assert command.stdout == f"{tmp_path}/dagster\n"
+    put = yaml.safe_load((tmp_path / "dagster" / "dagster.yaml").read_text())
+    assert put["run_retries"]["retry_on_asset_or_op_failure"] is False
+    assert put["telemetry"]["enabled"] is False
+
+
+def test_home_renews_an_old_dagster_yaml(tmp_path: Path) -> None:
+    (tmp_path / "dagster").mkdir()
+    (tmp_path / "dagster" / "dagster.yaml").write_text("telemetry: {enabled: true}")
+
+    typed(tmp_path, "churn", "home")
+
+    put = (tmp_path / "dagster" / "dagster.yaml").read_bytes()
+    assert put == (project_folder() / "config" / "dagster.yaml").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("given", "home"), [("", "{0}/dagster"), ("here", "{0}/here"), ("{0}/abs", "{0}/abs")]
+)
+def test_a_home_from_outside_holds_and_an_empty_one_is_none(
+    given: str, home: str, tmp_path: Path
+) -> None:
+    folder, expected = given.format(tmp_path), home.format(tmp_path)
+
+    command = typed(tmp_path, "churn", "home", settings={"DAGSTER_HOME": folder})
+
+    assert command.stdout == f"{expected}\n"
+    assert (Path(expected) / "dagster.yaml").exists()
+
+
+# Dagster's own commands
+
+
+def test_dagster_lists_and_validates_what_is_declared(tmp_path: Path) -> None:
+    folder = project_folder()
+
+    validated = typed(
+        tmp_path, "dagster", "definitions", "validate", "-w", "workspace.yaml", folder=folder
+    )
+    listed = typed(tmp_path, "dg", "list", "defs", "--json", folder=folder)
+
+    assert validated.returncode == 0, validated.stderr
+    assert "Validation successful for code location churn_assets" in (
+        validated.stdout + validated.stderr
+    )
+    assert listed.returncode == 0, listed.stderr
+    assets = {asset["asset_key"] for asset in json.loads(listed.stdout)["assets"]}
+    assert assets == {f"telco_churn/{table}" for table in TABLES}
+
+
+def test_dagster_materializes_an_asset_by_its_key(tmp_path: Path) -> None:
+    home = typed(tmp_path, "churn", "home").stdout.strip()
+
+    command = typed(
+        tmp_path,
+        *("dagster", "asset", "materialize", "--select", "telco_churn/raw"),
+        *("-m", "churn_assets.definitions"),
+        settings={"DAGSTER_HOME": home, "CHURN_SOURCES__TELCO_CHURN__ROWS": "50"},
+        folder=project_folder(),
+    )
+
+    assert command.returncode == 0, command.stderr
+    assert pl.read_delta(str(tmp_path / "lake" / "telco_churn" / "raw")).height == 50
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_dagster_s_cloud_accepts_its_file() -> None:
+    from dagster_cloud_cli.commands.ci.checks import check_dagster_cloud_yaml
+
+    file = project_folder() / "dagster_cloud.yaml"
+
+    assert check_dagster_cloud_yaml(file).errors == []
+    (location,) = yaml.safe_load(file.read_text())["locations"]
+    workspace = yaml.safe_load((project_folder() / "workspace.yaml").read_text())
+    (loaded,) = workspace["load_from"]
+    assert location["code_source"]["module_name"] == loaded["python_module"]["module_name"]

@@ -1,0 +1,114 @@
+"""What Dagster loads: names that people script against, and how fast it loads."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from churn_assets.definitions import definitions
+from churn_assets.settings import Settings
+from churn_assets.tables.lake import TABLES
+from churn_assets.usecases import USE_CASES
+
+HEAVY = ("mlflow", "dagster_mlflow", "lightgbm", "sklearn", "pandas", "pyspark", "matplotlib")
+MOST_CPU_SECONDS = 4.0
+
+
+@pytest.fixture(scope="module")
+def defs() -> dg.Definitions:
+    return definitions(Settings())
+
+
+def test_each_use_case_is_a_group_of_its_tables(defs: dg.Definitions) -> None:
+    specs = defs.resolve_all_asset_specs()
+
+    assert {tuple(spec.key.path) for spec in specs} == {
+        (case, table) for case in USE_CASES for table in TABLES
+    }
+    assert {spec.group_name for spec in specs} == set(USE_CASES)
+    assert all(spec.group_name == spec.key.path[0] for spec in specs)
+
+
+def test_every_asset_says_what_it_is_and_knows_its_code(defs: dg.Definitions) -> None:
+    for spec in defs.resolve_all_asset_specs():
+        assert spec.description
+        assert spec.code_version
+        assert "deltalake" in spec.kinds
+        assert spec.automation_condition
+
+
+def test_every_check_says_what_it_looks_for(defs: dg.Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+
+    checks = [graph.get_check_spec(check) for check in graph.asset_check_keys]
+
+    assert len(checks) == 8 * len(USE_CASES)
+    assert all(check.description for check in checks)
+
+
+def test_each_use_case_has_a_job_for_all_and_one_for_scoring(defs: dg.Definitions) -> None:
+    for case in USE_CASES:
+        everything = defs.resolve_job_def(case)
+        scoring = defs.resolve_job_def(f"{case}_score")
+
+        assert {k.path[-1] for k in everything.asset_layer.selected_asset_keys} == set(TABLES)
+        assert {k.path[-1] for k in scoring.asset_layer.selected_asset_keys} == {"predictions"}
+        assert everything.description
+        assert scoring.description
+
+
+def test_a_run_stays_in_one_process(defs: dg.Definitions) -> None:
+    job = defs.resolve_job_def("telco_churn")
+
+    assert job.executor_def is dg.in_process_executor
+
+
+def test_no_credential_is_part_of_what_dagster_shows() -> None:
+    secret = "geheim-4711"
+    uri = f"https://user:{secret}@example.com/customers.csv?sig={secret}"
+    settings = Settings(
+        storage_options={"aws_secret_access_key": secret},
+        sources={"telco_churn": {"uri": uri, "storage_options": {"token": secret}}},
+        mlflow={"tracking_uri": f"http://user:{secret}@127.0.0.1:5000"},
+    )
+
+    defs = definitions(settings)
+
+    assert secret not in repr(settings.sources)
+    assert secret not in repr(defs.resources["lake"])
+    for job in ("telco_churn", "telco_churn_score"):
+        snapshot = defs.resolve_job_def(job).get_job_snapshot()
+        assert secret not in repr(snapshot)
+    for spec in defs.resolve_all_asset_specs():
+        assert secret not in repr(spec)
+
+
+def test_loading_is_quick_and_starts_nothing(tmp_path: Path) -> None:
+    code = f"""
+import json, resource, sys
+import churn_assets.definitions
+used = resource.getrusage(resource.RUSAGE_SELF)
+heavy = [name for name in {HEAVY!r} if name in sys.modules]
+print(json.dumps([used.ru_utime + used.ru_stime, heavy]))
+"""
+    environ = {**os.environ, "CHURN_ROOT": str(tmp_path / "root")}
+
+    printed = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout
+
+    cpu_seconds, heavy = json.loads(printed)
+    assert heavy == []
+    assert cpu_seconds <= MOST_CPU_SECONDS
+    assert not (tmp_path / "root").exists()
