@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from churn_assets_tests.processes import background
 from churn_assets_tests.project import Project
 
 
@@ -27,13 +29,15 @@ class S3:
 
 
 @pytest.fixture(scope="session")
-def s3() -> Iterator[S3]:
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     import boto3
-    from moto.server import ThreadedMotoServer
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        host, port = free.getsockname()
+    # In a process of its own: delta-rs keeps Python waiting while it waits for an answer.
+    command = ["moto_server", "-H", host, "-p", str(port)]
+    log = tmp_path_factory.mktemp("s3") / "log"
     options = {
         "aws_endpoint_url": f"http://{host}:{port}",
         "aws_access_key_id": "test-id",
@@ -48,8 +52,14 @@ def s3() -> Iterator[S3]:
         aws_secret_access_key=options["aws_secret_access_key"],
         region_name=options["aws_region"],
     )
-    yield S3(options, client)
-    server.stop()
+
+    def ready() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex((host, port)) == 0
+
+    with background(command, {}, log) as server:
+        server.wait_until(ready, 60, "listening")
+        yield S3(options, client)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -116,7 +116,13 @@ class Table:
         TableError
             Where it cannot be written; the last version stands.
         """
-        return self._commit("overwrite", frame, data_version, reads or {}, details)
+        try:
+            return self._commit("overwrite", frame, data_version, reads or {}, details)
+        except ConflictError as error:
+            raise TableError(
+                f"{self.uri}: another run replaced the table {self.name} at the same time. "
+                "That version stands; run again."
+            ) from error
 
     def append(
         self,
@@ -204,12 +210,18 @@ class Table:
         """Say in one line what keeps the table from being read or written."""
         from deltalake.exceptions import DeltaError
 
+        unfit = None if "://" in self.uri else _UNFIT.search(Path(self.uri).as_posix())
+        if unfit:
+            raise TableError(
+                f"{self.uri}: the path of a Delta table cannot hold {unfit[0]!r}. "
+                "Set CHURN_ROOT or CHURN_LAKE to another place."
+            )
         try:
             yield
         except (ChurnError, ConflictError):
             raise
         except (OSError, DeltaError) as error:
-            reason = _reason(str(error))
+            reason = _reason(str(error).replace(self.uri, ""))
             raise TableError(
                 f"{self.uri}: the table {self.name} could not be {what}: {reason} "
                 "Its last version stands."
@@ -237,6 +249,8 @@ class Lake:
         }
 
 
+# delta-rs takes a path for an address, which these characters would end or escape.
+_UNFIT = re.compile(r"[#?\[\]\\^|\x00-\x1f]|%[0-9A-Fa-f]{2}")
 _REASONS = (
     (
         r"No space left|os error 28|StorageFull",
@@ -254,7 +268,7 @@ _REASONS = (
         r"connect|dns|timed? ?out|error sending request",
         "the store cannot be reached. Check CHURN_LAKE.",
     ),
-    (r"403|Forbidden|AccessDenied|credential", "access is denied. Check `storage_options`."),
+    (r"\b403\b|Forbidden|AccessDenied|credential", "access is denied. Check `storage_options`."),
 )
 
 

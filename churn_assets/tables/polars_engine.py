@@ -133,12 +133,14 @@ class PolarsEngine:
         target: str | DeltaTable = uri
         if commit.base is not None:
             target = DeltaTable(uri, version=commit.base, storage_options=options)
+        # String views go to delta-rs as they are; plain strings would be copied.
+        views = pl.CompatLevel.newest()
         failure: list[BaseException] = []
 
         def batches() -> Iterator[pa.RecordBatch]:
             try:
                 for part in _batches(lazy):
-                    yield from part.to_arrow(compat_level=_compatible()).to_batches()
+                    yield from part.to_arrow(compat_level=views).to_batches()
             except GeneratorExit:
                 raise
             except BaseException as error:
@@ -146,7 +148,7 @@ class PolarsEngine:
                 raise
 
         empty = pl.DataFrame(schema=lazy.collect_schema())
-        schema = empty.to_arrow(compat_level=_compatible()).schema
+        schema = empty.to_arrow(compat_level=views).schema
         try:
             write_deltalake(
                 target,
@@ -204,14 +206,20 @@ class PolarsEngine:
 
         def mapped() -> Iterator[pa.RecordBatch]:
             for part in _batches(lazy, _SCORING_BATCH):
-                for batch in part.to_arrow(compat_level=_compatible()).to_batches():
+                for batch in part.rechunk().to_arrow(compat_level=_compatible()).to_batches():
                     yield function(batch)
 
         return self.read_batches(schema, mapped)
 
     def collect(self, frame: Frame) -> pa.Table:
         """Bring a small frame, such as counts or a training sample, into this process."""
-        return _unwrap(frame).collect(engine="streaming").to_arrow(compat_level=_compatible())
+        import polars as pl
+
+        try:
+            collected = _unwrap(frame).collect(engine="streaming")
+        except pl.exceptions.PanicException as error:
+            raise _broken_off(error) from None
+        return collected.to_arrow(compat_level=_compatible())
 
 
 def _batches(frame: pl.LazyFrame, rows: int | None = None) -> Iterator[pl.DataFrame]:
@@ -235,7 +243,7 @@ def _batches(frame: pl.LazyFrame, rows: int | None = None) -> Iterator[pl.DataFr
             frame.sink_batches(give, chunk_size=rows, maintain_order=False, engine="streaming")
             give(None)
         except pl.exceptions.PanicException as error:
-            give(RuntimeError(f"Polars broke off: {error}"))
+            give(_broken_off(error))
         except BaseException as error:
             give(error)
 
@@ -249,6 +257,11 @@ def _batches(frame: pl.LazyFrame, rows: int | None = None) -> Iterator[pl.DataFr
     finally:
         abandoned.set()
         thread.join()
+
+
+def _broken_off(panic: BaseException) -> RuntimeError:
+    """An error that ends a run in order; a panic is no `Exception`."""
+    return RuntimeError(f"Polars broke off: {panic}")
 
 
 def _local_table(uri: str, version: int | None) -> DeltaTable:

@@ -442,8 +442,9 @@ def _renamed(frame: Frame, in_file: Sequence[str], columns: Columns, shown: str)
     import narwhals.stable.v2 as nw
 
     casts: dict[Any, Any] = {
-        **dict.fromkeys((nw.Categorical, nw.Enum, nw.Unknown), nw.String),
-        **dict.fromkeys((nw.UInt8, nw.UInt16, nw.UInt32, nw.UInt64), nw.Int64),
+        # As text, a whole number that is too large for Delta is kept, and judged like any other.
+        **dict.fromkeys((nw.Categorical, nw.Enum, nw.Unknown, nw.UInt64), nw.String),
+        **dict.fromkeys((nw.UInt8, nw.UInt16, nw.UInt32), nw.Int64),
     }
     renamed = frame.rename(dict(zip(in_file, columns.names, strict=True)))
     schema = renamed.collect_schema()

@@ -357,6 +357,21 @@ def test_a_typed_file_says_the_same_as_a_text_file(good: Project, tmp_path: Path
     assert good.rows("silver").sort("customer_id").equals(from_text)
 
 
+def test_a_number_too_large_for_the_lake_is_kept_as_it_came_in_rejects(
+    good: Project, tmp_path: Path
+) -> None:
+    huge = 2**64 - 1
+    numbers = pl.when(pl.int_range(pl.len()) == 0).then(huge).otherwise(pl.col("tenure").cast(int))
+    frame = customers(FEW).with_columns(tenure=numbers.cast(pl.UInt64))
+
+    run = good.run(write(tmp_path, parquet(frame), "odd.parquet"), tables=BELOW_RAW)
+
+    assert run.success, run.error
+    (reject,) = good.rows("rejects").iter_rows(named=True)
+    assert (reject["tenure"], reject["reasons"]) == (str(huge), "tenure: is not a whole number")
+    assert good.state("silver").rows == FEW - 1
+
+
 # Labels
 
 
