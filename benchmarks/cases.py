@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from churn_assets.learning.candidates import CANDIDATES, lightgbm
 from churn_assets.learning.metrics import metrics
@@ -80,14 +82,7 @@ def score(root: str) -> None:
 
 def quality(source: str = "") -> None:
     """Test metrics with 95 % bootstrap intervals, as JSON."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as root:
-        tables = Lake(root, PolarsEngine()).of(USE_CASE)
-        ingest(USE_CASE, Source(uri=source), tables)
-        list(refine(USE_CASE, tables, 0.05))
-        version = featurise(USE_CASE, tables).version
-        trained = train(USE_CASE, labelled_rows(USE_CASE, tables["features"], version, 1.0), 0)
+    trained = train(USE_CASE, _labelled(source), 0)
     labels, scores, threshold = trained.test_labels, trained.test_scores, trained.threshold
     random = np.random.default_rng(0)
     drawn = []
@@ -110,17 +105,10 @@ def quality(source: str = "") -> None:
 
 def inputs(source: str = "") -> None:
     """Mean test log loss over resplits with fewer and more inputs, as JSON."""
-    import tempfile
-
     from sklearn.metrics import log_loss
     from sklearn.model_selection import train_test_split
 
-    with tempfile.TemporaryDirectory() as root:
-        tables = Lake(root, PolarsEngine()).of(USE_CASE)
-        ingest(USE_CASE, Source(uri=source), tables)
-        list(refine(USE_CASE, tables, 0.05))
-        version = featurise(USE_CASE, tables).version
-        rows = labelled_rows(USE_CASE, tables["features"], version, 1.0)
+    rows = _labelled(source)
     in_source = {column.name for column in USE_CASE.contract.columns}
     raw = tuple(name for name in USE_CASE.numeric if name in in_source)
     sets = {"as they come": raw, "with the peers'": raw + PEERS, "all": USE_CASE.numeric}
@@ -184,6 +172,16 @@ def shares(*source: str) -> None:
 
     spent["MLflow"] = _cpu(log)
     print(json.dumps(spent))
+
+
+def _labelled(source: str) -> pd.DataFrame:
+    """Customers of a source whose label is known, as training gets them."""
+    with tempfile.TemporaryDirectory() as root:
+        tables = Lake(root, PolarsEngine()).of(USE_CASE)
+        ingest(USE_CASE, Source(uri=source), tables)
+        list(refine(USE_CASE, tables, 0.05))
+        version = featurise(USE_CASE, tables).version
+        return labelled_rows(USE_CASE, tables["features"], version, 1.0)
 
 
 def _timed(name: str, step: Callable[[], object]) -> tuple[float, float]:
