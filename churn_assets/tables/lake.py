@@ -119,6 +119,10 @@ class Table:
         try:
             return self._commit("overwrite", frame, data_version, reads or {}, details)
         except ConflictError as error:
+            # Another run, or a request of this one that the store answered twice, made it so.
+            current = self.current(data_version)
+            if current:
+                return current
             raise TableError(
                 f"{self.uri}: another run replaced the table {self.name} at the same time. "
                 "That version stands; run again."

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from queue import Full, Queue
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from churn_assets.tables.engine import BUCKETS, Commit, ConflictError, StorageOptions
 from churn_assets.usecases.spec import DType
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 _SCORING_BATCH = 131_072
 _ROW_GROUP = 32_768
 """Rows; a reader holds several row groups at once, so smaller ones cost it less memory."""
+
+_PLAIN_ADDRESS = re.compile(r"(?!file:)\w+://[!-$&-~]*")
+"""Of an object store, in which nothing is percent-encoded."""
 
 
 class PolarsEngine:
@@ -74,8 +78,8 @@ class PolarsEngine:
         """A Delta table, at a version or at its newest."""
         import polars as pl
 
-        if "://" not in uri or uri.startswith("file://"):
-            return _wrap(pl.scan_delta(_local_table(uri, version)))
+        if not _PLAIN_ADDRESS.fullmatch(uri):
+            return _wrap(pl.scan_delta(_decoded_table(uri, version, storage_options)))
         return _wrap(
             pl.scan_delta(
                 uri,
@@ -264,17 +268,19 @@ def _broken_off(panic: BaseException) -> RuntimeError:
     return RuntimeError(f"Polars broke off: {panic}")
 
 
-def _local_table(uri: str, version: int | None) -> DeltaTable:
-    """A table on disk; delta-rs would have blanks and accents of its path percent-encoded."""
+def _decoded_table(
+    uri: str, version: int | None, storage_options: StorageOptions | None
+) -> DeltaTable:
+    """A table whose files are named as they are: delta-rs percent-encodes blanks and accents."""
     from deltalake import DeltaTable
 
-    class LocalTable(DeltaTable):
+    class DecodedTable(DeltaTable):
         def file_uris(self, *args: Any, **kwargs: Any) -> list[str]:
-            root = urlsplit(self.table_uri).path
+            root = self.table_uri.removeprefix("file://")
             files = super().file_uris(*args, **kwargs)
             return [unquote(root) + file.removeprefix(root) for file in files]
 
-    return LocalTable(uri, version=version)
+    return DecodedTable(uri, version=version, storage_options=_options(storage_options))
 
 
 def _compatible() -> pl.CompatLevel:

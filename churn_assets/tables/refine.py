@@ -54,9 +54,9 @@ def refine(
     contract.require_types(records, use_case.contract, source)
     judged = contract.judge(records, use_case.contract, engine)
     contract.require_table(judged, use_case.contract, engine, source)
-    rejects = rejects or tables["rejects"].replace(
-        judged.rejects, version, reads, rules=judged.broken
-    )
+    # Where none was counted, none is looked for in all records once more.
+    found = judged.rejects if judged.rejected else judged.rejects.head(0)
+    rejects = rejects or tables["rejects"].replace(found, version, reads, rules=judged.broken)
     yield rejects
     if judged.rejected > max_reject_share * judged.rows:
         worst = sorted(judged.broken.items(), key=lambda rule: -rule[1])[:3]
