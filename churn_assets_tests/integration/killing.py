@@ -11,6 +11,7 @@ from pathlib import Path
 import mlflow
 import mlflow.sklearn
 import narwhals.stable.v2 as nw
+import polars as pl
 
 from churn_assets.errors import GateError
 from churn_assets.learning.challenger import train_challenger
@@ -40,6 +41,14 @@ def replace_for_ever(root: str, name: str, started: Event) -> None:
         table.replace(rows.with_columns(nw.lit(generation).alias(GENERATION)), str(generation))
         rows = table.scan()
         started.set()
+
+
+def create_for_ever(root: str, started: Event) -> None:
+    """Write a table that is not there yet, in one folder after another."""
+    for number in itertools.count():
+        table = Lake(f"{root}/{number}", PolarsEngine()).of(USE_CASE)["raw"]
+        started.set()
+        table.replace(nw.from_native(pl.LazyFrame({"key": range(ROWS)})), "1")
 
 
 def append_for_ever(root: str, name: str, started: Event) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
+import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,7 +17,7 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import polars as pl
 import pytest
-from deltalake import DeltaTable
+from dagster import DagsterInstance, DagsterRunStatus
 
 from churn_assets.tables.lake import Lake, Table
 from churn_assets.tables.polars_engine import PolarsEngine
@@ -22,6 +26,7 @@ from churn_assets_tests.integration.killing import (
     ROWS,
     USE_CASE,
     append_for_ever,
+    create_for_ever,
     registry_of,
     replace_for_ever,
     run_for_ever,
@@ -33,6 +38,9 @@ LONGEST_SECONDS = 0.15
 REPLACED_ROWS = 20_000
 LONGEST_RUN_SECONDS = 3
 START_SECONDS = 60
+FIRST_WRITE_KILLS = 10
+INTO_TRAINING_SECONDS = 0.5
+NEXT_RUN_SECONDS = 120
 
 # Its server imports once and forks for each child; it has no threads that a fork would break.
 FORKS = multiprocessing.get_context("forkserver")
@@ -71,12 +79,9 @@ def _next_data_file(folder: Path) -> None:
 
 def files_without_commit(table: Table) -> set[str]:
     """Data files that no version names: what a killed write had begun."""
-    delta = DeltaTable(table.uri)
-    named = {
-        file.rsplit("/", 1)[-1]
-        for version in range(delta.version() + 1)
-        for file in DeltaTable(table.uri, version=version).file_uris()
-    }
+    log = Path(table.uri, "_delta_log").glob("*.json")
+    actions = [json.loads(line) for entry in log for line in entry.read_text().splitlines()]
+    named = {action["add"]["path"] for action in actions if "add" in action}
     return {file.name for file in Path(table.uri).glob("*.parquet")} - named
 
 
@@ -130,6 +135,46 @@ def test_a_killed_append_leaves_each_record_once(name: str, tmp_path: Path) -> N
         assert records == list(range(1, len(records) + 1))
 
     assert between > 0, "no kill fell between the first data file and the commit"
+
+
+def test_a_killed_first_write_leaves_a_whole_table_or_room_for_one(tmp_path: Path) -> None:
+    times = random.Random("first")
+
+    for kill in range(FIRST_WRITE_KILLS):
+        root = tmp_path / str(kill)
+        root.mkdir()
+        killed(partial(time.sleep, times.uniform(0, LONGEST_SECONDS)), create_for_ever, str(root))
+
+        for folder in root.iterdir():
+            table = Lake(str(folder), PolarsEngine()).of(USE_CASE)["raw"]
+            state = table.state()
+            assert state is None or _rows(table) == state.rows == ROWS
+            table.replace(nw.from_native(pl.LazyFrame({"key": range(ROWS)})), "2")
+            assert _rows(table) == ROWS
+
+
+def test_a_killed_run_keeps_the_next_one_from_nothing(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("churn")), "run"]
+    environ = {
+        **os.environ,
+        "CHURN_ROOT": str(tmp_path),
+        "CHURN_SOURCES__TELCO_CHURN__ROWS": str(ROWS),
+    }
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as run:
+        # The next step, training, holds a place in the pool of those who write to the registry.
+        assert run.stdout is not None
+        assert any("features" in line for line in run.stdout)
+        time.sleep(INTO_TRAINING_SECONDS)
+        run.kill()
+
+    again = subprocess.run(
+        command, env=environ, capture_output=True, text=True, timeout=NEXT_RUN_SECONDS, check=False
+    )
+
+    assert again.returncode == 0, again.stderr
+    with DagsterInstance.from_config(str(tmp_path / "dagster")) as instance:
+        ended = [run.status for run in instance.get_runs()]
+    assert ended == [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE]
 
 
 @pytest.mark.slow

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
+import os
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +25,7 @@ from churn_assets_tests.project import customers, write_csv
 
 USE_CASE = USE_CASES["telco_churn"]
 FEW = 50
+PASSWORD, TOKEN = "pa55word", "t0ken"
 
 
 @pytest.fixture
@@ -55,6 +61,97 @@ def test_the_same_content_is_not_read_in_again_and_other_content_is(tables, sour
 
     assert (first.changed, again.changed, other.changed) == (True, False, True)
     assert other.rows == FEW + 1
+
+
+def test_a_file_that_was_only_touched_is_not_read_in_again(tables, source) -> None:
+    first = ingest(USE_CASE, source, tables)
+    os.utime(source.uri, (0, 0))
+
+    assert ingest(USE_CASE, source, tables) == replace(first, changed=False)
+
+
+def test_other_content_replaces_every_record_and_the_last_one_stays_readable(
+    tables, source
+) -> None:
+    ingest(USE_CASE, source, tables)
+    write_csv(Path(source.uri), rows=FEW, seed=1)
+
+    ingest(USE_CASE, source, tables)
+
+    genders = {seed: customers(FEW, seed).sort("customerID")["gender"] for seed in (0, 1)}
+    for version, seed in enumerate(genders):
+        raw = tables["raw"].scan(version).to_native().collect().sort("customerID")
+        assert raw["gender"].equals(genders[seed])
+
+
+def test_another_way_to_read_a_file_reads_it_in_again(tables, source) -> None:
+    ingest(USE_CASE, source, tables)
+    text = Path(source.uri).read_text()
+    Path(source.uri).write_text(text.replace("customerID", "id", 1))
+
+    committed = ingest(USE_CASE, source.model_copy(update={"rename": {"id": "customerID"}}), tables)
+
+    assert committed.changed
+    assert "customerID" in committed.columns
+
+
+def test_typed_columns_keep_their_types_and_others_are_kept_too(tables, tmp_path) -> None:
+    path = tmp_path / "customers.parquet"
+    typed = customers(FEW).with_columns(pl.col("tenure").cast(pl.Int32), segment=pl.lit("b2b"))
+    typed.drop("Churn").write_parquet(path)
+
+    committed = ingest(USE_CASE, Source(uri=str(path)), tables)
+
+    assert committed.columns["tenure"] == "integer"
+    assert committed.columns["Churn"] == "string"
+    assert committed.columns["ingested_at"] == "timestamp"
+    assert committed.details == {
+        "source_uri": str(path),
+        "files": 1,
+        "extra_columns": ["segment"],
+        "missing_label": True,
+    }
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[str]:
+    """Address of a server that gives out the files of a folder."""
+
+    class Silent(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    handler = functools.partial(Silent, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_credentials_of_an_address_are_kept_nowhere(tables, source, web) -> None:
+    name = Path(source.uri).name
+    address = f"http://someone:{PASSWORD}@{web}/{name}?sig={TOKEN}"
+
+    committed = ingest(USE_CASE, Source(uri=address), tables)
+
+    assert set(tables["raw"].scan().to_native().collect()["source_uri"]) == {f"http://{web}/{name}"}
+    kept = [path.read_bytes() for path in Path(committed.uri).rglob("*") if path.is_file()]
+    kept.append(repr(committed).encode())
+    assert len(kept) > 2
+    assert not any(secret.encode() in content for secret in (PASSWORD, TOKEN) for content in kept)
+
+
+def test_a_source_that_is_gone_is_refused_and_raw_stands(tables, source) -> None:
+    ingest(USE_CASE, source, tables)
+    before = tables["raw"].state()
+    Path(source.uri).unlink()
+
+    with pytest.raises(SourceError, match="there is no such file or folder"):
+        ingest(USE_CASE, source, tables)
+
+    assert tables["raw"].state() == before
 
 
 def test_a_contract_that_asks_for_more_looks_at_the_source_again(tables, source) -> None:

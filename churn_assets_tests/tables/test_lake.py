@@ -2,98 +2,375 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import narwhals.stable.v2 as nw
 import polars as pl
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 
 from churn_assets.errors import TableError
-from churn_assets.tables.lake import TABLES, Lake, Table
+from churn_assets.tables.engine import ConflictError
+from churn_assets.tables.lake import TABLES, Committed, Lake, Table
 from churn_assets.tables.polars_engine import PolarsEngine
 from churn_assets.usecases import USE_CASES
+from churn_assets_tests.conftest import S3
 
-USE_CASE = USE_CASES["telco_churn"]
-
-
-@pytest.fixture
-def silver(tmp_path: Path) -> Table:
-    return Lake(str(tmp_path), PolarsEngine()).of(USE_CASE)["silver"]
+ENGINE = PolarsEngine()
+WRITERS = 6
 
 
-def rows(**columns: object) -> nw.LazyFrame:
+def frame(**columns: Any) -> nw.LazyFrame:
     return nw.from_native(pl.LazyFrame(columns))
 
 
-def values(table: Table, version: int | None = None) -> list[object]:
-    return table.scan(version).to_native().collect()["a"].sort().to_list()
+def rows(table: Table, version: int | None = None) -> list[dict[str, Any]]:
+    return ENGINE.collect(table.scan(version)).to_pylist()
 
 
-def test_each_use_case_has_its_tables_in_its_own_folder(tmp_path: Path) -> None:
-    tables = Lake(f"{tmp_path}/", PolarsEngine()).of(USE_CASE)
-
-    assert tuple(tables) == TABLES
-    assert tables["raw"].uri == f"{tmp_path}/telco_churn/raw"
-
-
-def test_a_table_that_is_not_there_yet_says_so(silver: Table) -> None:
-    assert silver.state() is None
-    with pytest.raises(TableError, match="there is no table yet; run `churn run` first"):
-        silver.require()
+def refusal(call: Callable[[], Any]) -> str:
+    with pytest.raises(TableError) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
-def test_a_commit_says_what_it_holds_and_what_it_was_made_from(silver: Table) -> None:
-    committed = silver.replace(rows(a=[1, 2], b=["x", "y"]), "v1", {"raw": 3}, note="why")
-
-    assert (committed.version, committed.rows, committed.changed) == (0, 2, True)
-    assert dict(committed.columns) == {"a": "long", "b": "string"}
-    state = silver.require()
-    assert (state.data_version, dict(state.reads)) == ("v1", {"raw": 3})
-    assert state.details == {"note": "why"}
-    assert state.size_bytes == committed.size_bytes > 0
-    assert not state.changed
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    return Table("features", str(tmp_path / "features"), ENGINE)
 
 
-def test_a_replacement_takes_other_columns_and_older_versions_stay_readable(
-    silver: Table,
+@pytest.mark.parametrize("root", ["lake", "lake/", "s3://bucket/lake", "s3://bucket/lake/"])
+def test_each_use_case_has_its_tables_in_its_own_folder(root: str) -> None:
+    tables = Lake(root, ENGINE).of(USE_CASES["telco_churn"])
+
+    assert {name: table.uri for name, table in tables.items()} == {
+        name: f"{root.rstrip('/')}/telco_churn/{name}" for name in TABLES
+    }
+
+
+# Before there is a table
+
+
+def test_a_table_that_was_never_written_has_no_state(table: Table) -> None:
+    assert table.state() is None
+    assert table.current("1") is None
+
+
+def test_asking_for_a_table_that_was_never_written_says_what_to_run(table: Table) -> None:
+    assert refusal(table.require) == f"{table.uri}: there is no table yet; run `churn run` first."
+    assert table.uri in refusal(table.scan)
+
+
+def test_a_folder_that_a_crash_left_without_a_commit_is_no_table_and_takes_one(
+    table: Table,
 ) -> None:
-    silver.replace(rows(a=[1, 2]), "v1")
-    silver.replace(rows(a=[3], c=[0.5]), "v2")
+    (Path(table.uri) / "_delta_log").mkdir(parents=True)
+    before = table.state()
 
-    assert values(silver) == [3]
-    assert values(silver, 0) == [1, 2]
-    assert set(silver.require().columns) == {"a", "c"}
+    table.replace(frame(key=["a"]), "1")
 
-
-def test_a_table_may_hold_no_rows(silver: Table) -> None:
-    committed = silver.replace(rows(a=pl.Series([], dtype=pl.Int64)), "v1")
-
-    assert committed.rows == 0
-    assert values(silver) == []
+    assert before is None
+    assert rows(table) == [{"key": "a"}]
 
 
-def test_only_a_table_of_the_same_data_version_is_current(silver: Table) -> None:
-    silver.replace(rows(a=[1]), "v1")
-
-    assert silver.current("v1") == silver.state()
-    assert silver.current("v2") is None
+# What is committed
 
 
-def test_appending_keeps_what_was_there(silver: Table) -> None:
-    silver.replace(rows(a=[1]), "v1")
+def test_a_commit_says_what_it_holds_and_what_it_was_made_from(table: Table) -> None:
+    start = datetime.now(UTC) - timedelta(seconds=1)
 
-    committed = silver.append(rows(a=[2]), "v2")
+    committed = table.replace(
+        frame(key=["a", "b"], tenure=[1, 2], price=[1.5, None]),
+        "abc",
+        {"silver": 7},
+        rules={"is blank": 3},
+    )
 
-    assert committed.rows == 2
-    assert values(silver) == [1, 2]
+    files = list(Path(table.uri).glob("*.parquet"))
+    assert start < committed.committed_at < datetime.now(UTC) + timedelta(seconds=1)
+    assert committed == Committed(
+        table="features",
+        uri=table.uri,
+        version=0,
+        data_version="abc",
+        rows=2,
+        size_bytes=sum(file.stat().st_size for file in files),
+        columns={"key": "string", "tenure": "long", "price": "double"},
+        reads={"silver": 7},
+        committed_at=committed.committed_at,
+        details={"rules": {"is blank": 3}},
+        changed=True,
+    )
+
+
+def test_what_was_committed_is_found_again(table: Table) -> None:
+    committed = table.replace(frame(key=["a"]), "abc", {"silver": 7}, files=2)
+
+    again = Table(table.name, table.uri, PolarsEngine()).state()
+
+    assert again == Committed(**{**vars(committed), "changed": False})
+
+
+def test_only_a_table_of_the_same_data_version_is_current(table: Table) -> None:
+    table.replace(frame(key=["a"]), "1")
+    table.replace(frame(key=["b"]), "2")
+
+    assert table.current("1") is None
+    assert table.current("2") == table.state()
+
+
+def test_other_delta_readers_see_where_a_version_came_from(table: Table) -> None:
+    table.replace(frame(key=["a"]), "abc", {"silver": 7}, files=2)
+
+    (commit,) = DeltaTable(table.uri).history()
+
+    assert json.loads(commit["userMetadata"]) == {
+        "data_version": "abc",
+        "reads": {"silver": 7},
+        "details": {"files": 2},
+    }
+
+
+def test_a_replacement_leaves_no_row_of_the_last_version_and_that_stays_readable(
+    table: Table,
+) -> None:
+    table.replace(frame(key=["a", "b"]), "1")
+    table.replace(frame(key=["c"]), "2")
+
+    assert rows(table) == [{"key": "c"}]
+    assert sorted(row["key"] for row in rows(table, version=0)) == ["a", "b"]
+
+
+def test_a_replacement_may_change_the_columns(table: Table) -> None:
+    table.replace(frame(key=["a"], tenure=["1"]), "1")
+
+    committed = table.replace(frame(key=["a"], tenure=[1], price=[2.5]), "2")
+
+    assert committed.columns == {"key": "string", "tenure": "long", "price": "double"}
+    assert rows(table) == [{"key": "a", "tenure": 1, "price": 2.5}]
+    assert rows(table, version=0) == [{"key": "a", "tenure": "1"}]
+
+
+def test_a_table_may_hold_no_rows_and_keeps_its_columns(table: Table) -> None:
+    table.replace(frame(key=["a"], tenure=[1]), "1")
+
+    committed = table.replace(frame(key=["a"], tenure=[1]).filter(nw.col("tenure") > 1), "2")
+
+    assert (committed.version, committed.rows, committed.size_bytes) == (1, 0, 0)
+    assert committed.columns == {"key": "string", "tenure": "long"}
+    assert rows(table) == []
+
+
+def test_a_table_may_be_replaced_by_what_was_read_from_it(table: Table) -> None:
+    table.replace(frame(key=["a", "b"]), "1")
+
+    table.replace(table.scan().filter(nw.col("key") == "b"), "2")
+
+    assert rows(table) == [{"key": "b"}]
+
+
+def test_appending_keeps_what_was_there(table: Table) -> None:
+    table.append(frame(promotion=[1]), "1")
+    committed = table.append(frame(promotion=[2]), "2")
+
+    assert (committed.version, committed.rows, committed.data_version) == (1, 2, "2")
+    assert sorted(row["promotion"] for row in rows(table)) == [1, 2]
+
+
+def test_an_append_with_other_columns_is_refused_and_adds_nothing(table: Table) -> None:
+    table.append(frame(promotion=[1]), "1")
+
+    refused = refusal(lambda: table.append(frame(score=[0.5]), "2"))
+
+    assert table.uri in refused
+    assert "Its last version stands." in refused
+    assert rows(table) == [{"promotion": 1}]
+
+
+def test_a_version_that_never_was_is_refused_in_one_line(table: Table) -> None:
+    table.replace(frame(key=["a"]), "1")
+
+    assert table.uri in refusal(lambda: table.scan(version=99))
+
+
+# Two writers
+
+
+@pytest.mark.parametrize("transaction", [None, "promotion"])
+def test_an_append_is_refused_if_another_came_since_its_base(
+    table: Table, transaction: str | None
+) -> None:
+    base = table.append(frame(promotion=[1]), "1").version
+    table.append(frame(promotion=[2]), "2", base=base, transaction=transaction)
+
+    with pytest.raises(ConflictError):
+        table.append(frame(promotion=[3]), "3", base=base, transaction=transaction)
+
+    assert sorted(row["promotion"] for row in rows(table)) == [1, 2]
+
+
+def test_of_many_appends_on_one_base_at_once_one_wins(table: Table) -> None:
+    base = table.append(frame(promotion=[0]), "0").version
+
+    def promote(number: int) -> bool:
+        try:
+            row = frame(promotion=[number])
+            table.append(row, str(number), base=base, transaction="promotion")
+        except ConflictError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        won = list(pool.map(promote, range(1, WRITERS + 1)))
+
+    assert won.count(True) == 1
+    assert sorted(row["promotion"] for row in rows(table)) == [0, won.index(True) + 1]
+
+
+def overtaken(table: Table, other: str) -> nw.LazyFrame:
+    """A frame while whose writing another run replaces the table."""
+    schema = pa.schema([("key", pa.string())])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        table.replace(frame(key=[other]), other)
+        yield pa.record_batch({"key": ["mine"]}, schema=schema)
+
+    return ENGINE.read_batches(schema, batches)
+
+
+def test_of_two_replacements_at_once_one_stands_and_the_other_is_told(table: Table) -> None:
+    table.replace(frame(key=["old"]), "old")
+
+    refused = refusal(lambda: table.replace(overtaken(table, "theirs"), "mine"))
+
+    assert "another run replaced the table features at the same time" in refused
+    assert rows(table) == [{"key": "theirs"}]
+
+
+def test_two_replacements_at_once_by_the_same_data_are_one(table: Table) -> None:
+    table.replace(frame(key=["old"]), "old")
+
+    committed = table.replace(overtaken(table, "same"), "same")
+
+    assert not committed.changed
+    assert committed.data_version == "same"
+    assert table.require().version == 1
+
+
+# Whatever goes wrong, the last version stands
+
+
+def test_rows_that_cannot_be_computed_to_the_end_replace_nothing(table: Table) -> None:
+    table.replace(frame(key=["a"]), "1")
+    schema = pa.schema([("key", pa.string())])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield pa.record_batch({"key": ["b"] * 100_000}, schema=schema)
+        raise RuntimeError("the line is dead")
+
+    with pytest.raises(RuntimeError, match="the line is dead"):
+        table.replace(ENGINE.read_batches(schema, batches), "2")
+
+    assert table.require().version == 0
+    assert rows(table) == [{"key": "a"}]
+
+
+@pytest.mark.parametrize("damage", [b"", b"no Parquet"], ids=["empty", "other bytes"])
+def test_a_table_made_from_a_damaged_one_is_not_cut_short(tmp_path: Path, damage: bytes) -> None:
+    silver, features = (Table(n, str(tmp_path / n), ENGINE) for n in ("silver", "features"))
+    for part in range(3):
+        silver.append(frame(key=[f"{part}-{i}" for i in range(10)]), str(part))
+    features.replace(silver.scan(), "1")
+    next(Path(silver.uri).glob("*.parquet")).write_bytes(damage)
+
+    with pytest.raises(Exception):  # noqa: B017, PT011
+        features.replace(silver.scan(), "2")
+
+    assert features.require().version == 0
+    assert len(rows(features)) == 30
+
+
+def test_a_damaged_log_is_told_in_one_line(table: Table) -> None:
+    table.replace(frame(key=["a"]), "1")
+    next(Path(table.uri, "_delta_log").glob("*.json")).write_text("{")
+
+    assert table.uri in refusal(table.state)
 
 
 def test_a_place_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "telco_churn").write_text("a file stands here")
-    table = Lake(str(tmp_path), PolarsEngine()).of(USE_CASE)["silver"]
+    table = Lake(str(tmp_path), ENGINE).of(USE_CASES["telco_churn"])["silver"]
 
-    with pytest.raises(TableError) as refused:
-        table.replace(rows(a=[1]), "v1")
+    refused = refusal(lambda: table.replace(frame(key=["a"]), "1"))
 
-    assert "\n" not in str(refused.value)
-    assert "could not be written" in str(refused.value)
+    assert "could not be written: a file stands where its folder should be" in refused
+
+
+# Where a lake may lie
+
+
+@pytest.mark.parametrize(
+    "name", ["two words", "Zoë", "東京", "50%", "a+b&c=d;e", "'quoted'", "~home", "*"]
+)
+def test_a_lake_may_lie_in_a_folder_of_any_usual_name(tmp_path: Path, name: str) -> None:
+    table = Table("raw", str(tmp_path / name / "raw"), ENGINE)
+
+    table.replace(frame(key=["a"]), "1")
+    table.replace(frame(key=["b"]), "2")
+    table.append(frame(key=["c"]), "3", base=1, transaction="promotion")
+
+    assert sorted(row["key"] for row in rows(table)) == ["b", "c"]
+    assert rows(table, version=0) == [{"key": "a"}]
+    assert Path(table.uri, "_delta_log").is_dir()
+
+
+@pytest.mark.parametrize("name", ["C#", "what?", "[1]", "a|b", "a^b", "50%25", "two\nlines"])
+def test_a_folder_that_delta_cannot_name_is_refused(tmp_path: Path, name: str) -> None:
+    table = Table("raw", str(tmp_path / name / "raw"), ENGINE)
+
+    with pytest.raises(TableError, match="the path of a Delta table cannot hold"):
+        table.replace(frame(key=["a"]), "1")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lake_may_be_given_as_a_file_address(tmp_path: Path) -> None:
+    table = Table("raw", (tmp_path / "two words").as_uri(), ENGINE)
+
+    table.replace(frame(key=["a"]), "1")
+
+    assert rows(table) == [{"key": "a"}]
+    assert (tmp_path / "two words" / "_delta_log").is_dir()
+
+
+def test_a_lake_on_s3_takes_its_keys_from_the_environment(
+    s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.storage_options.items():
+        monkeypatch.setenv(name.upper(), value)
+    bucket = s3.bucket("keyless")
+
+    for folder in ("lake", "two words"):
+        table = Table("raw", f"{bucket}/{folder}/raw", ENGINE)
+        table.replace(frame(key=["a"]), "1")
+        table.replace(frame(key=["b"]), "2")
+
+        assert rows(table) == [{"key": "b"}]
+        assert rows(table, version=0) == [{"key": "a"}]
+
+
+def test_a_lake_on_s3_that_cannot_be_had_is_told_without_keys(s3: S3) -> None:
+    options = dict(s3.storage_options)
+    nowhere = Table("raw", "s3://no-such-bucket/raw", ENGINE, options)
+
+    refused = refusal(lambda: nowhere.replace(frame(key=["a"]), "1"))
+
+    assert refused.startswith("s3://no-such-bucket/raw: the table raw could not be written")
+    assert options["aws_secret_access_key"] not in refused + repr(nowhere)

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import narwhals.stable.v2 as nw
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from churn_assets.tables.engine import BUCKETS, Commit, ConflictError
 from churn_assets.tables.polars_engine import PolarsEngine
 from churn_assets.usecases.spec import DType
 
 ENGINE = PolarsEngine()
+WHOLE = pa.schema([("a", pa.int64())])
+ROW_GROUP_ROWS = 65_536
+"""More would cost a reader too much memory: it holds several row groups at once."""
 MASK = (1 << 64) - 1
 PRIMES = (
     0x9E3779B185EBCA87,
@@ -86,12 +94,20 @@ def test_the_bucket_of_a_known_key_never_changes() -> None:
     assert found["bucket"].to_pylist() == [2916]
 
 
-def test_text_that_is_no_number_becomes_null() -> None:
-    text = frame(whole=["1", "many", None], real=["1.5", "x", "1e3"])
+@pytest.mark.parametrize(
+    ("dtype", "texts", "values"),
+    [
+        (DType.INT64, ["1", "-2", "many", "", "1.5", None], [1, -2, None, None, None, None]),
+        (DType.INT64, [str(2**63 - 1), str(2**63)], [2**63 - 1, None]),
+        (DType.FLOAT64, ["1.5", "1e3", "x", "1,5", None], [1.5, 1000.0, None, None, None]),
+        (DType.STRING, ["1", "", None], ["1", "", None]),
+    ],
+    ids=["whole", "overflow", "decimal", "text"],
+)
+def test_text_that_does_not_say_a_value_becomes_null(dtype, texts, values) -> None:
+    parsed = ENGINE.collect(ENGINE.parse(frame(text=texts, other=texts), {"text": dtype}))
 
-    parsed = ENGINE.collect(ENGINE.parse(text, {"whole": DType.INT64, "real": DType.FLOAT64}))
-
-    assert parsed.to_pydict() == {"whole": [1, None, None], "real": [1.5, None, 1000.0]}
+    assert parsed.to_pydict() == {"text": values, "other": texts}
 
 
 def test_batches_are_drawn_when_computed_with_columns_and_rows_chosen_late() -> None:
@@ -108,6 +124,36 @@ def test_batches_are_drawn_when_computed_with_columns_and_rows_chosen_late() -> 
 
     assert ENGINE.collect(lazy.filter(nw.col("a") > 27).select("a"))["a"].to_pylist() == [28, 29]
     assert len(ENGINE.collect(lazy.head(5))) == 5
+
+
+def test_batches_are_drawn_only_as_far_as_rows_are_asked_for() -> None:
+    drawn = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for start in range(0, 1_000_000, 1000):
+            drawn.append(start)
+            yield pa.record_batch({"a": range(start, start + 1000)}, schema=WHOLE)
+
+    lazy = ENGINE.read_batches(WHOLE, batches)
+
+    assert ENGINE.collect(lazy.head(1500))["a"].to_pylist() == list(range(1500))
+    assert len(drawn) < 100
+
+
+def test_a_condition_may_be_on_a_column_that_is_not_asked_for() -> None:
+    schema = pa.schema([("a", pa.int64()), ("b", pa.string())])
+    batch = pa.record_batch({"a": [1, 2, 3], "b": ["x", "y", "x"]}, schema=schema)
+    lazy = ENGINE.read_batches(schema, lambda: iter([batch, batch]))
+
+    first = ENGINE.collect(lazy.filter(nw.col("b") == "x").select("a").head(3))
+    late = ENGINE.collect(lazy.head(3).filter(nw.col("b") == "x").select("a"))
+
+    assert first["a"].to_pylist() == [1, 3, 1]
+    assert late["a"].to_pylist() == [1, 3]
+
+
+def test_collected_text_is_of_a_type_that_every_arrow_reader_knows() -> None:
+    assert ENGINE.collect(frame(a=["x"])).schema.field("a").type == pa.large_string()
 
 
 def test_a_function_of_batches_sees_every_row_once_and_never_all_at_once() -> None:
@@ -127,18 +173,120 @@ def test_a_function_of_batches_sees_every_row_once_and_never_all_at_once() -> No
     assert max(sizes) < rows
 
 
-def test_a_function_that_fails_leaves_the_table_as_it_was(tmp_path: Path) -> None:
+def test_only_few_batches_wait_for_a_slow_function(tmp_path: Path) -> None:
+    rows, drawn, done, waiting = 4_000_000, 0, 0, []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        nonlocal drawn
+        for start in range(0, rows, 10_000):
+            drawn += 10_000
+            yield pa.record_batch({"a": range(start, start + 10_000)}, schema=WHOLE)
+
+    def score(batch: pa.RecordBatch) -> pa.RecordBatch:
+        nonlocal done
+        done += len(batch)
+        waiting.append(drawn - done)
+        return batch
+
+    mapped = ENGINE.map_batches(ENGINE.read_batches(WHOLE, batches), score, WHOLE)
+    ENGINE.write_delta(str(tmp_path), mapped, Commit("overwrite"), storage_options=None)
+
+    counted = ENGINE.read_delta(str(tmp_path), None, storage_options=None).select(
+        nw.col("a").n_unique().alias("keys"), nw.len().alias("rows")
+    )
+    assert ENGINE.collect(counted).to_pylist() == [{"keys": rows, "rows": rows}]
+    assert max(waiting) < rows / 4
+
+
+NESTED = """
+import narwhals.stable.v2 as nw, polars as pl, pyarrow as pa
+from churn_assets.tables.polars_engine import PolarsEngine
+engine, schema = PolarsEngine(), pa.schema([("a", pa.int64())])
+frame = nw.from_native(pl.LazyFrame({"a": range(500_000)}))
+for _ in range(3):
+    frame = engine.map_batches(frame, lambda batch: batch, schema)
+print(len(engine.collect(frame)))
+"""
+
+
+def test_functions_of_batches_need_no_thread_of_their_own_each() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NESTED],
+        env={**os.environ, "POLARS_MAX_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.stdout == "500000\n", done.stderr
+
+
+def failing_late(error: BaseException) -> nw.LazyFrame:
+    """A frame whose function fails when it has seen most of the rows."""
+    seen = 0
+
+    def fail(batch: pa.RecordBatch) -> pa.RecordBatch:
+        nonlocal seen
+        seen += len(batch)
+        if seen > 400_000:
+            raise error
+        return batch
+
+    return ENGINE.map_batches(frame(a=range(500_000)), fail, WHOLE)
+
+
+@pytest.mark.parametrize("error", [ValueError("no score for you"), KeyboardInterrupt()], ids=repr)
+def test_a_function_that_fails_says_so_itself_and_leaves_the_table_as_it_was(
+    tmp_path: Path, error: BaseException
+) -> None:
     uri = str(tmp_path / "table")
     ENGINE.write_delta(uri, frame(a=[1]), Commit("overwrite"), storage_options=None)
 
-    def fail(batch: pa.RecordBatch) -> pa.RecordBatch:
-        raise ValueError("no score for you")
+    with pytest.raises(type(error)) as collected:
+        ENGINE.collect(failing_late(error))
+    with pytest.raises(type(error)) as written:
+        ENGINE.write_delta(uri, failing_late(error), Commit("overwrite"), storage_options=None)
 
-    mapped = ENGINE.map_batches(frame(a=[1, 2]), fail, pa.schema([("a", pa.int64())]))
-    with pytest.raises(Exception, match="no score for you"):
-        ENGINE.write_delta(uri, mapped, Commit("overwrite"), storage_options=None)
-
+    assert str(collected.value) == str(written.value) == str(error)
     assert DeltaTable(uri).version() == 0
+
+
+def test_a_function_that_gives_other_columns_than_it_said_is_refused(tmp_path: Path) -> None:
+    def misname(batch: pa.RecordBatch) -> pa.RecordBatch:
+        return batch.rename_columns(["b"])
+
+    mapped = ENGINE.map_batches(frame(a=[1]), misname, WHOLE)
+    with pytest.raises(pl.exceptions.ColumnNotFoundError, match="did not find column a"):
+        ENGINE.write_delta(str(tmp_path), mapped, Commit("overwrite"), storage_options=None)
+
+    assert not DeltaTable.is_deltatable(str(tmp_path))
+
+
+# Delta tables
+
+
+def test_a_table_is_written_in_row_groups_that_many_readers_can_hold(tmp_path: Path) -> None:
+    uri = str(tmp_path)
+    whole = frame(a=range(300_000))
+
+    ENGINE.write_delta(uri, whole, Commit("overwrite"), storage_options=None)
+
+    files = [pq.read_metadata(file) for file in tmp_path.glob("*.parquet")]
+    groups = [file.row_group(i).num_rows for file in files for i in range(file.num_row_groups)]
+    assert sum(groups) == 300_000
+    assert max(groups) <= ROW_GROUP_ROWS
+
+
+@pytest.mark.parametrize("folder", ["plain", "two words"])
+def test_a_partitioned_table_of_another_writer_is_read_whole(tmp_path: Path, folder: str) -> None:
+    uri = str(tmp_path / folder)
+    values = {"place": ["a b", "ä", "50%", "x/y", "%20", None], "a": [1, 2, 3, 4, 5, 6]}
+    write_deltalake(uri, pa.table(values), partition_by=["place"])
+
+    read = ENGINE.collect(ENGINE.read_delta(uri, None, storage_options=None).sort("a"))
+
+    assert read.to_pydict() == values
 
 
 def test_of_two_writers_on_one_version_one_wins(tmp_path: Path) -> None:
