@@ -23,6 +23,10 @@ class TableError(ChurnError):
     """A table of the lake cannot be read or written; its last version stands."""
 
 
+class EngineError(ChurnError):
+    """The engine cannot be started, or broke off; nothing was written."""
+
+
 class TrainingError(ChurnError):
     """A model cannot be trained from these features."""
 

@@ -94,8 +94,12 @@ class Settings(BaseSettings):
         Folder or URI of the tables; `<root>/lake` by default.
     storage_options : mapping of str to secret
         Keys of the lake's object store.
-    engine : {"polars"}
-        What reads, transforms and writes tables.
+    engine : {"polars", "spark"}
+        What reads, transforms and writes tables: in this process, or wherever `spark` says.
+    spark : mapping of str to secret
+        Spark's own configuration: `spark.master`, `spark.remote`, or any other of its keys.
+    spark_jars : str, optional
+        Folder of Delta's jars; by default they are resolved once, to `<root>/jars`.
     sources : mapping of str to Source
         Where each use case's records come from.
     max_reject_share : float
@@ -114,7 +118,9 @@ class Settings(BaseSettings):
     root: str = Field(default=".churn", min_length=1)
     lake: str | None = Field(default=None, min_length=1)
     storage_options: dict[str, SecretStr] = {}
-    engine: Literal["polars"] = "polars"
+    engine: Literal["polars", "spark"] = "polars"
+    spark: dict[str, SecretStr] = {}
+    spark_jars: str | None = Field(default=None, min_length=1)
     sources: dict[str, Source] = {}
     max_reject_share: float = Field(default=0.05, ge=0, le=1)
     preview_rows: int = Field(default=5, ge=0, le=50)
@@ -146,10 +152,33 @@ class Settings(BaseSettings):
             return str(self.root_folder / "lake")
         return self.lake if "://" in self.lake else str((project_folder() / self.lake).absolute())
 
+    @field_validator("spark", mode="before")
+    @classmethod
+    def _spark_keys(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        for key in given:
+            if not str(key).startswith("spark."):
+                raise ValueError(f"'{key}' is no key of Spark's; they start with 'spark.'")
+        # Spark's values are texts, and YAML's are what they look like.
+        return {key: _as_text(value) for key, value in given.items()}
+
     @property
     def lake_options(self) -> dict[str, str] | None:
         """Keys of the lake's object store, to be handed on and not shown."""
         return {k: v.get_secret_value() for k, v in self.storage_options.items()} or None
+
+    @property
+    def spark_options(self) -> dict[str, str]:
+        """Spark's configuration, to be handed on and not shown."""
+        return {key: value.get_secret_value() for key, value in self.spark.items()}
+
+    @property
+    def spark_jars_folder(self) -> Path:
+        """Absolute folder of Delta's jars."""
+        if self.spark_jars is None:
+            return self.root_folder / "jars"
+        return (project_folder() / Path(self.spark_jars).expanduser()).absolute()
 
     @property
     def tracking_uri(self) -> str:
@@ -175,6 +204,10 @@ class Settings(BaseSettings):
     def model_name(self, use_case: str) -> str:
         """Name of a use case's registered model."""
         return self.mlflow.model_name.format(use_case=use_case)
+
+
+def _as_text(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def load_settings() -> Settings:
@@ -250,7 +283,7 @@ def _first_fault(error: ValidationError, file: Path) -> str:
     if fault["type"] == "extra_forbidden":
         return f"{place}: there is no such setting.{_hint(path[-1], _known_beside(path))}"
     # What was given there may hold a password.
-    private = {"storage_options", "sources", "mlflow", "lake"} & set(path)
+    private = {"storage_options", "sources", "mlflow", "lake", "spark"} & set(path)
     found = "" if private else f" (found {fault['input']!r})"
     return f"{place}: {fault['msg'].removeprefix('Value error, ')}{found}."
 

@@ -11,7 +11,12 @@ from typing import Any
 
 import pytest
 
-from churn_assets_tests.processes import background
+from churn_assets.assets.resources import resources
+from churn_assets.errors import EngineError
+from churn_assets.settings import Settings
+from churn_assets.tables import spark_setup
+from churn_assets.tables.engine import Engine
+from churn_assets_tests.processes import CHECKOUT, background
 from churn_assets_tests.project import Project
 
 
@@ -60,6 +65,33 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     with background(command, {}, log) as server:
         server.wait_until(ready, 60, "listening")
         yield S3(options, client)
+
+
+@pytest.fixture(scope="session")
+def spark_settings() -> Mapping[str, Any]:
+    """Settings of a project on Spark in this process.
+
+    Where Spark cannot run, CI fails; a user is told that these tests were not run.
+    """
+    jars = CHECKOUT / ".churn" / "jars"
+    try:
+        spark_setup.require_java()
+        spark_setup.require_jars(jars, {}, resolve=True)
+    except EngineError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+    return {
+        "engine": "spark",
+        "spark": {"spark.master": "local[2]", "spark.driver.memory": "2g"},
+        "spark_jars": str(jars),
+    }
+
+
+@pytest.fixture(scope="session")
+def spark_engine(spark_settings: Mapping[str, Any]) -> Engine:
+    """The Spark engine on this process's session."""
+    return resources(Settings(**spark_settings))["lake"].engine
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -190,7 +190,7 @@ def test_only_prod_shows_no_records(profile: Settings) -> None:
             "number (found 'many').",
         ),
         ("max_reject_share: 5\n", ": max_reject_share: Input should be less than or equal to 1"),
-        ("engine: duck\n", ": engine: Input should be 'polars' (found 'duck')."),
+        ("engine: duck\n", ": engine: Input should be 'polars' or 'spark' (found 'duck')."),
         ("training: 3\n", ": training: Input should be a valid dictionary"),
         ("root: ''\n", ": root: String should have at least 1 character"),
         (
@@ -232,7 +232,11 @@ def test_a_folder_in_place_of_the_file_is_told(folder: Path) -> None:
             "prod",
             "churn_profile: there is no such setting. Did you mean CHURN_PROFILE?",
         ),
-        ("CHURN_ENGINE", "duck", "CHURN_ENGINE: Input should be 'polars' (found 'duck')."),
+        (
+            "CHURN_ENGINE",
+            "duck",
+            "CHURN_ENGINE: Input should be 'polars' or 'spark' (found 'duck').",
+        ),
         ("CHURN_TRAINING__SAMPLE", "0", "CHURN_TRAINING__SAMPLE: Input should be greater than 0"),
         (
             "CHURN_MLFLOW__TRACKINGURI",

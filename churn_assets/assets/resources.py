@@ -12,6 +12,7 @@ import dagster as dg
 
 from churn_assets.errors import public_uri
 from churn_assets.settings import Settings
+from churn_assets.tables.engine import Engine
 from churn_assets.tables.lake import Lake
 from churn_assets.tables.polars_engine import PolarsEngine
 from churn_assets.usecases.spec import UseCase
@@ -109,7 +110,17 @@ class Mlflow:
 
 def resources(settings: Settings) -> Mapping[str, Any]:
     """The resources of all assets; plain objects, so that the UI shows no credential."""
+    engine: Engine = PolarsEngine()
+    bound: dict[str, Any] = {}
+    if settings.engine == "spark":
+        # Only here, so that nothing of Spark is imported where it is not asked for.
+        from churn_assets.assets.spark import Spark
+        from churn_assets.tables.spark_engine import SparkEngine
+
+        bound["spark"] = Spark.of(settings)
+        engine = SparkEngine(bound["spark"].started)
     return {
-        "lake": Lake(settings.lake_uri, PolarsEngine(), settings.lake_options),
+        "lake": Lake(settings.lake_uri, engine, settings.lake_options),
         "mlflow": Mlflow(settings),
+        **bound,
     }

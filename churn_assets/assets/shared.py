@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -140,6 +141,7 @@ def materialized(
         "dagster/column_schema": columns,
         "delta_version": committed.version,
         "written": committed.changed,
+        "written_by": committed.written_by,
         "versions_read": dict(committed.reads),
         **(metadata or {}),
     }
@@ -192,4 +194,7 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except ChurnError as error:
+        if error.__cause__ is not None:
+            told = traceback.format_exception(error.__cause__)
+            dg.get_dagster_logger().debug("".join(told))
         raise dg.Failure(str(error), allow_retries=False) from None

@@ -228,5 +228,4 @@ def _row(
 def _frame(row: Mapping[str, Any], table: Table) -> Any:
     import pyarrow as pa
 
-    batch = pa.RecordBatch.from_pylist([dict(row)])
-    return table.engine.read_batches(batch.schema, lambda: iter([batch]))
+    return table.engine.from_arrow(pa.Table.from_pylist([dict(row)]))

@@ -276,5 +276,5 @@ def _frame(champion: Table, promotions: list[Promotion]) -> Any:
             ("gates", pa.string()),
         ]
     )
-    rows = pa.RecordBatch.from_pylist([asdict(promotion) for promotion in promotions], schema)
-    return champion.engine.read_batches(schema, lambda: iter([rows]))
+    rows = [asdict(promotion) for promotion in promotions]
+    return champion.engine.from_arrow(pa.Table.from_pylist(rows, schema))

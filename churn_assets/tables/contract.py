@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 # Spelled out, because engines differ in what they take for white space.
 WHITESPACE = " \t\n\r\f\v\u00a0\u2007\u202f\ufeff"
-_WHOLE = r"^[+-]?[0-9]+(\.0+)?$"
-_DECIMAL = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+_WHOLE = r"^[+-]?[0-9]+(\.0+)?\z"
+_DECIMAL = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\z"
 _TEXT, _VALUE, _COUNT = "__text_", "__value_", "__count"
 _INT64_END = 2.0**63
 _MOST_SHOWN = 60
@@ -207,10 +207,10 @@ def _parseable(text: Expr, dtype: DType) -> Expr:
     import narwhals.stable.v2 as nw
 
     if dtype is DType.INT64:
-        plain = text.str.replace(r"\.0+$", "").str.replace(r"^\+", "")
+        plain = text.str.replace_all(r"\.0+\z", "").str.replace_all(r"^\+", "")
         return nw.when(text.str.contains(_WHOLE)).then(plain)
     if dtype is DType.FLOAT64:
-        return nw.when(text.str.contains(_DECIMAL)).then(text.str.replace(r"^\+", ""))
+        return nw.when(text.str.contains(_DECIMAL)).then(text.str.replace_all(r"^\+", ""))
     return text
 
 

@@ -73,7 +73,11 @@ class Engine(Protocol):
     def read_batches(
         self, schema: pa.Schema, batches: Callable[[], Iterator[pa.RecordBatch]]
     ) -> Frame:
-        """Arrow batches, drawn when the frame is computed."""
+        """Arrow batches, drawn when the frame is computed, as often as it is."""
+        ...
+
+    def from_arrow(self, table: pa.Table) -> Frame:
+        """A small table of this process."""
         ...
 
     def write_delta(

@@ -27,9 +27,9 @@ def ingest(use_case: UseCase, source: Source, tables: Mapping[str, Table]) -> Co
     expected = {delta_name(column.source) for column in use_case.contract.columns}
     if current and expected <= set(current.columns):
         return current
-    records = read_records(source, use_case, raw.engine)
-    frame = records.frame.with_columns(ingested_at=nw.lit(datetime.now(UTC)))
     try:
+        records = read_records(source, use_case, raw.engine)
+        frame = records.frame.with_columns(ingested_at=nw.lit(datetime.now(UTC)))
         return raw.replace(
             frame,
             version,

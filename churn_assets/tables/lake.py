@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -45,6 +46,8 @@ class Committed:
         Delta version of each table that was read for it.
     committed_at : datetime
         When, in UTC.
+    written_by : str
+        The engine that committed it, as it calls itself.
     details : mapping
         What else the writer kept with the commit.
     changed : bool
@@ -60,6 +63,7 @@ class Committed:
     columns: Mapping[str, str]
     reads: Mapping[str, int]
     committed_at: datetime
+    written_by: str
     details: Mapping[str, Any] = field(default_factory=dict)
     changed: bool = False
 
@@ -161,7 +165,13 @@ class Table:
         base: int | None = None,
         transaction: str | None = None,
     ) -> Committed:
-        note = {"data_version": data_version, "reads": dict(reads), "details": dict(details)}
+        note = {
+            # Tells this commit from another of the same content.
+            "commit": uuid.uuid4().hex,
+            "data_version": data_version,
+            "reads": dict(reads),
+            "details": dict(details),
+        }
         metadata = {"userMetadata": json.dumps(note, default=str)}
         with self._refusals("written"):
             if "://" not in self.uri:
@@ -205,6 +215,7 @@ class Table:
             columns={f.name: _delta_type(f.type) for f in table.schema().fields},
             reads=note.get("reads", {}),
             committed_at=datetime.fromtimestamp(last["timestamp"] / 1000, UTC),
+            written_by=last.get("engineInfo") or "",
             details=note.get("details", {}),
             changed=changed,
         )

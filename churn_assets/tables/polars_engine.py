@@ -117,6 +117,12 @@ class PolarsEngine:
         empty = cast("pl.DataFrame", pl.from_arrow(schema.empty_table()))
         return _wrap(register_io_source(draw, schema=empty.schema))
 
+    def from_arrow(self, table: pa.Table) -> Frame:
+        """A small table of this process."""
+        import polars as pl
+
+        return _wrap(cast("pl.DataFrame", pl.from_arrow(table)).lazy())
+
     def write_delta(
         self, uri: str, frame: Frame, commit: Commit, *, storage_options: StorageOptions | None
     ) -> None:

@@ -426,7 +426,8 @@ def _records(
     if len(files) > 1:
         opened = files[0].uri.removesuffix(files[0].name)
         kept = origin.public.removesuffix(origin.name)
-        uri = nw.col(SOURCE_URI).str.replace(opened, kept, literal=True)
+        below = nw.col(SOURCE_URI).str.slice(len(opened))
+        uri = nw.concat_str([nw.lit(kept), below])
     return Records(
         _finished(frame, columns, uri),
         version,

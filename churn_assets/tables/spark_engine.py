@@ -1,0 +1,292 @@
+"""The engine for more than one machine: Spark and delta-spark."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from churn_assets.errors import ChurnError, EngineError, public_uri
+from churn_assets.tables.engine import BUCKETS, Commit, ConflictError, StorageOptions
+from churn_assets.usecases.spec import DType
+
+if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
+    import pyarrow as pa
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+    Frame = nw.LazyFrame[Any]
+
+_BROKEN = "__broken_record"
+# Of the private use area, so that no field says just this.
+_NULL, _END = "\ue000null\ue000", "\ue000end\ue000"
+# An address is one file, whatever stands in it for a pattern.
+_AS_NAMED = {"__globPaths__": "false"}
+_CONFLICT = re.compile(
+    r"Concurrent\w+Exception|MetadataChangedException|ProtocolChangedException"
+    r"|DELTA_CONCURRENT|DELTA_METADATA_CHANGED|DELTA_PROTOCOL_CHANGED"
+)
+# Python's own names of errors stand at the start of a line, those of the JVM have dots.
+_PYTHON_FAULT = re.compile(r"\w*(Error|Exception): ")
+_MOST_SAID = 300
+
+
+class SparkEngine:
+    """Reads and writes with Spark and delta-spark, wherever the session runs.
+
+    Parameters
+    ----------
+    session : callable
+        Gives the session; called when something is first read or written.
+    """
+
+    name = "spark"
+
+    def __init__(self, session: Callable[[], SparkSession]) -> None:
+        self._session = session
+
+    def read_text(
+        self,
+        uris: Sequence[str],
+        *,
+        delimiter: str,
+        columns: Sequence[str],
+        storage_options: StorageOptions | None,
+    ) -> Frame:
+        """Delimited files, every column text, the file of each record in `source_uri`."""
+        from pyspark.sql import functions as F  # noqa: N812
+        from pyspark.sql.types import StringType, StructField, StructType
+
+        options = {
+            "sep": delimiter,
+            "quote": '"',
+            "escape": '"',
+            "lineSep": "\n",
+            "nullValue": _NULL,
+            "unescapedQuoteHandling": "RAISE_ERROR",
+        }
+        schema = StructType([StructField(name, StringType()) for name in (*columns, _BROKEN)])
+        _require_visible(uris)
+        with _refusals():
+            session = self._session()
+            _require_whole_text(session, uris)
+            read = (
+                session.read.schema(schema)
+                .options(**_AS_NAMED, **options)
+                .options(header=True, multiLine=True, columnNameOfCorruptRecord=_BROKEN)
+                .csv(list(uris))
+            )
+            # Missing fields at the end of a line are null; fields too many are refused.
+            marked = F.from_csv(
+                F.concat(F.col(_BROKEN), F.lit(delimiter + _END)),
+                ", ".join(f"c{i} string" for i in range(len(columns))),
+                options,
+            )
+            ends = [F.when(marked[f"c{i}"] == _END, True) for i in range(len(columns))]
+            broken = F.col(_BROKEN).isNotNull()
+            refused = F.raise_error(F.lit("a record has more fields than the header"))
+            too_long = broken & ~F.coalesce(*ends, F.lit(False))
+            whole = read.filter(F.when(too_long, refused.cast("boolean")).otherwise(True))
+            fields = [_column(name) for name in columns]
+            without_return = [F.rtrim(field, F.lit("\r")) for field in fields]
+            named = [
+                F.when(broken, bare).otherwise(field).alias(name)
+                for name, field, bare in zip(columns, fields, without_return, strict=True)
+            ]
+            named[-1] = without_return[-1].alias(columns[-1])
+            return _wrap(whole.select(*named, _source_uri(uris)))
+
+    def read_parquet(self, uris: Sequence[str], *, storage_options: StorageOptions | None) -> Frame:
+        """Parquet files with their types, the file of each record in `source_uri`."""
+        _require_visible(uris)
+        with _refusals():
+            frame = self._session().read.options(**_AS_NAMED).parquet(*uris)
+            return _wrap(frame.select("*", _source_uri(uris)))
+
+    def read_delta(
+        self, uri: str, version: int | None, *, storage_options: StorageOptions | None
+    ) -> Frame:
+        """A Delta table, at a version or at its newest."""
+        with _refusals():
+            read = self._session().read.format("delta")
+            return _wrap(
+                (read if version is None else read.option("versionAsOf", version)).load(uri)
+            )
+
+    def read_batches(
+        self, schema: pa.Schema, batches: Callable[[], Iterator[pa.RecordBatch]]
+    ) -> Frame:
+        """Arrow batches, drawn by one task when the frame is computed."""
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        def draw(_: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            yield from batches()
+
+        with _refusals():
+            once = self._session().range(0, 1, 1, 1)
+            return _wrap(once.mapInArrow(draw, from_arrow_schema(schema)))
+
+    def from_arrow(self, table: pa.Table) -> Frame:
+        """A small table of this process."""
+        with _refusals():
+            return _wrap(self._session().createDataFrame(table))
+
+    def write_delta(
+        self, uri: str, frame: Frame, commit: Commit, *, storage_options: StorageOptions | None
+    ) -> None:
+        """Commit a frame to a Delta table, streaming; all of it or nothing."""
+        writer = _unwrap(frame).write.format("delta").mode(commit.mode)
+        writer = writer.options(**commit.metadata)
+        if commit.mode == "overwrite":
+            writer = writer.option("overwriteSchema", "true")
+        if commit.base is None:
+            with _refusals():
+                writer.save(uri)
+            return
+        with _refusals():
+            if self._since(uri, commit.base):
+                raise ConflictError(f"{uri}: not at version {commit.base} any more")
+            if commit.transaction is not None:
+                writer = writer.option("txnAppId", commit.transaction)
+                writer = writer.option("txnVersion", commit.base + 1)
+            writer.save(uri)
+            # Delta leaves out in silence what a transaction of this number has done before.
+            if commit.metadata not in self._since(uri, commit.base):
+                raise ConflictError(f"{uri}: another writer was first")
+
+    def _since(self, uri: str, version: int) -> list[dict[str, str]]:
+        """Metadata of each commit after a version."""
+        from delta.tables import DeltaTable
+
+        history = DeltaTable.forPath(self._session(), uri).history()
+        rows = history.filter(history["version"] > version).select("userMetadata").collect()
+        return [{"userMetadata": row["userMetadata"]} for row in rows]
+
+    def parse(self, frame: Frame, dtypes: Mapping[str, DType]) -> Frame:
+        """Text columns to types; null where the text does not say such a value."""
+        spark_types = {DType.INT64: "bigint", DType.FLOAT64: "double", DType.STRING: "string"}
+        return _wrap(
+            _unwrap(frame).withColumns(
+                {name: _column(name).try_cast(spark_types[dtype]) for name, dtype in dtypes.items()}
+            )
+        )
+
+    def bucket(self, frame: Frame, key: str, salt: str, into: str) -> Frame:
+        """Add a column: bucket of each key, an integer in [0, 10000)."""
+        from pyspark.sql import functions as F  # noqa: N812
+
+        salted = F.concat(F.lit(f"{salt}|"), _column(key))
+        return _wrap(_unwrap(frame).withColumn(into, F.pmod(F.xxhash64(salted), F.lit(BUCKETS))))
+
+    def map_batches(
+        self,
+        frame: Frame,
+        function: Callable[[pa.RecordBatch], pa.RecordBatch],
+        schema: pa.Schema,
+    ) -> Frame:
+        """Apply a function of Arrow batches, streaming, on the workers."""
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        def apply(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            yield from map(function, batches)
+
+        with _refusals():
+            return _wrap(_unwrap(frame).mapInArrow(apply, from_arrow_schema(schema)))
+
+    def collect(self, frame: Frame) -> pa.Table:
+        """Bring a small frame, such as counts or a training sample, into this process."""
+        with _refusals():
+            return _unwrap(frame).toArrow()
+
+
+def _require_visible(uris: Sequence[str]) -> None:
+    for uri in uris:
+        if uri.rpartition("/")[2].startswith(("_", ".")):
+            raise EngineError(
+                f"{public_uri(uri)}: Spark reads no file whose name starts with '_' or '.'. "
+                "Give it another name."
+            )
+
+
+def _require_whole_text(session: SparkSession, uris: Sequence[str]) -> None:
+    """Refuse what Spark would read in silence: wrong bytes as U+FFFD, an open quote as a field."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    line = F.col("value")
+    quotes = F.length(line) - F.length(F.replace(line, F.lit('"'), F.lit("")))
+    faults = (
+        session.read.options(**_AS_NAMED)
+        .text(list(uris))
+        .groupBy(F.col("_metadata.file_path"))
+        .agg(F.bool_or(~F.is_valid_utf8(line)).alias("bytes"), F.sum(quotes).alias("quotes"))
+        .agg(F.bool_or("bytes").alias("bytes"), F.bool_or(F.col("quotes") % 2 == 1).alias("quotes"))
+        .first()
+    )
+    if faults and faults["bytes"]:
+        raise EngineError("a record is not valid utf-8")
+    if faults and faults["quotes"]:
+        raise EngineError("a quote is not closed")
+
+
+def _source_uri(uris: Sequence[str]) -> Column:
+    """The file of each record, as it was asked for."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    if len(uris) == 1:
+        return F.lit(uris[0]).alias("source_uri")
+    # A plus sign is no blank in a path.
+    path = F.url_decode(F.replace(F.col("_metadata.file_path"), F.lit("+"), F.lit("%2B")))
+    return F.regexp_replace(path, "^file:/+", "/").alias("source_uri")
+
+
+def _column(name: str) -> Column:
+    from pyspark.sql import functions as F  # noqa: N812
+
+    return F.col("`" + name.replace("`", "``") + "`")
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Say in one line what Spark says in pages."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (ChurnError, ConflictError):
+        raise
+    except (PySparkException, Py4JError) as error:
+        told = _told(error)
+        if _CONFLICT.search(f"{type(error).__name__} {told[0]}"):
+            raise ConflictError(told[0]) from error
+        raise EngineError(_reason(told)) from error
+
+
+def _told(error: BaseException) -> list[str]:
+    """What an error and each of its causes in the JVM say, the outermost first."""
+    told = []
+    cause: Any = error
+    while cause is not None:
+        told.append(str(cause))
+        cause = getattr(cause, "_cause", None) or cause.__cause__
+    return told
+
+
+def _reason(told: Sequence[str]) -> str:
+    """The innermost fault: of a worker's Python, else of the JVM."""
+    lines = [line for text in told for line in text.splitlines()]
+    python = [line for line in lines if _PYTHON_FAULT.match(line)]
+    java = [line for line in lines if line.startswith("Caused by: ")]
+    said = [*told[-1].strip().splitlines()[:1], *java[-1:], *python[-1:]]
+    return said[-1].removeprefix("Caused by: ")[:_MOST_SAID] if said else "Spark broke off."
+
+
+def _wrap(frame: DataFrame) -> Frame:
+    import narwhals.stable.v2 as nw
+
+    return nw.from_native(frame)
+
+
+def _unwrap(frame: Frame) -> DataFrame:
+    return cast("DataFrame", frame.to_native())
