@@ -17,6 +17,7 @@ import pandas as pd
 from churn_assets.learning.candidates import CANDIDATES, lightgbm
 from churn_assets.learning.metrics import metrics
 from churn_assets.learning.promotion import Promotion
+from churn_assets.learning.recipe import TrainingSettings
 from churn_assets.learning.scoring import predictions_schema, scorer
 from churn_assets.learning.training import labelled_rows, train
 from churn_assets.settings import Settings
@@ -143,7 +144,8 @@ def shares(*source: str) -> None:
     registry = Registry(
         settings.tracking_uri, settings.model_name(USE_CASE.name), settings.artifacts
     )
-    rows = labelled_rows(USE_CASE, tables["features"], tables["features"].require().version, 1.0)
+    table = tables["features"]
+    rows = labelled_rows(USE_CASE, table, table.require().version, TrainingSettings()).rows
     spent: dict[str, float] = {}
     trained: Any = None
 
@@ -181,7 +183,7 @@ def _labelled(source: str) -> pd.DataFrame:
         ingest(USE_CASE, Source(uri=source), tables)
         list(refine(USE_CASE, tables, 0.05))
         version = featurise(USE_CASE, tables).version
-        return labelled_rows(USE_CASE, tables["features"], version, 1.0)
+        return labelled_rows(USE_CASE, tables["features"], version, TrainingSettings()).rows
 
 
 def _timed(name: str, step: Callable[[], object]) -> tuple[float, float]:

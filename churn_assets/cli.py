@@ -106,7 +106,6 @@ def dev(
     workspace = project_folder() / "workspace.yaml"
     dagster = Path(sys.executable).with_name("dagster")
     os.chdir(project_folder())
-    # Without this the command's own advice on newer spellings comes before its address.
     arguments = ["dev", "-w", str(workspace), "-p", str(port), "-h", host]
     os.execv(dagster, [str(dagster), *arguments])
 

@@ -98,7 +98,7 @@ def show_predictions(use_case: UseCase, settings: Settings, top: int) -> None:
     grid = Grid(*columns)
     for row in rows:
         row["churn_probability"] = f"{row['churn_probability']:.3f}"
-        row["decision"] = "contact" if row["decision"] else "-"
+        row["decision"] = "yes" if row["decision"] else "no"
         grid.add_row(*(escape(str(value)) for value in row.values()))
     Console(highlight=False).print(grid)
 

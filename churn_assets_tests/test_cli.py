@@ -144,7 +144,7 @@ def test_predictions_list_who_is_most_likely_to_churn_first(story: Story) -> Non
     table = pl.read_delta(str(story.root / "lake" / "telco_churn" / "predictions"))
     most = table.sort("churn_probability", "customer_id", descending=[True, False]).head(3)
     assert cells(story.predictions.stdout) == [
-        [row["customer_id"], f"{row['churn_probability']:.3f}", "contact", row["risk_band"], "1"]
+        [row["customer_id"], f"{row['churn_probability']:.3f}", "yes", row["risk_band"], "1"]
         for row in most.iter_rows(named=True)
     ]
 

@@ -43,6 +43,14 @@ def test_every_asset_says_what_it_is_and_knows_its_code(defs: dg.Definitions) ->
         assert spec.automation_condition
 
 
+@pytest.mark.parametrize("engine", ["polars", "spark"])
+def test_the_assets_name_the_engine_that_computes_them(engine: str) -> None:
+    specs = definitions(Settings(engine=engine)).resolve_all_asset_specs()
+
+    computed = {"raw", "silver", "rejects", "features", "predictions"}
+    assert {spec.key.path[-1] for spec in specs if engine in spec.kinds} == computed
+
+
 def test_every_check_says_what_it_looks_for(defs: dg.Definitions) -> None:
     graph = defs.resolve_asset_graph()
 

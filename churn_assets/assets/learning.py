@@ -78,6 +78,7 @@ def learning_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefi
             )
             metadata = {
                 **_shown(challenger.row),
+                "description": challenger.description,
                 **mlflow.links(use_case, challenger.row["run_id"]),
                 "pictures": pictures(challenger.pictures),
             }
@@ -110,6 +111,7 @@ def learning_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefi
                 lake.of(use_case),
                 mlflow.registry(use_case),
                 decided_by=f"Dagster run {context.run.run_id}",
+                most_rows=settings.training.max_rows,
             )
             yield materialized(use_case, committed, metadata=_shown(vars(promotion)))
 
@@ -122,6 +124,7 @@ def learning_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefi
                 "One customer scored: probability, decision, risk band, model version.",
                 code_version=predictions_code(use_case),
                 deps=["features", "champion"],
+                kinds=[settings.engine],
                 refresh_minutes=refresh_minutes(settings.freshness, "predictions"),
             )
         ],
@@ -164,7 +167,12 @@ def learning_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetCheck
         from churn_assets.learning.promotion import verdicts
 
         asked = {check.name for check in context.selected_asset_check_keys}
-        told = verdicts(use_case, lake.of(use_case), mlflow.registry(use_case))
+        told = verdicts(
+            use_case,
+            lake.of(use_case),
+            mlflow.registry(use_case),
+            most_rows=settings.training.max_rows,
+        )
         for verdict in (verdict for verdict in told if verdict.gate in asked):
             yield dg.AssetCheckResult(
                 check_name=verdict.gate,

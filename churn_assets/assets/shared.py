@@ -33,7 +33,7 @@ def spec(
     *,
     code_version: str,
     deps: Sequence[str] = (),
-    kinds: Sequence[str] = ("polars",),
+    kinds: Sequence[str],
     refresh_minutes: float | None = None,
 ) -> dg.AssetSpec:
     """Declare the asset of a table.

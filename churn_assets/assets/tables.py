@@ -35,6 +35,7 @@ def table_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefinit
                 "raw",
                 "A source record as it came, with its file and when it was read.",
                 code_version=code_version("churn_assets.tables.ingest"),
+                kinds=[settings.engine],
                 refresh_minutes=refresh_minutes(settings.freshness, "raw"),
             )
         ],
@@ -62,6 +63,7 @@ def table_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefinit
                 "A valid, typed, renamed and cleaned record.",
                 code_version=silver_code(use_case),
                 deps=["raw"],
+                kinds=[settings.engine],
             ),
             spec(
                 use_case,
@@ -69,6 +71,7 @@ def table_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefinit
                 "A record that broke the contract, as it came, with every reason.",
                 code_version=silver_code(use_case),
                 deps=["raw"],
+                kinds=[settings.engine],
             ),
         ],
     )
@@ -95,6 +98,7 @@ def table_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefinit
                 "Model inputs, label (null: not known yet) and split of each customer.",
                 code_version=features_code(use_case),
                 deps=["silver"],
+                kinds=[settings.engine],
             )
         ],
     )

@@ -14,7 +14,7 @@ from churn_assets.learning import training
 from churn_assets.learning.plots import pictures
 from churn_assets.learning.recipe import TrainingSettings, model_code
 from churn_assets.learning.registry import CHALLENGER, PICTURES, Registry, Version
-from churn_assets.learning.training import Trained, labelled_rows
+from churn_assets.learning.training import Labelled, Trained, labelled_rows
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.tables.lineage import data_version
 from churn_assets.usecases.spec import UseCase
@@ -40,11 +40,14 @@ class Challenger:
         The Challenger's row in it.
     pictures : mapping of str to bytes
         PNG by name.
+    description : str
+        What the registry says of it.
     """
 
     committed: Committed
     row: Mapping[str, Any]
     pictures: Mapping[str, bytes]
+    description: str
 
 
 def train_challenger(
@@ -72,10 +75,10 @@ def train_challenger(
     latest = latest_challenger(tables["model"], registry)
     if latest and latest.committed.data_version == version and not retrain:
         return latest
-    rows = labelled_rows(use_case, tables["features"], features.version, settings.sample)
-    if rows.empty and latest:
+    labelled = labelled_rows(use_case, tables["features"], features.version, settings)
+    if labelled.rows.empty and latest:
         return latest
-    if rows.empty:
+    if labelled.rows.empty:
         raise TrainingError(
             f"{_source(use_case, tables)}: no customer has a known label, and there is no model "
             f"yet. Give a source whose column '{use_case.contract[use_case.label.column].source}' "
@@ -83,7 +86,7 @@ def train_challenger(
         )
     with open_run() as run_id:
         try:
-            trained = training.train(use_case, rows, settings.seed)
+            trained = training.train(use_case, labelled.rows, settings.seed)
         except TrainingError as error:
             raise TrainingError(f"{_source(use_case, tables)}: {error}") from None
         drawn = pictures(trained.test_labels, trained.test_scores, trained.threshold)
@@ -94,7 +97,7 @@ def train_challenger(
             run_id,
             inputs=trained.train.head(SAMPLE_ROWS),
             example=typical_row(use_case, trained.train),
-            description=_description(use_case, trained),
+            description=_description(use_case, trained, labelled),
             tags={
                 "use_case": use_case.name,
                 "recipe": trained.recipe,
@@ -107,11 +110,11 @@ def train_challenger(
                 "data_version": version,
             },
         )
-    row = _row(registry, registered, features, trained, len(rows))
+    row = _row(registry, registered, features, trained, len(labelled.rows))
     committed = tables["model"].append(
         _frame(row, tables["model"]), version, {"features": features.version}
     )
-    return Challenger(committed, row, drawn)
+    return Challenger(committed, row, drawn, registered.description)
 
 
 def _source(use_case: UseCase, tables: Mapping[str, Table]) -> str:
@@ -131,7 +134,10 @@ def latest_challenger(model: Table, registry: Registry) -> Challenger | None:
     rows = model.engine.collect(
         model.scan(state.version).filter(nw.col("run_id") == registered.run_id)
     ).to_pylist()
-    return Challenger(state, rows[-1], registry.pictures(registered.run_id)) if rows else None
+    if not rows:
+        return None
+    drawn = registry.pictures(registered.run_id)
+    return Challenger(state, rows[-1], drawn, registered.description)
 
 
 def typical_row(use_case: UseCase, train: pd.DataFrame) -> pd.DataFrame:
@@ -165,6 +171,7 @@ def _log_training(
             "threshold": trained.threshold,
             "split": features.details["split"],
             "sample": settings.sample,
+            "max_rows": settings.max_rows,
             "seed": settings.seed,
             "train_rows": len(trained.train),
             **{name: value for name, value in model.items() if value is not None},
@@ -197,10 +204,14 @@ def _dataset_source(table: Table, version: int) -> Any:
     return Source(path=public_uri(table.uri), delta_table_version=version)
 
 
-def _description(use_case: UseCase, trained: Trained) -> str:
+def _description(use_case: UseCase, trained: Trained, labelled: Labelled) -> str:
+    sample = ""
+    if len(labelled.rows) < labelled.known:
+        share = len(labelled.rows) / labelled.known
+        sample = f" of a sample, {share:.3g} of the {labelled.known:,} with a known label"
     return (
         f"{use_case.description} This version: {trained.recipe}, fitted on "
-        f"{len(trained.train):,} customers; on {len(trained.test_labels):,} test customers "
+        f"{len(trained.train):,} customers{sample}; on {len(trained.test_labels):,} test customers "
         f"ROC AUC {trained.metrics['test_roc_auc']:.3f}, F1 {trained.metrics['test_f1']:.3f} "
         f"at threshold {trained.threshold:.3f}."
     )

@@ -69,12 +69,15 @@ class Evidence:
         What became of each test row.
     split : str
         The split that the test rows come from.
+    known : int
+        How many labelled test rows there are, of which these may be a sample.
     """
 
     challenger: Contender
     champion: Contender | None
     labels: NDArray[np.bool_]
     split: str
+    known: int = 0
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ def better_than_chance(evidence: Evidence) -> Verdict:
         "f1": f1,
         "f1_lower_95": f1_bound,
         "best_constant_f1": constant,
-        "rows": len(labels),
+        **_rows(evidence),
     }
     _require_numbers(numbers)
     passed = auc_bound > 0.5 and f1_bound > constant  # noqa: PLR2004
@@ -173,7 +176,7 @@ def f1_gate(evidence: Evidence) -> Verdict:
         "challenger_version": challenger.version,
         "challenger_f1": ours,
         "challenger_threshold": challenger.threshold,
-        "rows": len(evidence.labels),
+        **_rows(evidence),
     }
     if champion is None:
         _require_numbers(numbers)
@@ -187,7 +190,7 @@ def f1_gate(evidence: Evidence) -> Verdict:
     _require_numbers(numbers)
     reason = (
         f"Challenger {challenger.version} has F1 {ours:.3f}, Champion {champion.version} has "
-        f"{theirs:.3f} on the same {len(evidence.labels):,} test rows"
+        f"{theirs:.3f} on the same {len(evidence.labels):,} test rows{_sample(evidence)}"
     )
     return Verdict("f1_gate", ours >= theirs, reason, numbers)
 
@@ -241,6 +244,18 @@ def _closed(gate: str, judge: Callable[[Evidence], Verdict], evidence: Evidence)
 def _unreadable(error: Exception) -> str:
     said = str(error).splitlines()[0] if str(error) else ""
     return said if isinstance(error, ChurnError) else f"unreadable: {type(error).__name__}: {said}"
+
+
+def _rows(evidence: Evidence) -> dict[str, Any]:
+    rows = len(evidence.labels)
+    return (
+        {"rows": rows, "sampled_from": evidence.known} if evidence.known > rows else {"rows": rows}
+    )
+
+
+def _sample(evidence: Evidence) -> str:
+    sampled = evidence.known > len(evidence.labels)
+    return f", a sample of {evidence.known:,}" if sampled else ""
 
 
 def _require_both_classes(labels: NDArray[np.bool_]) -> None:

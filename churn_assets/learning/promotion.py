@@ -13,7 +13,9 @@ import numpy as np
 
 from churn_assets.errors import GateError, RegistryError
 from churn_assets.learning.gates import Contender, Evidence, Verdict, closed, decide, refusal
+from churn_assets.learning.recipe import MAX_ROWS
 from churn_assets.learning.registry import CHALLENGER, CHAMPION, Registry, Version
+from churn_assets.learning.sampling import sampled
 from churn_assets.tables.engine import ConflictError
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.tables.lineage import data_version
@@ -75,9 +77,13 @@ def align(champion: Table, registry: Registry) -> Promotion | None:
 
 
 def gather(
-    use_case: UseCase, tables: Mapping[str, Table], registry: Registry, record: Promotion | None
+    use_case: UseCase,
+    tables: Mapping[str, Table],
+    registry: Registry,
+    record: Promotion | None,
+    most_rows: int = MAX_ROWS,
 ) -> Evidence:
-    """Score the test rows with the Challenger and the Champion, now.
+    """Score the test rows, or as large a sample of them, with both models, now.
 
     Raises
     ------
@@ -96,7 +102,9 @@ def gather(
     test = features.scan(state.version).filter(
         (nw.col("split") == "test") & ~nw.col("label").is_null()
     )
-    rows = features.engine.collect(test.select(*use_case.inputs, "label"))
+    wanted = test.select(use_case.key, *use_case.inputs, "label")
+    drawn = sampled(wanted, use_case, features.engine, share=1, most_rows=most_rows)
+    rows = features.engine.collect(drawn.frame)
     champion = None if incumbent is None else _contender(registry, incumbent, rows, use_case)
     if champion is not None and record is not None:
         # What predictions are decided by, whatever became of the version's tag.
@@ -106,10 +114,16 @@ def gather(
         champion=champion,
         labels=np.asarray(rows["label"].to_numpy(zero_copy_only=False), dtype=bool),
         split=state.details["split"],
+        known=drawn.rows,
     )
 
 
-def verdicts(use_case: UseCase, tables: Mapping[str, Table], registry: Registry) -> list[Verdict]:
+def verdicts(
+    use_case: UseCase,
+    tables: Mapping[str, Table],
+    registry: Registry,
+    most_rows: int = MAX_ROWS,
+) -> list[Verdict]:
     """What every gate says of the present Challenger.
 
     Where it is the Champion already, or no outcome is known to judge it by, that is what they
@@ -118,7 +132,7 @@ def verdicts(use_case: UseCase, tables: Mapping[str, Table], registry: Registry)
     record: Promotion | None = None
 
     def seen() -> Evidence:
-        return gather(use_case, tables, registry, record)
+        return gather(use_case, tables, registry, record, most_rows)
 
     try:
         record = on_record(tables["champion"])
@@ -137,12 +151,25 @@ def recorded(promotion: Promotion, stands: str) -> list[Verdict]:
 
 
 def promote(
-    use_case: UseCase, tables: Mapping[str, Table], registry: Registry, decided_by: str
+    use_case: UseCase,
+    tables: Mapping[str, Table],
+    registry: Registry,
+    decided_by: str,
+    most_rows: int = MAX_ROWS,
 ) -> tuple[Committed, Promotion]:
     """Make the Challenger the Champion, if every gate lets it pass.
 
     The commit to the champion table decides: it holds only where no other promotion came
     since this one looked. The alias follows it.
+
+    Parameters
+    ----------
+    use_case, tables, registry
+        Whose Challenger it is, and where.
+    decided_by : str
+        Kept with the promotion.
+    most_rows : int
+        Greatest number of test rows to judge by.
 
     Returns
     -------
@@ -164,7 +191,8 @@ def promote(
     evidence: list[Evidence] = []
 
     def seen() -> Evidence:
-        evidence.append(gather(use_case, tables, registry, on_record(champion, state)))
+        record = on_record(champion, state)
+        evidence.append(gather(use_case, tables, registry, record, most_rows))
         return evidence[0]
 
     decided = decide(seen)

@@ -7,9 +7,12 @@ from churn_assets.usecases.spec import UseCase
 
 _MODEL = tuple(
     f"churn_assets.learning.{module}"
-    for module in ("candidates", "encoding", "metrics", "training")
+    for module in ("candidates", "encoding", "metrics", "sampling", "training")
 )
 _PREDICTIONS = ("churn_assets.learning.scoring", "churn_assets.learning.encoding")
+
+MAX_ROWS = 1_000_000
+"""What a laptop trains on in minutes; measured in docs/scaling.md."""
 
 
 class TrainingSettings(BaseModel):
@@ -19,6 +22,9 @@ class TrainingSettings(BaseModel):
     ----------
     sample : float
         Share of the customers to train on, in (0, 1].
+    max_rows : int
+        Of more customers with a known label so many are trained on, and as many at most judged
+        by; a hash of the key draws them.
     seed : int
         Of every random choice.
     """
@@ -26,6 +32,7 @@ class TrainingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sample: float = Field(default=1.0, gt=0, le=1)
+    max_rows: int = Field(default=MAX_ROWS, ge=1000)
     seed: int = 0
 
 

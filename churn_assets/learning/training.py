@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from churn_assets.errors import TrainingError
 from churn_assets.learning.candidates import CANDIDATES
 from churn_assets.learning.metrics import f1_best_threshold, metrics
-from churn_assets.tables.engine import BUCKETS
+from churn_assets.learning.recipe import TrainingSettings
+from churn_assets.learning.sampling import sampled
 from churn_assets.tables.featurise import SPLITS
 from churn_assets.tables.lake import Table
 from churn_assets.usecases.spec import UseCase
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 THREADED_ROWS = 100_000
-_SAMPLE = "__sample"
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,25 @@ class Trained:
     test_scores: NDArray[np.float64]
 
 
-def labelled_rows(use_case: UseCase, features: Table, version: int, sample: float) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Labelled:
+    """Customers whose label is known.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Those to train on and judge by: key, model inputs, label and split, sorted by key.
+    known : int
+        How many customers have a known label; more than there are rows where these are a sample.
+    """
+
+    rows: pd.DataFrame
+    known: int
+
+
+def labelled_rows(
+    use_case: UseCase, features: Table, version: int, settings: TrainingSettings
+) -> Labelled:
     """Customers whose label is known, sorted by key, so that either engine trains one model.
 
     Parameters
@@ -67,19 +85,18 @@ def labelled_rows(use_case: UseCase, features: Table, version: int, sample: floa
         The features table.
     version : int
         Its Delta version.
-    sample : float
-        Share of the customers, in (0, 1], drawn by a hash of the key.
+    settings : TrainingSettings
+        Say how many customers to train on.
     """
     import narwhals.stable.v2 as nw
 
-    frame = features.scan(version).filter(~nw.col("label").is_null())
-    if sample < 1:
-        salt = f"{use_case.split.salt} sample"
-        frame = features.engine.bucket(frame, use_case.key, salt, into=_SAMPLE)
-        frame = frame.filter(nw.col(_SAMPLE) < round(sample * BUCKETS))
     columns = [use_case.key, *use_case.inputs, "label", "split"]
-    rows = features.engine.collect(frame.select(columns).sort(use_case.key))
-    return rows.to_pandas(strings_to_categorical=False)
+    known = features.scan(version).filter(~nw.col("label").is_null()).select(columns)
+    drawn = sampled(
+        known, use_case, features.engine, share=settings.sample, most_rows=settings.max_rows
+    )
+    rows = features.engine.collect(drawn.frame.sort(use_case.key))
+    return Labelled(rows.to_pandas(strings_to_categorical=False), drawn.rows)
 
 
 def train(use_case: UseCase, rows: pd.DataFrame, seed: int) -> Trained:
@@ -90,7 +107,7 @@ def train(use_case: UseCase, rows: pd.DataFrame, seed: int) -> Trained:
     use_case : UseCase
         Names the inputs.
     rows : DataFrame
-        As `labelled_rows` gives them.
+        As `Labelled` holds them.
     seed : int
         The same rows and seed give the same model.
 

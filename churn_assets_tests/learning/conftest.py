@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
+from churn_assets.learning.recipe import TrainingSettings
 from churn_assets.learning.training import Trained, labelled_rows, train
 from churn_assets_tests.learning.registering import copy_of
 from churn_assets_tests.project import USE_CASE, Project
@@ -31,7 +32,8 @@ def copied(finished: Project, project: Project) -> Project:
 def labelled(finished: Project) -> pd.DataFrame:
     """The labelled rows of its features."""
     features = finished.table("features")
-    return labelled_rows(USE_CASE, features, features.require().version, sample=1)
+    version = features.require().version
+    return labelled_rows(USE_CASE, features, version, TrainingSettings()).rows
 
 
 @pytest.fixture(scope="session")

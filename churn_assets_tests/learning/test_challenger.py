@@ -83,6 +83,15 @@ def test_a_registry_that_lost_the_challenger_trains_again(copied: Project) -> No
         train(copied)
 
 
+def test_a_challenger_of_a_sample_says_so_in_the_registry_and_in_dagster(project: Project) -> None:
+    run = project.run(project.write(), training={"max_rows": 1000})
+
+    said = project.registry.by_alias(CHALLENGER).description
+    assert "of a sample, 0.33" in said
+    assert "of the 3,000 with a known label" in said
+    assert run.metadata("model")["description"].value == said
+
+
 def test_without_any_label_the_challenger_that_is_there_stays(copied: Project) -> None:
     without_labels(copied)
 

@@ -178,6 +178,18 @@ def test_both_are_scored_on_every_labelled_test_row_of_the_present_features(
     assert evidence.split == copied.state("features").details["split"]
 
 
+def test_of_more_test_rows_than_are_wanted_a_sample_judges_and_says_so(copied: Project) -> None:
+    challenge(copied)
+
+    said = verdicts(USE_CASE, tables(copied), copied.registry, most_rows=300)
+
+    judged = {verdict.gate: verdict for verdict in said}
+    test = copied.rows("features").filter(pl.col("split") == "test").height
+    assert 250 < judged["f1_gate"].numbers["rows"] <= 300
+    assert judged["f1_gate"].numbers["sampled_from"] == test
+    assert f"a sample of {test}" in judged["f1_gate"].reason
+
+
 def test_without_a_challenger_every_gate_says_what_to_do(project: Project) -> None:
     said = verdicts(USE_CASE, tables(project), project.registry)
 

@@ -11,6 +11,7 @@ import pytest
 from churn_assets.errors import TrainingError
 from churn_assets.learning.candidates import CANDIDATES
 from churn_assets.learning.metrics import f1_best_threshold, metrics
+from churn_assets.learning.recipe import TrainingSettings
 from churn_assets.learning.training import Trained, labelled_rows, train
 from churn_assets_tests.project import ROWS, USE_CASE, Project
 
@@ -137,7 +138,7 @@ def test_rows_come_sorted_by_key_whatever_their_order_in_the_source(
     source = other.write(lambda frame: frame.sample(fraction=1, shuffle=True, seed=3))
     other.run(source, tables="raw silver rejects features")
 
-    rows = labelled_rows(USE_CASE, other.table("features"), 0, sample=1)
+    rows = labelled_rows(USE_CASE, other.table("features"), 0, TrainingSettings()).rows
 
     assert rows["customer_id"].is_monotonic_increasing
     pd.testing.assert_frame_equal(rows, labelled)
@@ -149,11 +150,27 @@ def test_a_sample_is_a_share_of_the_same_customers_each_time(
     features = finished.table("features")
     version = features.require().version
 
-    half, fifth = (labelled_rows(USE_CASE, features, version, share) for share in (0.5, 0.2))
+    half, fifth = (
+        labelled_rows(USE_CASE, features, version, TrainingSettings(sample=share)).rows
+        for share in (0.5, 0.2)
+    )
 
     assert len(half) == pytest.approx(ROWS / 2, rel=0.1)
     assert set(fifth["customer_id"]) < set(half["customer_id"]) < set(labelled["customer_id"])
     assert half["split"].value_counts(normalize=True)["train"] == pytest.approx(0.6, abs=0.05)
+
+
+def test_of_more_customers_than_are_wanted_only_so_many_are_trained_on(finished: Project) -> None:
+    features = finished.table("features")
+    version = features.require().version
+
+    labelled = labelled_rows(USE_CASE, features, version, TrainingSettings(max_rows=1000))
+
+    assert labelled.known == ROWS
+    assert 950 < len(labelled.rows) <= 1000
+    assert labelled.rows["split"].value_counts(normalize=True)["train"] == pytest.approx(
+        0.6, abs=0.05
+    )
 
 
 @pytest.fixture

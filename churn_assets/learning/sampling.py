@@ -1,0 +1,70 @@
+"""No more rows than one machine takes, drawn by a hash of the key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from churn_assets.tables.engine import BUCKETS, Engine
+from churn_assets.usecases.spec import UseCase
+
+if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
+
+    Frame = nw.LazyFrame[Any]
+
+_BUCKET, _ROWS = "__sample", "__rows"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows of a table, and how many there are.
+
+    Parameters
+    ----------
+    frame : frame
+        The rows that were drawn.
+    rows : int
+        How many they were drawn from.
+    """
+
+    frame: Frame
+    rows: int
+
+
+def sampled(
+    frame: Frame, use_case: UseCase, engine: Engine, *, share: float, most_rows: int
+) -> Sample:
+    """Draw a share of the customers, and fewer where these are more rows than are wanted.
+
+    The same customers are drawn each time and by each engine; a smaller sample is part of a
+    larger one.
+
+    Parameters
+    ----------
+    frame : frame
+        Rows with the use case's key.
+    use_case : UseCase
+        Names the key, and salts its hash.
+    engine : Engine
+        What hashes the key and counts.
+    share : float
+        Greatest share of the customers, in (0, 1].
+    most_rows : int
+        Greatest number of rows; one bucket in ten thousand is drawn in any case.
+    """
+    import narwhals.stable.v2 as nw
+
+    counted = engine.collect(frame.select(nw.len().cast(nw.Int64).alias(_ROWS)))
+    rows: int = counted[_ROWS][0].as_py()
+    if share == 1 and rows <= most_rows:
+        return Sample(frame, rows)
+    hashed = engine.bucket(frame, use_case.key, f"{use_case.split.salt} sample", into=_BUCKET)
+    drawn = max(1, round(share * BUCKETS))
+    if rows * share > most_rows:
+        each = hashed.group_by(_BUCKET).agg(nw.len().cast(nw.Int64).alias(_ROWS))
+        counts = {row[_BUCKET]: row[_ROWS] for row in engine.collect(each).to_pylist()}
+        reached = accumulate(counts.get(bucket, 0) for bucket in range(drawn))
+        drawn = max(1, sum(rows_so_far <= most_rows for rows_so_far in reached))
+    return Sample(hashed.filter(nw.col(_BUCKET) < drawn).drop(_BUCKET), rows)
