@@ -1,4 +1,4 @@
-"""Print the figures: `python -m benchmarks [load run quality tables fresh] [--rows N ...]`.
+"""Print the figures: `python -m benchmarks [load run quality tables engines fresh] [--rows N ...]`.
 
 Each case runs in processes of its own; seconds depend on the machine, ratios hardly do.
 """
@@ -13,15 +13,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+
+import psutil
+
+from churn_assets.tables.spark_setup import require_jars
 
 PROJECT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("CHURN_TEST_DATA", PROJECT.parent / "shared" / "data"))
 TELCO = DATA / "telco_customer_churn.csv"
 CASES = ("load", "run", "quality", "tables")
 RUNS = 5
+LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -39,13 +45,16 @@ class Measured:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument("cases", nargs="*", default=CASES, choices=(*CASES, "fresh"))
+    parser.add_argument("cases", nargs="*", default=CASES, choices=(*CASES, "engines", "fresh"))
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000])
+    parser.add_argument("--spark", default="{}", help="Spark's configuration, as JSON.")
     arguments = parser.parse_args()
     for case in arguments.cases:
         print(f"\n{case}", flush=True)
         if case == "tables":
             tables(arguments.rows)
+        elif case == "engines":
+            engines(arguments.rows, json.loads(arguments.spark))
         else:
             {"load": load, "run": run, "quality": quality, "fresh": fresh}[case]()
 
@@ -99,14 +108,74 @@ def tables(sizes: Sequence[int]) -> None:
     before: Measured | None = None
     for rows in sizes:
         with tempfile.TemporaryDirectory() as root:
-            built = _python("-m", "benchmarks.cases", "features", root, str(rows))
+            environment = {
+                "CHURN_ROOT": root,
+                "CHURN_SOURCES__TELCO_CHURN__ROWS": str(rows),
+            }
+            built = _case("features", environment)
             print(f"{rows:>12,} rows raw to features  {built}", end="")
             print("" if before is None else f", {built.cpu / before.cpu:.1f} times the CPU")
             before = built
             print(built.output.rstrip())
-            scored = _python("-m", "benchmarks.cases", "score", root)
+            _case("fit", environment)
+            scored = _case("score", environment)
             print(f"{'':>12}      scoring, process    {scored}")
             print(scored.output.rstrip(), flush=True)
+
+
+def engines(sizes: Sequence[int], spark: Mapping[str, str]) -> None:
+    """Both engines on the same Parquet files: raw to features, scoring, and what a start costs."""
+    with tempfile.TemporaryDirectory() as jars:
+        require_jars(Path(jars), {}, resolve=True)
+        options = {"spark.master": f"local[{os.cpu_count()}]", **spark}
+        on_spark = {
+            "CHURN_ENGINE": "spark",
+            "CHURN_SPARK": json.dumps(options),
+            "CHURN_SPARK_JARS": jars,
+        }
+        _starts(on_spark, ",".join(map(str, Path(jars).glob("*.jar"))))
+        before: dict[tuple[str, str], Measured] = {}
+        for rows in sizes:
+            with tempfile.TemporaryDirectory() as root:
+                files = Path(root, "source")
+                files.mkdir()
+                _python("-m", "benchmarks.cases", "source", str(files), str(rows))
+                source = {"CHURN_SOURCES__TELCO_CHURN__URI": str(files)}
+                for engine, chosen in {"polars": {}, "spark": on_spark}.items():
+                    environment = {**source, **chosen, "CHURN_ROOT": str(Path(root, engine))}
+                    for step in ("features", "fit", "predictions", "udf"):
+                        if step == "udf" and engine != "spark":
+                            continue
+                        spent = _case(step, environment)
+                        if step == "fit":
+                            continue
+                        _show(step, rows, engine, spent, before)
+
+
+def _show(
+    step: str, rows: int, engine: str, spent: Measured, before: dict[tuple[str, str], Measured]
+) -> None:
+    ratio = ""
+    if engine == "spark":
+        beside = before["features" if step == "features" else "predictions", "polars"]
+        ratio = f", {spent.wall / beside.wall:.2f} times the wall and {spent.cpu / beside.cpu:.2f}"
+        ratio += " times the CPU of polars"
+    growth = before.get((step, engine))
+    grown = f", {spent.cpu / growth.cpu:.1f} times the CPU of the size before" if growth else ""
+    before[step, engine] = spent
+    name = {"features": "raw to features", "predictions": "scoring", "udf": "spark_udf"}[step]
+    print(f"{rows:>12,} rows {engine:<6} {name:<15} {spent}, ", end="")
+    print(f"{rows / spent.wall:,.0f} rows/s{ratio}{grown}")
+    print(spent.output.rstrip(), flush=True)
+
+
+def _starts(on_spark: Mapping[str, str], jars: str) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        environment = {**on_spark, "CHURN_ROOT": root}
+        ours = _middle([_case("start", environment) for _ in range(RUNS)])
+        bare = _middle([_case("start_as_spark_comes", {}, jars) for _ in range(RUNS)])
+    print(f"start, our settings     {ours}")
+    print(f"start, Spark's own      {bare}, ratio {ours.cpu / bare.cpu:.2f}")
 
 
 def fresh() -> None:
@@ -132,22 +201,59 @@ def _python(*arguments: str, environment: Mapping[str, str] | None = None) -> Me
     return _measure([sys.executable, "-W", "ignore", *arguments], environment or {}, PROJECT)
 
 
+def _case(name: str, environment: Mapping[str, str], *arguments: str) -> Measured:
+    return _python("-m", "benchmarks.cases", name, *arguments, environment=environment)
+
+
 def _measure(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> Measured:
-    """Run a command to its end; the operating system counts its time and memory."""
+    """Run a command to its end, and count its time and memory with all that it starts."""
     inherited = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
-    with tempfile.TemporaryFile("w+") as output:
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as log:
         start = time.perf_counter()
         process = subprocess.Popen(
-            command, env={**inherited, **environment}, cwd=folder, stdout=output
+            command, env={**inherited, **environment}, cwd=folder, stdout=output, stderr=log
         )
-        _, status, usage = os.wait4(process.pid, 0)
+        # A JVM and its workers are not waited for, so the kernel does not count them for us.
+        below = Descendants(process.pid)
+        while (ended := os.wait4(process.pid, os.WNOHANG))[0] == 0:
+            below.look()
+            time.sleep(LOOK_SECONDS)
         wall = time.perf_counter() - start
+        _, status, usage = ended
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
         said = output.read()
+        log.seek(0)
+        told = log.read()
     if process.returncode:
-        sys.exit(f"{' '.join(command)}: exit {process.returncode}\n{said}")
-    return Measured(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, said)
+        sys.exit(f"{' '.join(command)}: exit {process.returncode}\n{said}\n{told}")
+    cpu = usage.ru_utime + usage.ru_stime
+    return Measured(wall, max(cpu, below.cpu), max(usage.ru_maxrss / 1024, below.peak_mb), said)
+
+
+class Descendants:
+    """CPU seconds and peak memory of a process and all that it started, as looked at."""
+
+    def __init__(self, pid: int) -> None:
+        self._root = psutil.Process(pid)
+        self._cpu: dict[int, float] = {}
+        self.peak_mb = 0.0
+
+    def look(self) -> None:
+        """Add up what there is now; memory that processes share is counted once."""
+        shared = 0
+        with suppress(psutil.Error):
+            for process in (self._root, *self._root.children(recursive=True)):
+                with suppress(psutil.Error):
+                    times = process.cpu_times()
+                    self._cpu[process.pid] = times.user + times.system
+                    shared += process.memory_full_info().pss
+        self.peak_mb = max(self.peak_mb, shared / 2**20)
+
+    @property
+    def cpu(self) -> float:
+        """Of all that were ever seen."""
+        return sum(self._cpu.values())
 
 
 def _middle(runs: list[Measured]) -> Measured:

@@ -3,58 +3,169 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+import churn_assets
+from churn_assets.assets.resources import resources
 from churn_assets.learning.candidates import CANDIDATES, lightgbm
 from churn_assets.learning.metrics import metrics
 from churn_assets.learning.promotion import Promotion
 from churn_assets.learning.recipe import TrainingSettings
+from churn_assets.learning.registry import TRUSTED_TYPES
 from churn_assets.learning.scoring import predictions_schema, scorer
 from churn_assets.learning.training import labelled_rows, train
-from churn_assets.settings import Settings
+from churn_assets.settings import Settings, load_settings
 from churn_assets.tables.featurise import featurise
 from churn_assets.tables.ingest import ingest
-from churn_assets.tables.lake import Lake
+from churn_assets.tables.lake import Lake, Table
 from churn_assets.tables.polars_engine import PolarsEngine
 from churn_assets.tables.refine import refine
 from churn_assets.tables.sources import Source
 from churn_assets.usecases import USE_CASES
+from churn_assets.usecases.telco_generator import BATCH_ROWS, SCHEMA, generate
 
 USE_CASE = USE_CASES["telco_churn"]
 TRAINED_ON = 20_000
+FILE_ROWS = 8 * BATCH_ROWS
 RESAMPLES = 2000
 RESPLITS = 10
 PEERS = ("num_optional_services", "avg_price_increase_usd")
 
 
-def features(root: str, rows: str) -> None:
-    """Generated customers from the source to features, step by step."""
-    tables = Lake(root, PolarsEngine()).of(USE_CASE)
+def source(folder: str, rows: str) -> None:
+    """Generated customers as Parquet files, as a warehouse unloads them."""
+    batches = generate(int(rows), 0)
+    for file in range(math.ceil(int(rows) / FILE_ROWS)):
+        path = Path(folder, f"part-{file:05}.parquet")
+        with pq.ParquetWriter(path, SCHEMA) as writer:
+            for batch in islice(batches, FILE_ROWS // BATCH_ROWS):
+                writer.write_batch(batch)
+
+
+def features() -> None:
+    """Customers from the source to features, step by step, as the settings say."""
+    settings, tables = load_settings(), _tables()
     for name, step in {
-        "ingest": lambda: ingest(USE_CASE, Source(rows=int(rows)), tables),
+        "ingest": lambda: ingest(USE_CASE, settings.source(USE_CASE.name), tables),
         "silver": lambda: list(refine(USE_CASE, tables, 0.05)),
         "features": lambda: featurise(USE_CASE, tables),
     }.items():
         _timed(name, step)
+    _show_shuffled()
 
 
-def score(root: str) -> None:
+def predictions() -> None:
+    """Score all features on the engine that the settings name."""
+    tables, (pipeline, champion) = _tables(), _model()
+    table = tables["features"]
+    columns = table.scan().select(USE_CASE.key, *USE_CASE.inputs, "split")
+    scores = scorer(USE_CASE, pipeline, champion, 0)
+    frame = table.engine.map_batches(columns, scores, predictions_schema(USE_CASE))
+    _timed("scoring", lambda: tables["predictions"].replace(frame, ""))
+    _show_shuffled()
+
+
+def udf() -> None:
+    """Score all features by MLflow's own function for Spark, from a stored model."""
+    import mlflow
+    from mlflow.models import infer_signature
+    from pyspark.sql import SparkSession
+    from pyspark.sql import functions as F  # noqa: N812
+
+    tables, (pipeline, _) = _tables(), _model()
+    frame = tables["features"].scan().to_native()
+    inputs = list(USE_CASE.inputs)
+    sample = frame.select(*inputs).limit(100).toPandas()
+    with tempfile.TemporaryDirectory() as folder:
+        mlflow.sklearn.save_model(
+            pipeline,
+            f"{folder}/model",
+            signature=infer_signature(sample, pipeline.predict_proba(sample)),
+            pyfunc_predict_fn="predict_proba",
+            serialization_format="skops",
+            skops_trusted_types=TRUSTED_TYPES,
+            code_paths=[str(Path(churn_assets.__file__).parent)],
+        )
+        score = mlflow.pyfunc.spark_udf(
+            SparkSession.active(), f"{folder}/model", "array<double>", env_manager="local"
+        )
+        scored = frame.select(USE_CASE.key, score(F.struct(*inputs))[1].alias("score"))
+        target = f"{load_settings().lake_uri}/spark_udf"
+        _timed("spark_udf", lambda: scored.write.format("delta").mode("overwrite").save(target))
+
+
+def start() -> None:
+    """A session, and ten rows written and read: what each small run pays."""
+    tables = _tables()
+    tables["model"].replace(tables["model"].engine.from_arrow(pa.table({"a": range(10)})), "")
+    tables["model"].engine.collect(tables["model"].scan())
+
+
+def start_as_spark_comes(jars: str) -> None:
+    """The same with Spark's and Delta's own defaults."""
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.master("local[2]").config("spark.jars", jars)
+    builder = builder.config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
+    builder = builder.config(
+        "spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog"
+    )
+    session = builder.getOrCreate()
+    with tempfile.TemporaryDirectory() as folder:
+        session.range(10).write.format("delta").mode("overwrite").save(folder)
+        session.read.format("delta").load(folder).toArrow()
+
+
+def _tables() -> Mapping[str, Table]:
+    lake: Lake = resources(load_settings())["lake"]
+    return lake.of(USE_CASE)
+
+
+def fit() -> None:
+    """Keep a LightGBM pipeline of some of the features, to score with."""
+    table = _tables()["features"]
+    sample = table.engine.collect(table.scan().head(TRAINED_ON)).to_pandas()
+    pipeline = lightgbm(USE_CASE, 0).fit(sample[list(USE_CASE.inputs)], sample["label"])
+    joblib.dump(pipeline, load_settings().root_folder / "model")
+
+
+def _model() -> tuple[Any, Promotion]:
+    pipeline = joblib.load(load_settings().root_folder / "model")
+    return pipeline, Promotion(1, "", "", 1, "", 0.3, None, "", datetime.now(UTC), "[]")
+
+
+def _show_shuffled() -> None:
+    """Bytes that Spark's stages wrote for each other, where it ran in this process."""
+    if load_settings().engine != "spark":
+        return
+    from pyspark.sql import SparkSession
+
+    store = SparkSession.active().sparkContext._jsc.sc().statusStore()
+    summaries = store.executorList(False)
+    written = sum(summaries.apply(i).totalShuffleWrite() for i in range(summaries.size()))
+    print(f"{'':>12}        shuffled     {written / 1e6:6.1f} MB")
+
+
+def score() -> None:
     """Score all features, beside the bare LightGBM predict of the same encoded rows."""
-    tables = Lake(root, PolarsEngine()).of(USE_CASE)
+    tables, (pipeline, champion) = _tables(), _model()
     table = tables["features"]
     inputs = list(USE_CASE.inputs)
-    sample = table.engine.collect(table.scan().head(TRAINED_ON)).to_pandas()
-    pipeline = lightgbm(USE_CASE, 0).fit(sample[inputs], sample["label"])
-    champion = Promotion(1, "", "", 1, "", 0.3, None, "", datetime.now(UTC), "[]")
 
     def ours() -> None:
         columns = table.scan().select(USE_CASE.key, *inputs, "split")
@@ -200,6 +311,20 @@ def _cpu(step: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
+CASES = (
+    source,
+    features,
+    fit,
+    predictions,
+    udf,
+    score,
+    start,
+    start_as_spark_comes,
+    quality,
+    inputs,
+    shares,
+)
+
 if __name__ == "__main__":
-    cases = {case.__name__: case for case in (features, score, quality, inputs, shares)}
+    cases = {case.__name__: case for case in CASES}
     cases[sys.argv[1]](*sys.argv[2:])
