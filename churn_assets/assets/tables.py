@@ -171,7 +171,7 @@ def table_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetChecksDe
         from churn_assets.tables import quality
 
         silver = lake.of(use_case)["silver"]
-        counts = quality.outliers(silver.scan(), use_case.contract, silver.engine)
+        counts = quality.outliers(silver.scan(), use_case, silver.engine)
         return dg.AssetCheckResult(
             passed=not any(counts.values()),
             description=", ".join(f"{n} {count:,}" for n, count in counts.items() if count)

@@ -15,10 +15,10 @@ from churn_assets.errors import GateError, RegistryError
 from churn_assets.learning.gates import Contender, Evidence, Verdict, closed, decide, refusal
 from churn_assets.learning.recipe import MAX_ROWS
 from churn_assets.learning.registry import CHALLENGER, CHAMPION, Registry, Version
-from churn_assets.learning.sampling import sampled
 from churn_assets.tables.engine import ConflictError
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.tables.lineage import data_version
+from churn_assets.tables.sampling import sampled
 from churn_assets.usecases.spec import UseCase
 
 if TYPE_CHECKING:

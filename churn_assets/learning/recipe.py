@@ -5,9 +5,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from churn_assets.tables.lineage import code_version
 from churn_assets.usecases.spec import UseCase
 
-_MODEL = tuple(
-    f"churn_assets.learning.{module}"
-    for module in ("candidates", "encoding", "metrics", "sampling", "training")
+_MODEL = (
+    *(
+        f"churn_assets.learning.{module}"
+        for module in ("candidates", "encoding", "metrics", "training")
+    ),
+    "churn_assets.tables.sampling",
 )
 _PREDICTIONS = ("churn_assets.learning.scoring", "churn_assets.learning.encoding")
 

@@ -10,9 +10,9 @@ from churn_assets.errors import TrainingError
 from churn_assets.learning.candidates import CANDIDATES
 from churn_assets.learning.metrics import f1_best_threshold, metrics
 from churn_assets.learning.recipe import TrainingSettings
-from churn_assets.learning.sampling import sampled
 from churn_assets.tables.featurise import SPLITS
 from churn_assets.tables.lake import Table
+from churn_assets.tables.sampling import sampled
 from churn_assets.usecases.spec import UseCase
 
 if TYPE_CHECKING:

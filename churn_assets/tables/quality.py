@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from churn_assets.tables.engine import Engine
 from churn_assets.tables.featurise import SPLITS
-from churn_assets.usecases.spec import Contract, DType
+from churn_assets.tables.sampling import sampled
+from churn_assets.usecases.spec import DType, UseCase
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
@@ -16,21 +17,24 @@ if TYPE_CHECKING:
 
 FENCE = 3.0
 """Tukey's outer fence in interquartile ranges (Exploratory Data Analysis, 1977)."""
+FENCE_ROWS = 1_000_000
+"""Records that the fences are found from."""
 CHANCE = 0.001
 """How often chance alone would make the splits' class shares differ so much."""
 
 
-def outliers(silver: Frame, contract: Contract, engine: Engine) -> dict[str, int]:
+def outliers(silver: Frame, use_case: UseCase, engine: Engine) -> dict[str, int]:
     """How many values of each numeric column lie beyond Tukey's outer fences.
 
-    Columns whose middle half is one value have no fences and are left out.
+    Columns whose middle half is one value have no fences and are left out. Of many records a
+    sample says where the fences are, since exact quartiles need all values in one place.
 
     Parameters
     ----------
     silver : frame
         Valid records.
-    contract : Contract
-        Says which columns are numeric.
+    use_case : UseCase
+        Its contract says which columns are numeric.
     engine : Engine
         What computes the frame.
     """
@@ -39,7 +43,7 @@ def outliers(silver: Frame, contract: Contract, engine: Engine) -> dict[str, int
     present = silver.collect_schema()
     numeric = [
         column.name
-        for column in contract.columns
+        for column in use_case.contract.columns
         if column.dtype is not DType.STRING
         and column.isin is None
         and column.name in present
@@ -47,8 +51,9 @@ def outliers(silver: Frame, contract: Contract, engine: Engine) -> dict[str, int
     ]
     if not numeric:
         return {}
+    sample = sampled(silver, use_case, engine, share=1, most_rows=FENCE_ROWS)
     quartiles = engine.collect(
-        silver.select(
+        sample.frame.select(
             *(nw.col(c).quantile(0.25, "linear").alias(f"{c}_low") for c in numeric),
             *(nw.col(c).quantile(0.75, "linear").alias(f"{c}_high") for c in numeric),
         )

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import narwhals.stable.v2 as nw
 import polars as pl
 import pytest
 
+from churn_assets.tables import quality
 from churn_assets.tables.polars_engine import PolarsEngine
 from churn_assets.tables.quality import CHANCE, outliers, split_balance, split_counts
 from churn_assets.usecases.spec import Column, Contract, Float64, Int64, String
+from churn_assets_tests.project import USE_CASE
 
 ENGINE = PolarsEngine()
-CONTRACT = Contract(
-    Column("key", String),
-    Column("months", Int64),
-    Column("bill", Float64, nullable=True),
-    Column("flag", Int64, isin=(0, 1)),
+CASE = replace(
+    USE_CASE,
+    key="key",
+    contract=Contract(
+        Column("key", String),
+        Column("months", Int64),
+        Column("bill", Float64, nullable=True),
+        Column("flag", Int64, isin=(0, 1)),
+    ),
 )
 MIDDLE = [10, 20, 30, 40, 50]
 """Quartiles 20 and 40: the outer fences are at -40 and 100."""
@@ -23,7 +31,7 @@ MIDDLE = [10, 20, 30, 40, 50]
 
 def found(**columns: list) -> dict[str, int]:
     frame = pl.DataFrame(columns)
-    return outliers(nw.from_native(frame.lazy()), CONTRACT, ENGINE)
+    return outliers(nw.from_native(frame.lazy()), CASE, ENGINE)
 
 
 def counts(**parts: tuple[int, int]) -> dict[str, dict[str, int]]:
@@ -56,10 +64,19 @@ def test_text_flags_and_columns_whose_middle_half_is_one_value_have_no_fences() 
     assert found(key=["a"] * 9 + ["z"], flag=[0] * 9 + [1], months=[0] * 9 + [500]) == {}
 
 
+def test_of_many_records_a_sample_finds_the_fences_and_all_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(quality, "FENCE_ROWS", 500)
+    months = [*MIDDLE * 400, *[10_000] * 30]
+
+    assert found(key=[f"customer {i}" for i in range(len(months))], months=months) == {"months": 30}
+
+
 def test_an_empty_table_has_no_outliers() -> None:
     frame = pl.DataFrame({"months": []}, schema={"months": pl.Int64})
 
-    assert outliers(nw.from_native(frame.lazy()), CONTRACT, ENGINE) == {}
+    assert outliers(nw.from_native(frame.lazy()), CASE, ENGINE) == {}
 
 
 # The balance of the splits

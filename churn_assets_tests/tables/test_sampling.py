@@ -5,9 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from churn_assets.learning.sampling import sampled
 from churn_assets.tables.engine import Engine
 from churn_assets.tables.polars_engine import PolarsEngine
+from churn_assets.tables.sampling import sampled
 from churn_assets_tests.project import USE_CASE
 
 KEYS = pa.table({USE_CASE.key: [f"customer {i}" for i in range(20_000)]})
