@@ -46,7 +46,11 @@ class MlflowSettings(BaseModel):
         Where a new experiment keeps files; `<root>/artifacts` by default, and what the
         server says where `tracking_uri` is set.
     model_name : str
-        Name of the registered model and of the experiment; may hold ``{use_case}``.
+        Name of the registered model; may hold ``{use_case}``.
+    registry_uri : str, optional
+        Where models are registered, if not in the tracking store.
+    experiment : str, optional
+        Name of the experiment, which may hold ``{use_case}``; the model's by default.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,10 +58,14 @@ class MlflowSettings(BaseModel):
     tracking_uri: str | None = None
     artifacts: str | None = None
     model_name: str = "{use_case}"
+    registry_uri: str | None = None
+    experiment: str | None = None
 
-    @field_validator("model_name")
+    @field_validator("model_name", "experiment")
     @classmethod
-    def _only_the_use_case(cls, model_name: str) -> str:
+    def _only_the_use_case(cls, model_name: str | None) -> str | None:
+        if model_name is None:
+            return None
         try:
             named = model_name.format(use_case="x")
         except (LookupError, ValueError):
@@ -157,10 +165,11 @@ class Settings(BaseSettings):
     def _spark_keys(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        for key in given:
+        for key, value in given.items():
             if not str(key).startswith("spark."):
                 raise ValueError(f"'{key}' is no key of Spark's; they start with 'spark.'")
-        # Spark's values are texts, and YAML's are what they look like.
+            if not isinstance(value, (str, int, float, SecretStr)):
+                raise ValueError(f"'{key}' must be one value, with commas where it is a list")
         return {key: _as_text(value) for key, value in given.items()}
 
     @property
@@ -205,8 +214,15 @@ class Settings(BaseSettings):
         """Name of a use case's registered model."""
         return self.mlflow.model_name.format(use_case=use_case)
 
+    def experiment(self, use_case: str) -> str:
+        """Name of the experiment of a use case's runs."""
+        return (self.mlflow.experiment or self.mlflow.model_name).format(use_case=use_case)
+
 
 def _as_text(value: Any) -> Any:
+    """Spark's values are texts, and YAML's are what they look like."""
+    if isinstance(value, SecretStr):
+        return value
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -88,6 +88,35 @@ def test_a_variable_may_hold_json(folder: Path, monkeypatch: pytest.MonkeyPatch)
     assert load_settings().source("telco_churn").rename == {"Kunde Nr": "customerID"}
 
 
+def test_spark_takes_any_of_its_own_keys_from_the_file_and_the_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given(folder, "spark: {spark.master: 'local[4]', spark.ui.enabled: true, spark.cores.max: 8}\n")
+    monkeypatch.setenv("CHURN_SPARK", '{"spark.master": "yarn"}')
+
+    assert load_settings().spark_options == {
+        "spark.master": "yarn",
+        "spark.ui.enabled": "true",
+        "spark.cores.max": "8",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("", ".churn/jars"),
+        ("root: elsewhere\n", "elsewhere/jars"),
+        ("spark_jars: ../shared/jars\n", "../shared/jars"),
+    ],
+)
+def test_delta_s_jars_lie_below_the_root_or_where_the_settings_say(
+    text: str, place: str, folder: Path
+) -> None:
+    given(folder, text)
+
+    assert load_settings().spark_jars_folder == folder / place
+
+
 def test_an_empty_file_and_a_missing_one_leave_the_defaults(folder: Path) -> None:
     missing = load_settings()
     given(folder, "# nothing yet\n")
@@ -191,6 +220,11 @@ def test_only_prod_shows_no_records(profile: Settings) -> None:
         ),
         ("max_reject_share: 5\n", ": max_reject_share: Input should be less than or equal to 1"),
         ("engine: duck\n", ": engine: Input should be 'polars' or 'spark' (found 'duck')."),
+        (
+            "spark: {master: yarn}\n",
+            ": spark: 'master' is no key of Spark's; they start with 'spark.'.",
+        ),
+        ("spark: {spark.jars: [a, b]}\n", ": spark: 'spark.jars' must be one value, with commas"),
         ("training: 3\n", ": training: Input should be a valid dictionary"),
         ("root: ''\n", ": root: String should have at least 1 character"),
         (
@@ -287,6 +321,7 @@ SECRET = "hidden-7f3a"
         ("CHURN_SOURCES__TELCO_CHURN__STORAGE_OPTIONS", f'["{SECRET}"]'),
         ("CHURN_SOURCES__TELCO_CHURN", f"https://me:{SECRET}@host/x.csv"),
         ("CHURN_SOURCES", f'{{"telco_churn": {{"uri": ["https://me:{SECRET}@host"]}}}}'),
+        ("CHURN_SPARK", f'{{"spark.hadoop.fs.s3a.secret.key": ["{SECRET}"]}}'),
         ("CHURN_MLFLOW", f'{{"tracking_uri": ["http://me:{SECRET}@host"]}}'),
     ],
 )
@@ -307,6 +342,7 @@ def test_settings_that_are_printed_show_no_secret_and_hand_it_on(
     given(
         folder,
         f"storage_options: {{aws_secret_access_key: {SECRET}}}\n"
+        f"spark: {{spark.hadoop.fs.s3a.secret.key: {SECRET}}}\n"
         f"mlflow: {{tracking_uri: 'http://me:{SECRET}@mlflow:5000'}}\n"
         f"sources: {{telco_churn: {{uri: 'https://me:{SECRET}@host/x.csv?sig={SECRET}'}}}}\n",
     )
@@ -319,4 +355,5 @@ def test_settings_that_are_printed_show_no_secret_and_hand_it_on(
     assert SECRET not in f"{settings!r} {settings}"
     assert settings.lake_options == {"aws_secret_access_key": SECRET}
     assert settings.source("telco_churn").options == {"azure_storage_sas_key": SECRET}
+    assert settings.spark_options == {"spark.hadoop.fs.s3a.secret.key": SECRET}
     assert settings.tracking_uri == f"http://me:{SECRET}@mlflow:5000"

@@ -42,7 +42,13 @@ class Mlflow:
 
         settings = self._settings
         name = settings.model_name(use_case.name)
-        return Registry(settings.tracking_uri, name, settings.artifacts)
+        return Registry(
+            settings.tracking_uri,
+            name,
+            settings.artifacts,
+            settings.mlflow.registry_uri,
+            settings.experiment(use_case.name),
+        )
 
     def opener(
         self, context: dg.AssetExecutionContext, use_case: UseCase
@@ -100,7 +106,7 @@ class Mlflow:
                     ),
                     run_id=context.run.run_id,
                     resource_config={
-                        "experiment_name": self._settings.model_name(use_case.name),
+                        "experiment_name": self._settings.experiment(use_case.name),
                         "mlflow_tracking_uri": self._settings.tracking_uri,
                         "extra_tags": {"use_case": use_case.name},
                     },

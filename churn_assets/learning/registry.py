@@ -96,11 +96,17 @@ class Registry:
         Name of the registered model and of the experiment.
     artifacts : str, optional
         Where a new experiment keeps its files; a tracking server knows by itself.
+    registry_uri : str, optional
+        Where versions are registered, if not in the tracking store.
+    experiment : str, optional
+        Name of the experiment, if not the model's.
     """
 
     tracking_uri: str = field(repr=False)
     model_name: str
     artifacts: str | None = None
+    registry_uri: str | None = field(default=None, repr=False)
+    experiment: str | None = None
 
     @property
     def client(self) -> MlflowClient:
@@ -116,7 +122,7 @@ class Registry:
 
         # What MLflow loads and logs by is global, and another registry may have set it.
         mlflow.set_tracking_uri(self.tracking_uri)
-        mlflow.set_registry_uri(self.tracking_uri)
+        mlflow.set_registry_uri(self.registry_uri or self.tracking_uri)
         return client
 
     @cached_property
@@ -127,10 +133,11 @@ class Registry:
         import mlflow
 
         with self.refusals(), _quiet():
-            client = mlflow.MlflowClient(self.tracking_uri, self.tracking_uri)
-            if client.get_experiment_by_name(self.model_name) is None:
+            client = mlflow.MlflowClient(self.tracking_uri, self.registry_uri or self.tracking_uri)
+            experiment = self.experiment or self.model_name
+            if client.get_experiment_by_name(experiment) is None:
                 with _unless_it_exists():
-                    client.create_experiment(self.model_name, self.artifacts)
+                    client.create_experiment(experiment, self.artifacts)
         return client
 
     def by_alias(self, alias: str) -> Version | None:
@@ -170,7 +177,7 @@ class Registry:
         if found is None or found.run_id != run_id:
             raise RegistryError(
                 f"{self.model_name}: version {version} of run {run_id} is on record, and the "
-                f"registry at {public_uri(self.tracking_uri)} does not hold it. Restore the "
+                f"registry at {public_uri(self.registry_uri or self.tracking_uri)} does not hold it. Restore the "
                 "registry's database, or remove the use case's model and champion tables to start "
                 "over."
             )

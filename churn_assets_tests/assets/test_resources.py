@@ -268,6 +268,25 @@ def test_credentials_of_the_tracking_server_are_shown_nowhere(
     assert "top-secret" not in told + "".join(logged) + str(kept)
 
 
+def test_versions_may_be_registered_apart_from_the_runs(project: Project) -> None:
+    runs, versions = (f"sqlite:///{project.folder}/{name}.db" for name in ("runs", "versions"))
+    mlflow = {
+        "tracking_uri": runs,
+        "registry_uri": versions,
+        "model_name": "main.crm.{use_case}",
+        "experiment": "/Shared/{use_case}",
+        "artifacts": (project.folder / "artifacts").as_uri(),
+    }
+
+    run = project.run(project.write(), mlflow=mlflow)
+
+    assert run.success, run.error
+    registered = MlflowClient(versions, versions)
+    champion = registered.get_model_version_by_alias("main.crm.telco_churn", "champion")
+    assert MlflowClient(runs).get_experiment_by_name("/Shared/telco_churn") is not None
+    assert MlflowClient(runs).get_run(champion.run_id).info.status == "FINISHED"
+
+
 def test_the_resource_says_nothing_of_its_settings(project: Project) -> None:
     """What the UI and a traceback may show of it."""
     uri = "http://someone:top-secret@127.0.0.1:9"
