@@ -28,6 +28,7 @@ TELCO = DATA / "telco_customer_churn.csv"
 CASES = ("load", "run", "quality", "tables")
 RUNS = 5
 LOOK_SECONDS = 0.2
+MOST_UDF_ROWS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def engines(sizes: Sequence[int], spark: Mapping[str, str]) -> None:
                 for engine, chosen in {"polars": {}, "spark": on_spark}.items():
                     environment = {**source, **chosen, "CHURN_ROOT": str(Path(root, engine))}
                     for step in ("features", "fit", "predictions", "udf"):
-                        if step == "udf" and engine != "spark":
+                        if step == "udf" and (engine != "spark" or rows > MOST_UDF_ROWS):
                             continue
                         spent = _case(step, environment)
                         if step == "fit":

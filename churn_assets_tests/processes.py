@@ -21,20 +21,28 @@ class Background:
     Parameters
     ----------
     command : sequence of str
-        A program of the environment that runs the tests, and its arguments.
+        A program of the environment that runs the tests, or its full path, and its arguments.
     environ : mapping of str to str
         Beside what the tests have.
     log : Path
         Takes what it prints.
+    folder : Path
+        Where it runs.
     """
 
-    def __init__(self, command: Sequence[str], environ: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        log: Path,
+        folder: Path = CHECKOUT,
+    ) -> None:
         self.log = log
-        program = Path(sys.executable).with_name(command[0])
+        program = Path(sys.executable).parent / command[0]
         with log.open("w") as output:
             self._process = subprocess.Popen(
                 [str(program), *command[1:]],
-                cwd=CHECKOUT,
+                cwd=folder,
                 env={**os.environ, **environ},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -52,9 +60,18 @@ class Background:
             assert time.monotonic() < deadline, f"not {what} in {seconds:.0f} s:\n{self.tail()}"
             time.sleep(0.5)
 
+    def wait(self, seconds: float) -> int:
+        """Wait until it has ended; its exit status."""
+        return self._process.wait(seconds)
+
     def tail(self) -> str:
         """The end of what was printed."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-40:])
+
+    def kill(self) -> None:
+        """Kill it and all that it started, as kill -9 does."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     def stop(self) -> bool:
         """Stop it as Ctrl-C does; whether it and all that it started ended by themselves."""
@@ -80,10 +97,10 @@ class Background:
 
 @contextmanager
 def background(
-    command: Sequence[str], environ: Mapping[str, str], log: Path
+    command: Sequence[str], environ: Mapping[str, str], log: Path, folder: Path = CHECKOUT
 ) -> Iterator[Background]:
     """Run a program in the block; none of its processes outlives it."""
-    program = Background(command, environ, log)
+    program = Background(command, environ, log, folder)
     try:
         yield program
     finally:

@@ -12,14 +12,14 @@ from pydantic import PrivateAttr
 from churn_assets.settings import Settings
 from churn_assets.tables import spark_setup
 
-# What Spark itself redacts in its own UI, by spark.redaction.regex.
-_SECRET = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)
+# What Spark itself redacts in its own UI, by spark.redaction.regex; and credentials in addresses.
+_SECRET = re.compile(r"secret|password|token|access[.]?key|://[^/\s]*@", re.IGNORECASE)
 
 
 class Spark(LazyPySparkResource):
     """The session of this process, with Java and Delta's jars seen to before it starts.
 
-    Dagster's UI shows `spark_config`, so keys that hold credentials are kept beside it.
+    Dagster's UI shows `spark_config`, so what holds credentials is kept beside it.
     """
 
     _given: Mapping[str, str] = PrivateAttr(default_factory=dict)
@@ -32,7 +32,7 @@ class Spark(LazyPySparkResource):
         """The session that the settings ask for."""
         given, jars = settings.spark_options, settings.spark_jars_folder
         whole = spark_setup.configuration(given, jars)
-        secrets = {key: value for key, value in whole.items() if _SECRET.search(key)}
+        secrets = {key: value for key, value in whole.items() if _SECRET.search(f"{key}={value}")}
         spark = cls(spark_config={k: v for k, v in whole.items() if k not in secrets})
         spark._given, spark._secrets = given, secrets
         spark._jars, spark._resolves = jars, settings.spark_jars is None

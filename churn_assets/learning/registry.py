@@ -175,11 +175,11 @@ class Registry:
                     raise
                 found = None
         if found is None or found.run_id != run_id:
+            place = public_uri(self.registry_uri or self.tracking_uri)
             raise RegistryError(
                 f"{self.model_name}: version {version} of run {run_id} is on record, and the "
-                f"registry at {public_uri(self.registry_uri or self.tracking_uri)} does not hold it. Restore the "
-                "registry's database, or remove the use case's model and champion tables to start "
-                "over."
+                f"registry at {place} does not hold it. Restore the registry's database, or "
+                "remove the use case's model and champion tables to start over."
             )
         return found
 

@@ -21,6 +21,7 @@ WHITESPACE = " \t\n\r\f\v\u00a0\u2007\u202f\ufeff"
 _WHOLE = r"^[+-]?[0-9]+(\.0+)?\z"
 _DECIMAL = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\z"
 _TEXT, _VALUE, _COUNT = "__text_", "__value_", "__count"
+_SECONDS = "%Y-%m-%d %H:%M:%S"
 _INT64_END = 2.0**63
 _MOST_SHOWN = 60
 REASONS = "reasons"
@@ -169,36 +170,52 @@ def require_table(judged: Judged, contract: Contract, engine: Engine, uri: str) 
 
 
 def _typed(raw: Frame, contract: Contract, engine: Engine, schema: Any) -> Frame:
-    """Add the stripped text and the parsed value of each column of the contract."""
+    """Add the stripped text, or else the typed value, and the parsed value of each column."""
     import narwhals.stable.v2 as nw
 
     texts: dict[str, Expr] = {}
     values: dict[str, Expr] = {}
     parsed: dict[str, DType] = {}
     for column in contract.columns:
-        source = nw.col(delta_name(column.source))
-        if schema[delta_name(column.source)] == nw.String:
-            stripped = source.str.strip_chars(WHITESPACE)
+        source, found = nw.col(delta_name(column.source)), schema[delta_name(column.source)]
+        text = nw.col(_TEXT + column.name)
+        if _is_read_as_text(found):
+            stripped = source.cast(nw.String).str.strip_chars(WHITESPACE)
             texts[_TEXT + column.name] = nw.when(stripped != "").then(stripped)
-            values[_VALUE + column.name] = _parseable(nw.col(_TEXT + column.name), column.dtype)
+            values[_VALUE + column.name] = _parseable(text, column.dtype)
+            if column.dtype is DType.STRING and found.is_decimal():
+                values[_VALUE + column.name] = _parseable(text, DType.INT64)
             if column.dtype is not DType.STRING:
                 parsed[_VALUE + column.name] = column.dtype
         else:
             texts[_TEXT + column.name] = source
-            values[_VALUE + column.name] = _typed_value(
-                source, schema[delta_name(column.source)], column.dtype
-            )
+            values[_VALUE + column.name] = _typed_value(source, found, column.dtype)
     frame = raw.with_columns(**texts).with_columns(**values)
     return engine.parse(frame, parsed)
 
 
-def _typed_value(source: Expr, found: nw.dtypes.DType, dtype: DType) -> Expr:
-    """A typed value as the contract's type; null where a fraction's whole part does not fit."""
+def _is_read_as_text(found: nw.dtypes.DType) -> bool:
+    """Whether values are parsed: text, and decimals, whose digits a double may not hold."""
     import narwhals.stable.v2 as nw
 
-    if dtype is DType.INT64 and (found.is_float() or found.is_decimal()):
+    return found == nw.String or found.is_decimal()
+
+
+def _typed_value(source: Expr, found: nw.dtypes.DType, dtype: DType) -> Expr:
+    """A typed value as the contract's type; null where that would be another number."""
+    import narwhals.stable.v2 as nw
+
+    if found.is_float() and dtype is DType.INT64:
         number = source.cast(nw.Float64)
         source = nw.when((number > -_INT64_END) & (number < _INT64_END)).then(number)
+    if found.is_float() and dtype is DType.STRING:
+        # Engines write doubles in different ways, and beyond this one stands for many integers.
+        exact = 2.0**24 if found == nw.Float32 else 2.0**53
+        source = nw.when((source >= -exact) & (source <= exact)).then(source)
+        whole = source.cast(nw.Int64)
+        source = nw.when(whole.cast(nw.Float64) == source.cast(nw.Float64)).then(whole)
+    if isinstance(found, nw.Datetime):
+        return source.dt.to_string(_SECONDS)
     return source.cast(_narwhals(dtype))
 
 
@@ -222,9 +239,13 @@ def _rules(column: Column, source: nw.dtypes.DType) -> list[tuple[str, Expr]]:
     rules = []
     if not column.nullable:
         rules.append(("is blank", text.is_null()))
+    if column.dtype is DType.STRING and (source.is_float() or source.is_decimal()):
+        rules.append(
+            ("is neither text nor an exact whole number", ~text.is_null() & value.is_null())
+        )
     if column.dtype is DType.INT64:
         wrong = ~text.is_null() & value.is_null()
-        if source.is_float() or source.is_decimal():
+        if source.is_float():
             number = text.cast(nw.Float64)
             wrong = ~text.is_null() & (value.is_null() | (number != value.cast(nw.Float64)))
         rules.append(("is not a whole number", wrong))

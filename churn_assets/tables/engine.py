@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 StorageOptions = Mapping[str, str]
 BUCKETS = 10_000
+UNNAMED = "base"
+"""Transaction of a commit on a base that names none."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,10 @@ class Engine(Protocol):
         """Delimited files, every column text, the file of each record in `source_uri`."""
         ...
 
-    def read_parquet(self, uris: Sequence[str], *, storage_options: StorageOptions | None) -> Frame:
-        """Parquet files with their types, the file of each record in `source_uri`."""
+    def read_parquet(
+        self, uris: Sequence[str], *, schema: pa.Schema, storage_options: StorageOptions | None
+    ) -> Frame:
+        """Parquet files of a schema, the file of each record in `source_uri`."""
         ...
 
     def read_delta(
@@ -78,6 +82,10 @@ class Engine(Protocol):
 
     def from_arrow(self, table: pa.Table) -> Frame:
         """A small table of this process."""
+        ...
+
+    def rename(self, frame: Frame, names: Sequence[str]) -> Frame:
+        """Give the columns other names, in their order, whatever they were called."""
         ...
 
     def write_delta(

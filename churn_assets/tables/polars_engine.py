@@ -9,14 +9,14 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
-from churn_assets.tables.engine import BUCKETS, Commit, ConflictError, StorageOptions
+from churn_assets.tables.engine import BUCKETS, UNNAMED, Commit, ConflictError, StorageOptions
 from churn_assets.usecases.spec import DType
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
     import polars as pl
     import pyarrow as pa
-    from deltalake import DeltaTable
+    from deltalake import DeltaTable, Transaction
 
     Frame = nw.LazyFrame[Any]
 
@@ -57,8 +57,10 @@ class PolarsEngine:
             )
         )
 
-    def read_parquet(self, uris: Sequence[str], *, storage_options: StorageOptions | None) -> Frame:
-        """Parquet files with their types, the file of each record in `source_uri`."""
+    def read_parquet(
+        self, uris: Sequence[str], *, schema: pa.Schema, storage_options: StorageOptions | None
+    ) -> Frame:
+        """Parquet files of a schema, the file of each record in `source_uri`."""
         import polars as pl
 
         return _wrap(
@@ -123,6 +125,11 @@ class PolarsEngine:
 
         return _wrap(cast("pl.DataFrame", pl.from_arrow(table)).lazy())
 
+    def rename(self, frame: Frame, names: Sequence[str]) -> Frame:
+        """Give the columns other names, in their order, whatever they were called."""
+        lazy = _unwrap(frame)
+        return _wrap(lazy.rename(dict(zip(lazy.collect_schema(), names, strict=True))))
+
     def write_delta(
         self, uri: str, frame: Frame, commit: Commit, *, storage_options: StorageOptions | None
     ) -> None:
@@ -132,7 +139,6 @@ class PolarsEngine:
         from deltalake import (
             CommitProperties,
             DeltaTable,
-            Transaction,
             WriterProperties,
             write_deltalake,
         )
@@ -143,6 +149,12 @@ class PolarsEngine:
         target: str | DeltaTable = uri
         if commit.base is not None:
             target = DeltaTable(uri, version=commit.base, storage_options=options)
+        is_first = not DeltaTable.is_deltatable(uri, options)
+        is_only_one_meant = commit.base is not None or (is_first and commit.mode == "overwrite")
+        # What does not change keeps its NOT NULL.
+        changes_columns = commit.mode == "overwrite" and (
+            is_first or not self._has_columns(uri, frame, storage_options)
+        )
         # String views go to delta-rs as they are; plain strings would be copied.
         views = pl.CompatLevel.newest()
         failure: list[BaseException] = []
@@ -164,15 +176,13 @@ class PolarsEngine:
                 target,
                 pa.RecordBatchReader.from_batches(schema, batches()),
                 mode=commit.mode,
-                schema_mode="overwrite" if commit.mode == "overwrite" else None,
+                schema_mode="overwrite" if changes_columns else None,
                 storage_options=options,
                 writer_properties=WriterProperties(max_row_group_size=_ROW_GROUP),
                 commit_properties=CommitProperties(
                     custom_metadata=dict(commit.metadata),
-                    app_transactions=None
-                    if commit.transaction is None
-                    else [Transaction(commit.transaction, (commit.base or 0) + 1)],
-                    max_commit_retries=None if commit.base is None else 0,
+                    app_transactions=_transactions(commit),
+                    max_commit_retries=0 if is_only_one_meant else None,
                 ),
             )
         except CommitFailedError as error:
@@ -182,6 +192,10 @@ class PolarsEngine:
             if failure:
                 raise failure[0] from None
             raise
+
+    def _has_columns(self, uri: str, frame: Frame, options: StorageOptions | None) -> bool:
+        there = self.read_delta(uri, None, storage_options=options)
+        return there.collect_schema() == frame.collect_schema()
 
     def parse(self, frame: Frame, dtypes: Mapping[str, DType]) -> Frame:
         """Text columns to types; null where the text does not say such a value."""
@@ -230,6 +244,16 @@ class PolarsEngine:
         except pl.exceptions.PanicException as error:
             raise _broken_off(error) from None
         return collected.to_arrow(compat_level=_compatible())
+
+
+def _transactions(commit: Commit) -> list[Transaction] | None:
+    """What lets only one of two commits at once succeed, where delta-rs would let both."""
+    from deltalake import Transaction
+
+    if commit.base is not None:
+        return [Transaction(commit.transaction or UNNAMED, commit.base + 1)]
+    # Two replacements of a table without files remove nothing that tells one of the other.
+    return [Transaction("replacement", 1)] if commit.mode == "overwrite" else None
 
 
 def _batches(frame: pl.LazyFrame, rows: int | None = None) -> Iterator[pl.DataFrame]:

@@ -35,7 +35,7 @@ from churn_assets.tables.source_files import (
     public,
     reading,
 )
-from churn_assets.usecases.spec import Generate, UseCase
+from churn_assets.usecases.spec import Generate, UseCase, delta_name
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 _SAMPLE_ROWS = 7043
 _FOOTER_BYTES = 1 << 16
 _PARQUET_END_BYTES = 8
+_MOST_DIGITS = 38
 
 
 class Source(BaseModel):
@@ -261,15 +262,16 @@ def _read_parquet(found: Found, source: Source, use_case: UseCase, engine: Engin
     footers = {file.shown: _footer(file) for file in files}
     schemas = {shown: footer.schema.to_arrow_schema() for shown, footer in footers.items()}
     require_equal({shown: tuple(map(str, schema)) for shown, schema in schemas.items()})
-    in_file = next(iter(schemas.values())).names
-    columns = columns_of(files[0].shown, in_file, source.rename, use_case)
+    schema = next(iter(schemas.values()))
+    columns = columns_of(files[0].shown, schema.names, source.rename, use_case)
     if not any(footer.num_rows for footer in footers.values()):
         raise SourceError(f"{found.shown}: has columns and no records. Add some.")
+    types = _raw_types(schema, columns, files[0].shown)
     version = _fingerprint_of_files(found, source, {file: file.blocks() for file in files})
     frame = engine.read_parquet(
-        [file.uri for file in files], storage_options=_options_for(files, source)
+        [file.uri for file in files], schema=schema, storage_options=_options_for(files, source)
     )
-    renamed = _renamed(frame, in_file, columns, files[0].shown)
+    renamed = _renamed(frame, types, engine)
     return _records(renamed, columns, found, files, version)
 
 
@@ -309,15 +311,18 @@ def _damaged(file: File) -> SourceError:
 
 
 def _read_delta(found: Found, source: Source, use_case: UseCase, engine: Engine) -> Records:
+    import pyarrow as pa
+
     table = _open(found, source, use_case)
-    in_file = [field.name for field in table.schema().fields]
-    columns = columns_of(found.shown, in_file, source.rename, use_case)
+    schema = pa.schema(table.schema().to_arrow())
+    columns = columns_of(found.shown, schema.names, source.rename, use_case)
+    types = _raw_types(schema, columns, found.shown)
     files = len(table.file_uris())
     if not files:
         raise SourceError(f"{found.shown}: the table has no records. Add some.")
     frame = engine.read_delta(found.uri, table.version(), storage_options=source.options or None)
     return Records(
-        _finished(_renamed(frame, in_file, columns, found.shown), columns, found.public),
+        _finished(_renamed(frame, types, engine), columns, found.public),
         _fingerprint_of_table(table, source),
         found.public,
         files,
@@ -344,9 +349,10 @@ def _generated(source: Source, use_case: UseCase, engine: Engine) -> Records:
     except ValueError as error:
         raise SourceError(f"{uri}: {error} Set {settings_of(use_case)}.rows.") from None
     columns = columns_of(uri, schema.names, source.rename, use_case)
+    types = _raw_types(schema, columns, uri)
     frame = engine.read_batches(schema, partial(generate, source.rows, source.seed))
     return Records(
-        _finished(_renamed(frame, schema.names, columns, uri), columns, uri),
+        _finished(_renamed(frame, types, engine), columns, uri),
         _fingerprint_of_generator(source, use_case),
         uri,
         0,
@@ -438,29 +444,80 @@ def _records(
     )
 
 
-def _renamed(frame: Frame, in_file: Sequence[str], columns: Columns, shown: str) -> Frame:
-    """Typed columns under their names, each of a type that Delta holds."""
-    import narwhals.stable.v2 as nw
-
-    casts: dict[Any, Any] = {
-        # As text, a whole number that is too large for Delta is kept, and judged like any other.
-        **dict.fromkeys((nw.Categorical, nw.Enum, nw.Unknown, nw.UInt64), nw.String),
-        **dict.fromkeys((nw.UInt8, nw.UInt16, nw.UInt32), nw.Int64),
-    }
-    renamed = frame.rename(dict(zip(in_file, columns.names, strict=True)))
-    schema = renamed.collect_schema()
-    for name in columns.names:
-        if isinstance(schema[name], (nw.Time, nw.Duration, nw.Object)):
+def _raw_types(schema: pa.Schema, columns: Columns, shown: str) -> dict[str, Any]:
+    """Type of each column in raw, one that a Delta table holds and every engine reads."""
+    types = {name: _raw_type(of) for name, of in zip(columns.names, schema.types, strict=True)}
+    for (name, kept), of in zip(types.items(), schema.types, strict=True):
+        if kept is None:
             raise SourceError(
-                f"{shown}: column '{name}' is of type {schema[name]}, which a Delta table cannot "
+                f"{shown}: column '{name}' is of type {of}, which a Delta table cannot "
                 "hold. Store it as text or as a number, or leave it out."
             )
-    return renamed.with_columns(
-        nw.col(name).cast(to)
-        for name in columns.names
-        for of, to in casts.items()
-        if isinstance(schema[name], of)
-    )
+    return types
+
+
+def _raw_type(of: pa.DataType) -> Any:
+    import narwhals.stable.v2 as nw
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(of):
+        return _raw_type(of.value_type)
+    if pa.types.is_list(of) or pa.types.is_large_list(of) or pa.types.is_fixed_size_list(of):
+        inner = _inner_type(of.value_type)
+        return inner and nw.List(inner)
+    if pa.types.is_struct(of):
+        fields = {delta_name(field.name): _inner_type(field.type) for field in of}
+        is_kept = fields and None not in fields.values() and fields.keys() == set(of.names)
+        return nw.Struct(fields) if is_kept else None
+    if pa.types.is_timestamp(of):
+        return nw.Datetime("us", "UTC" if of.tz else None)
+    if pa.types.is_decimal(of):
+        return nw.Decimal(of.precision, of.scale) if of.precision <= _MOST_DIGITS else None
+    is_kept_as = {
+        # As text, a whole number that is too large for Delta is kept, and judged like any other.
+        nw.String: (
+            pa.types.is_string,
+            pa.types.is_large_string,
+            pa.types.is_string_view,
+            pa.types.is_null,
+            pa.types.is_uint64,
+        ),
+        nw.Int64: (pa.types.is_int64, pa.types.is_unsigned_integer),
+        nw.Int32: (pa.types.is_int32,),
+        nw.Int16: (pa.types.is_int16,),
+        nw.Int8: (pa.types.is_int8,),
+        nw.Float64: (pa.types.is_float64,),
+        nw.Float32: (pa.types.is_float32,),
+        nw.Boolean: (pa.types.is_boolean,),
+        nw.Date: (pa.types.is_date,),
+        nw.Binary: (
+            pa.types.is_binary,
+            pa.types.is_large_binary,
+            pa.types.is_binary_view,
+            pa.types.is_fixed_size_binary,
+        ),
+    }
+    kept = (kept for kept, fits in is_kept_as.items() if any(fit(of) for fit in fits))
+    return next(kept, None)
+
+
+def _inner_type(of: pa.DataType) -> Any:
+    """Likewise, within a list or a struct, where Spark cannot make timestamps of nanoseconds."""
+    import pyarrow as pa
+
+    return None if pa.types.is_timestamp(of) and of.unit == "ns" else _raw_type(of)
+
+
+def _renamed(frame: Frame, types: dict[str, Any], engine: Engine) -> Frame:
+    """Typed columns under their names in raw, of their types there."""
+    import narwhals.stable.v2 as nw
+
+    names = frame.collect_schema().names()
+    renamed = engine.rename(frame, [*types, *names[len(types) :]])
+    schema = renamed.collect_schema()
+    casts = [nw.col(name).cast(kept) for name, kept in types.items() if schema[name] != kept]
+    # Spark Connect takes no empty list of them.
+    return renamed.with_columns(*casts) if casts else renamed
 
 
 def _finished(frame: Frame, columns: Columns, uri: str | nw.Expr) -> Frame:

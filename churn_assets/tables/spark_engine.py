@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from churn_assets.errors import ChurnError, EngineError, public_uri
-from churn_assets.tables.engine import BUCKETS, Commit, ConflictError, StorageOptions
+from churn_assets.tables.engine import BUCKETS, UNNAMED, Commit, ConflictError, StorageOptions
 from churn_assets.usecases.spec import DType
 
 if TYPE_CHECKING:
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
 _BROKEN = "__broken_record"
 # Of the private use area, so that no field says just this.
 _NULL, _END = "\ue000null\ue000", "\ue000end\ue000"
-# An address is one file, whatever stands in it for a pattern.
-_AS_NAMED = {"__globPaths__": "false"}
+_PATTERN = re.compile(r"[\\*?\[\]{}]")
 _CONFLICT = re.compile(
     r"Concurrent\w+Exception|MetadataChangedException|ProtocolChangedException"
     r"|DELTA_CONCURRENT|DELTA_METADATA_CHANGED|DELTA_PROTOCOL_CHANGED"
 )
+# Of a table or the place that it lies in, whatever was to be computed.
+_TABLE_FAULT = re.compile(
+    r"java\.n?io\.\w|org\.apache\.(hadoop|spark\.sql\.delta)\.|\[DELTA_|\[PATH_NOT_FOUND\]"
+)
+_JAVA_FAULT = re.compile(r"^(Caused by)?: ")
 # Python's own names of errors stand at the start of a line, those of the JVM have dots.
 _PYTHON_FAULT = re.compile(r"\w*(Error|Exception): ")
 _MOST_SAID = 300
@@ -73,9 +78,9 @@ class SparkEngine:
             _require_whole_text(session, uris)
             read = (
                 session.read.schema(schema)
-                .options(**_AS_NAMED, **options)
+                .options(**options)
                 .options(header=True, multiLine=True, columnNameOfCorruptRecord=_BROKEN)
-                .csv(list(uris))
+                .csv(_as_named(uris))
             )
             # Missing fields at the end of a line are null; fields too many are refused.
             marked = F.from_csv(
@@ -97,18 +102,29 @@ class SparkEngine:
             named[-1] = without_return[-1].alias(columns[-1])
             return _wrap(whole.select(*named, _source_uri(uris)))
 
-    def read_parquet(self, uris: Sequence[str], *, storage_options: StorageOptions | None) -> Frame:
-        """Parquet files with their types, the file of each record in `source_uri`."""
+    def read_parquet(
+        self, uris: Sequence[str], *, schema: pa.Schema, storage_options: StorageOptions | None
+    ) -> Frame:
+        """Parquet files of a schema, the file of each record in `source_uri`."""
+        import pyarrow as pa
+
         _require_visible(uris)
         with _refusals():
-            frame = self._session().read.options(**_AS_NAMED).parquet(*uris)
-            return _wrap(frame.select("*", _source_uri(uris)))
+            frame = self._session().read.parquet(*_as_named(uris))
+            # Spark has no nanoseconds and reads them as whole numbers.
+            columns = [
+                _timestamp(name, of)
+                if pa.types.is_timestamp(of) and read == "bigint"
+                else _column(name)
+                for (name, read), of in zip(frame.dtypes, schema.types, strict=True)
+            ]
+            return _wrap(frame.select(*columns, _source_uri(uris)))
 
     def read_delta(
         self, uri: str, version: int | None, *, storage_options: StorageOptions | None
     ) -> Frame:
         """A Delta table, at a version or at its newest."""
-        with _refusals():
+        with _table_faults():
             read = self._session().read.format("delta")
             return _wrap(
                 (read if version is None else read.option("versionAsOf", version)).load(uri)
@@ -129,42 +145,62 @@ class SparkEngine:
 
     def from_arrow(self, table: pa.Table) -> Frame:
         """A small table of this process."""
+        from pyspark.sql.pandas.types import from_arrow_schema
+
         with _refusals():
-            return _wrap(self._session().createDataFrame(table))
+            # Without its schema Spark Connect refuses a table of no rows.
+            schema = from_arrow_schema(table.schema)
+            return _wrap(self._session().createDataFrame(table, schema))
+
+    def rename(self, frame: Frame, names: Sequence[str]) -> Frame:
+        """Give the columns other names, in their order, whatever they were called."""
+        return _wrap(_unwrap(frame).toDF(*names))
 
     def write_delta(
         self, uri: str, frame: Frame, commit: Commit, *, storage_options: StorageOptions | None
     ) -> None:
         """Commit a frame to a Delta table, streaming; all of it or nothing."""
-        writer = _unwrap(frame).write.format("delta").mode(commit.mode)
-        writer = writer.options(**commit.metadata)
-        if commit.mode == "overwrite":
-            writer = writer.option("overwriteSchema", "true")
+        metadata = {"userMetadata": uuid.uuid4().hex, **commit.metadata}
+        with _table_faults():
+            writer = _plain(_unwrap(frame)).write.format("delta").mode(commit.mode)
+            writer = writer.options(**metadata)
+            if commit.mode == "overwrite" and self._columns(uri) != _unwrap(frame).dtypes:
+                # Otherwise the columns keep their NOT NULL.
+                writer = writer.option("overwriteSchema", "true")
         if commit.base is None:
-            with _refusals():
+            with _table_faults():
                 writer.save(uri)
             return
-        with _refusals():
+        with _table_faults():
             if self._since(uri, commit.base):
                 raise ConflictError(f"{uri}: not at version {commit.base} any more")
-            if commit.transaction is not None:
-                writer = writer.option("txnAppId", commit.transaction)
-                writer = writer.option("txnVersion", commit.base + 1)
-            writer.save(uri)
+            writer = writer.option("txnAppId", commit.transaction or UNNAMED)
+            writer.option("txnVersion", commit.base + 1).save(uri)
             # Delta leaves out in silence what a transaction of this number has done before.
-            if commit.metadata not in self._since(uri, commit.base):
+            if metadata["userMetadata"] not in self._since(uri, commit.base):
                 raise ConflictError(f"{uri}: another writer was first")
 
-    def _since(self, uri: str, version: int) -> list[dict[str, str]]:
-        """Metadata of each commit after a version."""
-        from delta.tables import DeltaTable
+    def _columns(self, uri: str) -> list[tuple[str, str]]:
+        """Names and types of a table's columns; none where there is no table."""
+        from pyspark.errors import AnalysisException
 
-        history = DeltaTable.forPath(self._session(), uri).history()
+        try:
+            return self._session().read.format("delta").load(uri).dtypes
+        except AnalysisException:
+            return []
+
+    def _since(self, uri: str, version: int) -> list[str]:
+        """Metadata of each commit after a version."""
+        # In SQL, since Delta's own client asks a Spark Connect server for one more plug-in.
+        history = self._session().sql(f"DESCRIBE HISTORY delta.{_quoted(uri)}")
         rows = history.filter(history["version"] > version).select("userMetadata").collect()
-        return [{"userMetadata": row["userMetadata"]} for row in rows]
+        return [row["userMetadata"] for row in rows]
 
     def parse(self, frame: Frame, dtypes: Mapping[str, DType]) -> Frame:
         """Text columns to types; null where the text does not say such a value."""
+        if not dtypes:
+            # Spark Connect takes no empty list of columns.
+            return frame
         spark_types = {DType.INT64: "bigint", DType.FLOAT64: "double", DType.STRING: "string"}
         return _wrap(
             _unwrap(frame).withColumns(
@@ -177,7 +213,8 @@ class SparkEngine:
         from pyspark.sql import functions as F  # noqa: N812
 
         salted = F.concat(F.lit(f"{salt}|"), _column(key))
-        return _wrap(_unwrap(frame).withColumn(into, F.pmod(F.xxhash64(salted), F.lit(BUCKETS))))
+        hashed = F.when(salted.isNotNull(), F.pmod(F.xxhash64(salted), F.lit(BUCKETS)))
+        return _wrap(_unwrap(frame).withColumn(into, hashed))
 
     def map_batches(
         self,
@@ -189,7 +226,9 @@ class SparkEngine:
         from pyspark.sql.pandas.types import from_arrow_schema
 
         def apply(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            yield from map(function, batches)
+            for batch in batches:
+                # Spark goes by the places of columns, and would take any names.
+                yield function(batch).select(schema.names)
 
         with _refusals():
             return _wrap(_unwrap(frame).mapInArrow(apply, from_arrow_schema(schema)))
@@ -209,6 +248,11 @@ def _require_visible(uris: Sequence[str]) -> None:
             )
 
 
+def _as_named(uris: Sequence[str]) -> list[str]:
+    """Patterns that each fit one file, whatever stands in its name for a pattern."""
+    return [_PATTERN.sub(r"\\\g<0>", uri) for uri in uris]
+
+
 def _require_whole_text(session: SparkSession, uris: Sequence[str]) -> None:
     """Refuse what Spark would read in silence: wrong bytes as U+FFFD, an open quote as a field."""
     from pyspark.sql import functions as F  # noqa: N812
@@ -216,8 +260,7 @@ def _require_whole_text(session: SparkSession, uris: Sequence[str]) -> None:
     line = F.col("value")
     quotes = F.length(line) - F.length(F.replace(line, F.lit('"'), F.lit("")))
     faults = (
-        session.read.options(**_AS_NAMED)
-        .text(list(uris))
+        session.read.text(_as_named(uris))
         .groupBy(F.col("_metadata.file_path"))
         .agg(F.bool_or(~F.is_valid_utf8(line)).alias("bytes"), F.sum(quotes).alias("quotes"))
         .agg(F.bool_or("bytes").alias("bytes"), F.bool_or(F.col("quotes") % 2 == 1).alias("quotes"))
@@ -240,10 +283,33 @@ def _source_uri(uris: Sequence[str]) -> Column:
     return F.regexp_replace(path, "^file:/+", "/").alias("source_uri")
 
 
+def _timestamp(name: str, of: pa.TimestampType) -> Column:
+    """A timestamp from a number of nanoseconds, rounded down to microseconds."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    nanoseconds = _column(name)
+    whole = nanoseconds - F.pmod(nanoseconds, F.lit(1000))
+    instant = F.timestamp_micros(F.call_function("div", whole, F.lit(1000)))
+    return instant.cast("timestamp" if of.tz else "timestamp_ntz").alias(name)
+
+
+def _plain(frame: DataFrame) -> DataFrame:
+    """Texts without the collation that Spark Connect gives them: no other reader takes it."""
+    from pyspark.sql.types import StringType
+
+    names = [field.name for field in frame.schema if isinstance(field.dataType, StringType)]
+    plain = {name: _column(name).cast("string") for name in names}
+    return frame.withColumns(plain) if plain else frame
+
+
 def _column(name: str) -> Column:
     from pyspark.sql import functions as F  # noqa: N812
 
-    return F.col("`" + name.replace("`", "``") + "`")
+    return F.col(_quoted(name))
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
 
 
 @contextmanager
@@ -263,6 +329,18 @@ def _refusals() -> Iterator[None]:
         raise EngineError(_reason(told)) from error
 
 
+@contextmanager
+def _table_faults() -> Iterator[None]:
+    """Likewise, with the faults of a table as `OSError`: the lake says what to do about them."""
+    try:
+        with _refusals():
+            yield
+    except EngineError as error:
+        if _TABLE_FAULT.match(str(error)):
+            raise OSError(str(error)) from error
+        raise
+
+
 def _told(error: BaseException) -> list[str]:
     """What an error and each of its causes in the JVM say, the outermost first."""
     told = []
@@ -277,9 +355,9 @@ def _reason(told: Sequence[str]) -> str:
     """The innermost fault: of a worker's Python, else of the JVM."""
     lines = [line for text in told for line in text.splitlines()]
     python = [line for line in lines if _PYTHON_FAULT.match(line)]
-    java = [line for line in lines if line.startswith("Caused by: ")]
+    java = [line for line in lines if _JAVA_FAULT.match(line)]
     said = [*told[-1].strip().splitlines()[:1], *java[-1:], *python[-1:]]
-    return said[-1].removeprefix("Caused by: ")[:_MOST_SAID] if said else "Spark broke off."
+    return _JAVA_FAULT.sub("", said[-1], count=1)[:_MOST_SAID] if said else "Spark broke off."
 
 
 def _wrap(frame: DataFrame) -> Frame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -40,8 +41,12 @@ _SESSION = {
     # Arrow batches of this size keep a model's overhead for each call small.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    # What pandas writes by default, Spark refuses otherwise.
+    "spark.sql.legacy.parquet.nanosAsLong": "true",
     # Reading ten rows would otherwise take fifty tasks.
     "spark.databricks.delta.snapshotPartitions": "2",
+    # A table without rows has a data version too, which its commit carries.
+    "spark.databricks.delta.skipRecordingEmptyCommits": "false",
     # delta-rs and Polars read neither of these in every table.
     "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
     "spark.databricks.delta.properties.defaults.columnMapping.mode": "none",
@@ -113,6 +118,7 @@ def starting(given: Mapping[str, str], jars: Path, *, resolve: bool) -> Iterator
     from py4j.protocol import Py4JError
     from pyspark import cloudpickle
     from pyspark.errors import PySparkException
+    from pyspark.logger import PySparkLogger
     from pyspark.sql import SparkSession
 
     if SparkSession.getActiveSession() is None:
@@ -130,6 +136,9 @@ def starting(given: Mapping[str, str], jars: Path, *, resolve: bool) -> Iterator
         raise EngineError(
             f"Spark did not start: {first[:_MOST_SAID]} Check `spark` in the settings."
         ) from error
+    # What Spark refuses comes as one line; its logger would print it as pages of JSON before.
+    for context in ("DataFrame", "SQL"):
+        PySparkLogger.getLogger(f"{context}QueryContextLogger").setLevel(logging.CRITICAL)
     # Functions of this package travel to the workers with their code: it is not installed there.
     cloudpickle.register_pickle_by_value(sys.modules[__name__.partition(".")[0]])  # type: ignore[no-untyped-call]
 
@@ -165,7 +174,9 @@ def delta_jars(folder: Path) -> list[Path]:
 
 def _jar(folder: Path, artifact: str) -> Path:
     plain = folder / f"{artifact}-{DELTA_VERSION}.jar"
-    return plain if plain.exists() else folder / f"{_GROUP}_{artifact}-{DELTA_VERSION}.jar"
+    by_ivy = folder / f"{_GROUP}_{plain.name}"
+    # Where neither lies there yet, it is the plain one that resolving puts there.
+    return by_ivy if by_ivy.exists() and not plain.exists() else plain
 
 
 def require_java() -> None:
@@ -237,10 +248,12 @@ def _resolve(folder: Path, given: Mapping[str, str]) -> str | None:
     import pyspark
 
     home = Path(pyspark.__file__).parent
-    heeded = {k: v for k, v in given.items() if k.startswith("spark.jars.") and "ivy" not in k}
-    settings = given.get("spark.jars.ivySettings")
-    if settings:
-        heeded["spark.jars.ivySettings"] = settings
+    heeded = {
+        key: value
+        for key, value in given.items()
+        # Proxies are set by Java's options.
+        if key.startswith("spark.jars.") or key == "spark.driver.extraJavaOptions"
+    }
     with tempfile.TemporaryDirectory() as workspace:
         script = Path(workspace, "nothing.py")
         script.touch()
@@ -249,7 +262,6 @@ def _resolve(folder: Path, given: Mapping[str, str]) -> str | None:
             "spark.jars.ivy": workspace,
             "spark.jars.packages": f"{_GROUP}:{DELTA_ARTIFACTS[0]}:{DELTA_VERSION}",
             "spark.jars.excludes": _EXCLUDED,
-            "spark.driver.extraJavaOptions": given.get("spark.driver.extraJavaOptions", ""),
         }
         command = [str(home / "bin" / "spark-submit"), "--master", "local[1]"]
         for key, value in configured.items():

@@ -23,18 +23,21 @@ class DType(enum.Enum):
 
 String, Int64, Float64 = DType.STRING, DType.INT64, DType.FLOAT64
 
-_NOT_IN_DELTA = re.compile(r"[ ,;{}()\n\t=]")
+_NOT_IN_TABLES = re.compile(r"[ ,;{}()\n\t=.`]")
 
 
 def delta_name(name: str) -> str:
     """Name under which a source column is kept in raw.
 
-    Delta and Parquet refuse some characters in names, so they become underscores.
+    Delta and Parquet refuse some characters in names, and Spark takes others for its own
+    quotes and separators, so they become underscores.
 
     >>> delta_name("booking status")
     'booking_status'
+    >>> delta_name("avg.price")
+    'avg_price'
     """
-    return _NOT_IN_DELTA.sub("_", name)
+    return _NOT_IN_TABLES.sub("_", name)
 
 
 @dataclass(frozen=True)

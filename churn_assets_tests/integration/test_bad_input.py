@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from churn_assets_tests.disks import Disk, small_disk
 from churn_assets_tests.project import ROWS, Project, Run, customers
 
 CHURN = Path(sys.executable).with_name("churn")
@@ -445,53 +445,10 @@ def test_customers_without_any_label_are_refused_where_there_is_no_champion(
 # Places that cannot be written or reached
 
 
-class Disk:
-    """A small disk of its own, which can be full or read-only."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    @contextmanager
-    def read_only(self) -> Iterator[None]:
-        """While the block runs."""
-        _mount("-o", "remount,ro", str(self.folder))
-        try:
-            yield
-        finally:
-            _mount("-o", "remount,rw", str(self.folder))
-
-    @contextmanager
-    def full(self, left: int) -> Iterator[None]:
-        """While the block runs, but for so many bytes."""
-        filling = self.folder / "filling"
-        disk = os.statvfs(self.folder)
-        try:
-            with filling.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, disk.f_bavail * disk.f_bsize - left)
-            yield
-        finally:
-            filling.unlink()
-
-
-def _mount(*arguments: str) -> None:
-    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    command = [*sudo, "mount", *arguments]
-    try:
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
-    except (OSError, subprocess.SubprocessError) as error:
-        reason = f"needs a disk of its own: {' '.join(command)} failed: {error}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-
-
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
-    folder = tmp_path_factory.mktemp("disk")
-    _mount("-t", "tmpfs", "-o", f"size=48m,mode=0700,uid={os.getuid()}", "tmpfs", str(folder))
-    yield Disk(folder)
-    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    subprocess.run([*sudo, "umount", "--lazy", str(folder)], check=True, timeout=30)
+    with small_disk(tmp_path_factory.mktemp("disk")) as disk:
+        yield disk
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,213 @@
+"""The chain on a real standalone cluster of Spark, whose workers and drivers are killed."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from churn_assets_tests.integration.test_crash import files_without_commit
+from churn_assets_tests.integration.test_parity import break_some, rows
+from churn_assets_tests.processes import background
+from churn_assets_tests.project import Project, customers
+from churn_assets_tests.spark_cluster import Cluster, environ_of, ran, standalone
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+SOURCE_ROWS = 3000
+COPIES, PARTS = 12, 6
+BATCH_ROWS = 5000
+SLOW_SECONDS = 0.3
+DRIVER_KILLS = 2
+LATEST_KILL_SECONDS = 2
+WAIT_SECONDS = 120
+ON_SPARK = ["python", "-m", "churn_assets_tests.integration.on_spark"]
+
+
+@dataclass(frozen=True)
+class OnCluster:
+    """A project that `churn run` brought from raw to predictions on a cluster."""
+
+    project: Project
+    cluster: Cluster
+    jars: str
+
+    def environ(self, **spark: str) -> dict[str, str]:
+        """Environment of one more process of it, with more of Spark's configuration."""
+        root = self.project.folder / ".churn"
+        return environ_of(root, {**self.cluster.spark, **spark}, spark_jars=self.jars)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("source") / "customers.csv"
+    break_some(customers(SOURCE_ROWS)).write_csv(file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def embedded(new_project: Callable[..., Project], source: Path) -> Project:
+    project = new_project()
+    run = project.run(source)
+    assert run.success, run.error
+    return project
+
+
+@pytest.fixture(scope="module")
+def on_cluster(
+    new_project: Callable[..., Project],
+    spark_settings: Mapping[str, Any],
+    source: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[OnCluster]:
+    with standalone(tmp_path_factory.mktemp("cluster")) as cluster:
+        ready = OnCluster(new_project(), cluster, spark_settings["spark_jars"])
+        run = ran(["churn", "run", "--source", str(source)], ready.environ())
+        assert run.returncode == 0, run.stderr
+        yield ready
+
+
+@pytest.mark.parametrize("table", ["raw", "silver", "rejects", "features", "model", "predictions"])
+def test_a_cluster_writes_the_tables_of_the_embedded_engine(
+    on_cluster: OnCluster, embedded: Project, table: str
+) -> None:
+    ours, theirs = rows(embedded, table), rows(on_cluster.project, table)
+
+    if table == "predictions":
+        ours, scores = ours.drop("churn_probability"), ours["churn_probability"]
+        theirs, others = theirs.drop("churn_probability"), theirs["churn_probability"]
+        assert (scores - others).abs().max() <= 1e-12
+    assert len(ours) > 0
+    assert ours.schema == theirs.schema
+    assert ours.equals(theirs)
+
+
+def test_each_commit_on_a_cluster_names_spark(on_cluster: OnCluster) -> None:
+    states = on_cluster.project.states()
+
+    for name, state in states.items():
+        assert state is not None, name
+        assert "Spark" in state.written_by, name
+
+
+def test_mlflow_scores_as_predictions_say_on_workers_without_this_package(
+    on_cluster: OnCluster, tmp_path: Path
+) -> None:
+    file = tmp_path / "scored.parquet"
+
+    scored = ran([*ON_SPARK, "score_by_udf", str(file)], on_cluster.environ())
+
+    assert scored.returncode == 0, scored.stderr
+    assert scored.stdout == "import: it is not installed here\n"
+    ours, theirs = rows(on_cluster.project, "predictions"), pl.read_parquet(file)
+    both = ours.join(theirs, on="customer_id", suffix="_theirs")
+    assert both.height == ours.height == theirs.height
+    assert (both["churn_probability"] - both["churn_probability_theirs"]).abs().max() <= 1e-12
+
+
+def test_a_worker_killed_while_it_scores_loses_no_row_and_doubles_none(
+    on_cluster: OnCluster, tmp_path: Path
+) -> None:
+    cluster, marks = on_cluster.cluster, tmp_path / "marks"
+    marks.mkdir()
+    features, predictions = tmp_path / "features", tmp_path / "predictions"
+    copies = copied(on_cluster.project, features)
+    # One task for each file, of several batches.
+    by_file = {"spark.sql.files.maxPartitionBytes": "1m"}
+    by_batch = {"spark.sql.execution.arrow.maxRecordsPerBatch": str(BATCH_ROWS)}
+    works = [*ON_SPARK, "score_slowly", str(features), str(predictions)]
+    environ = on_cluster.environ(**by_file, **by_batch)
+
+    with background([*works, str(SLOW_SECONDS), str(marks)], environ, tmp_path / "log") as driver:
+        driver.wait_until(partial(at_work, marks, {"/one/", "/two/"}), WAIT_SECONDS, "scoring")
+        cluster.workers["one"].kill()
+        before = len(list(marks.iterdir()))
+        status = driver.wait(WAIT_SECONDS)
+    cluster.start_worker("one")
+
+    assert status == 0, driver.tail()
+    assert before < copies / BATCH_ROWS / 2, "it was killed late"
+    assert any(not mark.startswith("0") for mark in told(marks)), "no task was tried again"
+    scored = pl.read_delta(str(predictions))
+    assert scored.height == scored["customer_id"].n_unique() == copies
+    scored = scored.with_columns(pl.col("customer_id").str.split("#").list.first())
+    expected = rows(on_cluster.project, "predictions")
+    both = scored.join(expected, on="customer_id", suffix="_once")
+    assert both.height == copies
+    assert (both["churn_probability"] - both["churn_probability_once"]).abs().max() <= 1e-12
+
+
+def test_a_driver_killed_while_it_writes_leaves_the_last_version_and_room_for_the_next(
+    on_cluster: OnCluster, tmp_path: Path
+) -> None:
+    table = on_cluster.project.table("features")
+    keys = rows(on_cluster.project, "features")["customer_id"]
+    times, between = random.Random(0), 0
+
+    for kill in range(DRIVER_KILLS):
+        log = tmp_path / str(kill)
+        with background(
+            [*ON_SPARK, "replace_for_ever", "features"], on_cluster.environ(), log
+        ) as driver:
+            driver.wait_until(partial(replaced, log), WAIT_SECONDS, "replacing")
+            before = files_without_commit(table)
+            if kill:
+                next_data_file(Path(table.uri))
+            else:
+                time.sleep(times.uniform(0, LATEST_KILL_SECONDS))
+            driver.kill()
+        between += bool(files_without_commit(table) - before)
+
+        left = rows(on_cluster.project, "features")
+        assert left["customer_id"].equals(keys)
+        assert left["generation"].n_unique() == 1
+
+    again = ran([*ON_SPARK, "replace_once", "features"], on_cluster.environ())
+
+    assert between > 0, "no kill fell between the first data file and the commit"
+    assert again.returncode == 0, again.stderr
+    left = rows(on_cluster.project, "features")
+    assert left["customer_id"].equals(keys)
+    assert set(left["generation"]) == {0}
+
+
+def copied(project: Project, into: Path) -> int:
+    """Many copies of the features, each under a key of its own, in several files; their rows."""
+    features = rows(project, "features")
+    for part in range(PARTS):
+        copies = pl.DataFrame({"copy": [f"#{part}-{i}" for i in range(COPIES)]})
+        many = features.join(copies, how="cross")
+        key = pl.concat_str("customer_id", "copy")
+        many.with_columns(customer_id=key).drop("copy").write_delta(str(into), mode="append")
+    return len(features) * PARTS * COPIES
+
+
+def told(marks: Path) -> list[str]:
+    """What each mark says: the attempt at its task, and where it ran."""
+    return [mark.read_text() for mark in marks.iterdir()]
+
+
+def at_work(marks: Path, workers: set[str]) -> bool:
+    """Whether each of the workers has begun a batch."""
+    return all(any(worker in mark for mark in told(marks)) for worker in workers)
+
+
+def replaced(log: Path) -> bool:
+    """Whether a driver has replaced its table once."""
+    return "replaced" in log.read_text()
+
+
+def next_data_file(folder: Path) -> None:
+    """Wait until a table has one more data file."""
+    before = set(folder.glob("*.parquet"))
+    end = time.monotonic() + WAIT_SECONDS
+    while set(folder.glob("*.parquet")) <= before:
+        assert time.monotonic() < end
+        time.sleep(0.01)

@@ -1,0 +1,193 @@
+"""Spark outside the tests' process: a standalone cluster, a Connect server, and runs on them."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyspark
+
+from churn_assets.tables.spark_setup import delta_jars
+from churn_assets_tests.processes import CHECKOUT, Background, background
+
+SPARK = Path(pyspark.__file__).parent
+HOST = "127.0.0.1"
+START_SECONDS = 120
+RUN_SECONDS = 280
+SMALL_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+_ENVIRON = {
+    "SPARK_HOME": str(SPARK),
+    "SPARK_LOCAL_IP": HOST,
+    "PYSPARK_PYTHON": sys.executable,
+}
+# Of master and workers; executors have theirs from the session.
+_SMALL_DAEMON = {"SPARK_DAEMON_MEMORY": "256m", "SPARK_DAEMON_JAVA_OPTS": SMALL_JVM}
+_DELTA = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+_SMALL = {
+    "spark.driver.host": HOST,
+    "spark.driver.bindAddress": HOST,
+    "spark.driver.memory": "1g",
+    "spark.driver.extraJavaOptions": SMALL_JVM,
+    "spark.sql.shuffle.partitions": "2",
+    "spark.ui.enabled": "false",
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A standalone cluster: one master, and workers of one core each.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds logs and the workers' folders.
+    spark : mapping of str to str
+        Configuration of a session on it, by Spark's own keys.
+    page : str
+        Where its master tells its state.
+    workers : dict of str to Background
+        Those that run, by name.
+    """
+
+    folder: Path
+    spark: Mapping[str, str]
+    page: str
+    workers: dict[str, Background]
+    _stack: ExitStack
+
+    def start_worker(self, name: str) -> None:
+        """Start a worker; its executors run in a folder of its name."""
+        log = self.folder / f"{name}.log"
+        arguments = [
+            *(self.spark["spark.master"], "--host", HOST, "--webui-port", "0"),
+            *("--cores", "1", "--memory", "1g", "--work-dir", str(self.folder / name)),
+        ]
+        self.workers[name] = self._stack.enter_context(
+            _daemon("org.apache.spark.deploy.worker.Worker", arguments, log, self.folder)
+        )
+
+    def wait_for(self, workers: int) -> None:
+        """Wait until so many workers are alive."""
+        some = next(iter(self.workers.values()))
+        some.wait_until(lambda: self._alive() == workers, START_SECONDS, f"{workers} workers")
+
+    def _alive(self) -> int:
+        with urllib.request.urlopen(self.page, timeout=10) as answer:
+            return int(json.load(answer)["aliveworkers"])
+
+
+@contextmanager
+def standalone(folder: Path) -> Iterator[Cluster]:
+    """A master and two workers, whose executors cannot import this project's package."""
+    port, page = free_ports(2)
+    arguments = ["--host", HOST, "--port", str(port), "--webui-port", str(page)]
+    log = folder / "master.log"
+    with (
+        _daemon("org.apache.spark.deploy.master.Master", arguments, log, folder) as master,
+        ExitStack() as stack,
+    ):
+        master.wait_until(lambda: answers(port) and answers(page), START_SECONDS, "listening")
+        session = {
+            **_SMALL,
+            "spark.master": f"spark://{HOST}:{port}",
+            "spark.executor.memory": "1g",
+            "spark.executor.extraJavaOptions": SMALL_JVM,
+            "spark.executorEnv.PYTHONPATH": str(without_this_package(folder)),
+        }
+        cluster = Cluster(folder, session, f"http://{HOST}:{page}/json/", {}, stack)
+        for name in ("one", "two"):
+            cluster.start_worker(name)
+        cluster.wait_for(2)
+        yield cluster
+
+
+@contextmanager
+def connect_server(folder: Path, jars: Path) -> Iterator[Mapping[str, str]]:
+    """A Spark Connect server with Delta; gives the configuration of a session on it.
+
+    Its Python cannot import this project's package.
+    """
+    (port,) = free_ports(1)
+    configured = {
+        **_SMALL,
+        **_DELTA,
+        "spark.connect.grpc.binding.address": HOST,
+        "spark.connect.grpc.binding.port": str(port),
+        "spark.jars": ",".join(map(str, delta_jars(jars))),
+    }
+    command = [str(SPARK / "bin" / "spark-submit"), "--master", "local[2]"]
+    for key, value in configured.items():
+        command += ["--conf", f"{key}={value}"]
+    command += ["--class", "org.apache.spark.sql.connect.service.SparkConnectServer"]
+    environ = {**_ENVIRON, "PYTHONPATH": str(without_this_package(folder))}
+    log = folder / "connect.log"
+    with background([*command, "spark-internal"], environ, log, folder) as server:
+        server.wait_until(lambda: answers(port), START_SECONDS, "listening")
+        yield {"spark.remote": f"sc://{HOST}:{port}"}
+
+
+def without_this_package(folder: Path) -> Path:
+    """A folder for PYTHONPATH with which nobody can import this project's package."""
+    package = folder / "blocked" / "churn_assets"
+    package.mkdir(parents=True, exist_ok=True)
+    (package / "__init__.py").write_text('raise ImportError("it is not installed here")\n')
+    return package.parent
+
+
+def environ_of(root: Path, spark: Mapping[str, str], **settings: str) -> dict[str, str]:
+    """Environment of a project on Spark: its root, Spark's configuration, and more settings."""
+    return {
+        **{f"CHURN_{name.upper()}": value for name, value in settings.items()},
+        "CHURN_ROOT": str(root),
+        "CHURN_ENGINE": "spark",
+        "CHURN_SPARK": json.dumps(dict(spark)),
+    }
+
+
+def ran(
+    command: Sequence[str], environ: Mapping[str, str], *, without: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of the tests' environment to its end, without some of its variables."""
+    inherited = {name: value for name, value in os.environ.items() if name not in without}
+    return subprocess.run(
+        [str(Path(sys.executable).parent / command[0]), *command[1:]],
+        cwd=CHECKOUT,
+        env={**inherited, **environ},
+        capture_output=True,
+        text=True,
+        timeout=RUN_SECONDS,
+        check=False,
+    )
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens at."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for free in sockets:
+            free.bind((HOST, 0))
+        return [free.getsockname()[1] for free in sockets]
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens at a port."""
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def _daemon(
+    main: str, arguments: Sequence[str], log: Path, folder: Path
+) -> AbstractContextManager[Background]:
+    command = [str(SPARK / "bin" / "spark-class"), main, *arguments]
+    return background(command, {**_ENVIRON, **_SMALL_DAEMON}, log, folder)
