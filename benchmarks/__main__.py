@@ -29,6 +29,12 @@ CASES = ("load", "run", "quality", "tables")
 RUNS = 5
 LOOK_SECONDS = 0.2
 MOST_UDF_ROWS = 10_000_000
+SPARK_AS_IT_COMES = {
+    "spark.driver.extraJavaOptions": "-XX:+UseG1GC",
+    "spark.databricks.delta.snapshotPartitions": "50",
+    "spark.sql.shuffle.partitions": "200",
+    "spark.ui.enabled": "true",
+}
 
 
 @dataclass(frozen=True)
@@ -144,7 +150,7 @@ def engines(sizes: Sequence[int], spark: Mapping[str, str]) -> None:
                 source = {"CHURN_SOURCES__TELCO_CHURN__URI": str(files)}
                 for engine, chosen in {"polars": {}, "spark": on_spark}.items():
                     environment = {**source, **chosen, "CHURN_ROOT": str(Path(root, engine))}
-                    for step in ("features", "fit", "predictions", "udf"):
+                    for step in ("features", "fit", "predictions", "udf", "training"):
                         if step == "udf" and (engine != "spark" or rows > MOST_UDF_ROWS):
                             continue
                         spent = _case(step, environment)
@@ -158,13 +164,18 @@ def _show(
 ) -> None:
     ratio = ""
     if engine == "spark":
-        beside = before["features" if step == "features" else "predictions", "polars"]
+        beside = before["predictions" if step == "udf" else step, "polars"]
         ratio = f", {spent.wall / beside.wall:.2f} times the wall and {spent.cpu / beside.cpu:.2f}"
         ratio += " times the CPU of polars"
     growth = before.get((step, engine))
     grown = f", {spent.cpu / growth.cpu:.1f} times the CPU of the size before" if growth else ""
     before[step, engine] = spent
-    name = {"features": "raw to features", "predictions": "scoring", "udf": "spark_udf"}[step]
+    name = {
+        "features": "raw to features",
+        "predictions": "scoring",
+        "udf": "spark_udf",
+        "training": "training",
+    }[step]
     print(f"{rows:>12,} rows {engine:<6} {name:<15} {spent}, ", end="")
     print(f"{rows / spent.wall:,.0f} rows/s{ratio}{grown}")
     print(spent.output.rstrip(), flush=True)
@@ -177,6 +188,14 @@ def _starts(on_spark: Mapping[str, str], jars: str) -> None:
         bare = _middle([_case("start_as_spark_comes", {}, jars) for _ in range(RUNS)])
     print(f"start, our settings     {ours}")
     print(f"start, Spark's own      {bare}, ratio {ours.cpu / bare.cpu:.2f}")
+    runs = []
+    for options in ({}, SPARK_AS_IT_COMES):
+        with tempfile.TemporaryDirectory() as root:
+            spark = {**json.loads(on_spark["CHURN_SPARK"]), **options}
+            environment = {**on_spark, "CHURN_SPARK": json.dumps(spark), "CHURN_ROOT": root}
+            runs.append(_python("-m", "churn_assets.cli", "run", environment=environment))
+    print(f"7,043 rows, ours        {runs[0]}")
+    print(f"7,043 rows, Spark's own {runs[1]}, ratio {runs[0].cpu / runs[1].cpu:.2f}")
 
 
 def fresh() -> None:

@@ -28,7 +28,7 @@ from churn_assets.learning.promotion import Promotion
 from churn_assets.learning.recipe import TrainingSettings
 from churn_assets.learning.registry import TRUSTED_TYPES
 from churn_assets.learning.scoring import predictions_schema, scorer
-from churn_assets.learning.training import labelled_rows, train
+from churn_assets.learning.training import Labelled, labelled_rows, train
 from churn_assets.settings import Settings, load_settings
 from churn_assets.tables.featurise import featurise
 from churn_assets.tables.ingest import ingest
@@ -142,6 +142,16 @@ def fit() -> None:
     sample = table.engine.collect(table.scan().head(TRAINED_ON)).to_pandas()
     pipeline = lightgbm(USE_CASE, 0).fit(sample[list(USE_CASE.inputs)], sample["label"])
     joblib.dump(pipeline, load_settings().root_folder / "model")
+
+
+def training() -> None:
+    """Train on as many of the customers as the settings say, sampled by the engine."""
+    table, settings = _tables()["features"], TrainingSettings()
+    version = table.require().version
+    labelled: list[Labelled] = []
+    _timed("sample", lambda: labelled.append(labelled_rows(USE_CASE, table, version, settings)))
+    _timed("fit and judge", lambda: train(USE_CASE, labelled[0].rows, 0))
+    print(f"{'':>12}        {len(labelled[0].rows):,} of {labelled[0].known:,} rows")
 
 
 def _model() -> tuple[Any, Promotion]:
@@ -317,6 +327,7 @@ CASES = (
     fit,
     predictions,
     udf,
+    training,
     score,
     start,
     start_as_spark_comes,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from churn_assets.errors import public_uri
+from churn_assets.errors import EngineError, public_uri
 from churn_assets.settings import Settings
 from churn_assets.tables.engine import Engine
 from churn_assets.tables.lake import Lake
@@ -120,8 +120,14 @@ def resources(settings: Settings) -> Mapping[str, Any]:
     bound: dict[str, Any] = {}
     if settings.engine == "spark":
         # Only here, so that nothing of Spark is imported where it is not asked for.
-        from churn_assets.assets.spark import Spark
-        from churn_assets.tables.spark_engine import SparkEngine
+        try:
+            from churn_assets.assets.spark import Spark
+            from churn_assets.tables.spark_engine import SparkEngine
+        except ModuleNotFoundError as error:
+            raise EngineError(
+                f"engine: spark needs {error.name}, which is not installed. Install the extra: "
+                "pip install 'churn-assets[spark]'."
+            ) from None
 
         bound["spark"] = Spark.of(settings)
         engine = SparkEngine(bound["spark"].started)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from churn_assets.assets.resources import resources
 from churn_assets.assets.spark import Spark
+from churn_assets.errors import EngineError
 from churn_assets.settings import Settings
 
 SECRETS = {
@@ -44,3 +46,16 @@ def test_a_session_is_given_the_credentials_that_are_not_shown(
     assert "spark.test.password" not in spark.spark_config
     assert session.conf.get("spark.test.password") == "hush"
     assert spark.started() is session
+
+
+def test_without_the_extra_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "churn_assets.assets.spark", raising=False)
+    monkeypatch.setitem(sys.modules, "dagster_pyspark", None)
+
+    with pytest.raises(EngineError) as refused:
+        resources(Settings(engine="spark"))
+
+    assert str(refused.value) == (
+        "engine: spark needs dagster_pyspark, which is not installed. Install the extra: "
+        "pip install 'churn-assets[spark]'."
+    )

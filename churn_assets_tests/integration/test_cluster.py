@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from churn_assets_tests.integration.test_crash import files_without_commit
-from churn_assets_tests.integration.test_parity import break_some, rows
+from churn_assets_tests.parity import break_some, rows
 from churn_assets_tests.processes import background
 from churn_assets_tests.project import Project, customers
 from churn_assets_tests.spark_cluster import Cluster, environ_of, ran, standalone

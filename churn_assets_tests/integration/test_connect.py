@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from churn_assets_tests.integration.test_parity import break_some, rows
+from churn_assets_tests.parity import break_some, rows
 from churn_assets_tests.project import Project, customers
 from churn_assets_tests.spark_cluster import connect_server, environ_of, ran
 

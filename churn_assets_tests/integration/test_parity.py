@@ -14,6 +14,7 @@ from deltalake import DeltaTable
 
 from churn_assets.tables.engine import Engine
 from churn_assets.tables.lake import TABLES
+from churn_assets_tests.parity import break_some, rows
 from churn_assets_tests.project import Project, customers, write_csv
 
 DATA = Path(os.environ.get("CHURN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -23,8 +24,6 @@ SOURCES = [
     *(["real"] if TELCO.exists() else []),
     pytest.param("million", marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
 ]
-# What differs between two runs on one engine as well.
-OF_THE_RUN = ("ingested_at", "scored_at", "trained_at", "decided_at", "decided_by", "run_id")
 
 
 @dataclass(frozen=True)
@@ -35,13 +34,8 @@ class Both:
     spark: Project
 
     def rows(self, table: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """A table of each lake, as any reader of Delta sees it, in one order."""
-        ours, theirs = (
-            pl.read_delta(project.table(table).uri).drop(OF_THE_RUN, strict=False)
-            for project in (self.embedded, self.spark)
-        )
-        by = next(name for name in ("customerID", "customer_id", *ours.columns) if name in ours)
-        return ours.sort(by), theirs.sort(by)
+        """A table of each lake."""
+        return rows(self.embedded, table), rows(self.spark, table)
 
 
 @pytest.fixture(scope="module", params=SOURCES)
@@ -54,27 +48,14 @@ def both(
     source = TELCO
     if request.param != "real":
         source = tmp_path_factory.mktemp("source") / "customers.csv"
-        rows = 1_000_000 if request.param == "million" else 5000
-        break_some(customers(rows)).write_csv(source)
+        many = 1_000_000 if request.param == "million" else 5000
+        break_some(customers(many)).write_csv(source)
     few = {"training": {"max_rows": 20_000}}
     found = Both(new_project(**few), new_project(**few, **spark_settings))
     for project in (found.embedded, found.spark):
         run = project.run(source)
         assert run.success, run.error
     return found
-
-
-def break_some(frame: pl.DataFrame) -> pl.DataFrame:
-    """Let some records break one rule, some keep it in an odd way, and some have no label."""
-    row = pl.int_range(pl.len())
-    return frame.with_columns(
-        TotalCharges=pl.when(row % 97 == 3).then(pl.lit("n/a")).otherwise("TotalCharges"),
-        MonthlyCharges=pl.when(row % 89 == 5).then(pl.lit("-1.5")).otherwise("MonthlyCharges"),
-        tenure=pl.when(row % 83 == 7).then(pl.lit(" +12.0 ")).otherwise("tenure"),
-        Contract=pl.when(row % 79 == 11).then(pl.lit("Weekly")).otherwise("Contract"),
-        gender=pl.when(row % 73 == 13).then(pl.lit("\u00a0Male\t")).otherwise("gender"),
-        Churn=pl.when(row % 7 == 2).then(pl.lit("")).otherwise("Churn"),
-    )
 
 
 @pytest.mark.parametrize("table", ["raw", "silver", "rejects", "features"])
