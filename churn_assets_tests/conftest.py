@@ -20,6 +20,12 @@ from churn_assets_tests.processes import CHECKOUT, background
 from churn_assets_tests.project import Project
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long, so that no worker is left alone with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @dataclass(frozen=True)
 class S3:
     """A running S3-compatible server."""

@@ -87,23 +87,17 @@ def judge(raw: Frame, contract: Contract, engine: Engine) -> Judged:
         ).alias(REASONS)
     )
     is_valid = nw.col(REASONS) == ""
-    unique = [column.name for column in contract.columns if column.unique]
-    counts = (
-        engine.collect(
-            judged.select(
-                nw.len().cast(nw.Int64).alias("rows"),
-                is_valid.cast(nw.Int64).sum().alias("valid"),
-                *(nw.col(name).cast(nw.Int64).sum() for name in flags),
-                *(
-                    nw.when(is_valid).then(nw.col(_VALUE + name)).n_unique().alias(name)
-                    for name in unique
-                ),
-            )
+    counts = engine.collect(
+        judged.select(
+            nw.len().cast(nw.Int64).alias("rows"),
+            is_valid.cast(nw.Int64).sum().alias("valid"),
+            *(nw.col(name).cast(nw.Int64).sum() for name in flags),
         )
     ).to_pylist()[0]
     rows, valid = counts["rows"], counts["valid"] or 0
-    # Records that are not valid count as one more distinct value: null.
-    nulls = int(valid < rows)
+    unique = [column.name for column in contract.columns if column.unique]
+    # Of all records first, which takes one column, and mostly there is nothing to find.
+    repeated = {name for name in unique if _repeats(judged, name, engine)}
     return Judged(
         valid=judged.filter(is_valid).select(
             **{column.name: nw.col(_VALUE + column.name) for column in contract.columns}
@@ -113,11 +107,24 @@ def judge(raw: Frame, contract: Contract, engine: Engine) -> Judged:
         rejected=rows - valid,
         broken={texts[name]: counts[name] for name in flags if counts[name]},
         repeated={
-            name: valid - (counts[name] - nulls)
-            for name in unique
-            if valid - (counts[name] - nulls) > 0
+            name: count
+            for name in sorted(repeated)
+            if (count := _repeats(judged.filter(is_valid), name, engine))
         },
     )
+
+
+def _repeats(judged: Frame, name: str, engine: Engine) -> int:
+    """How many records share a value of a column with an earlier one."""
+    import narwhals.stable.v2 as nw
+
+    value = nw.col(_VALUE + name)
+    given = judged.filter(~value.is_null())
+    counted = given.select(
+        nw.len().cast(nw.Int64).alias("given"), value.n_unique().cast(nw.Int64).alias("distinct")
+    )
+    counts = engine.collect(counted).to_pylist()[0]
+    return int(counts["given"] - counts["distinct"])
 
 
 def require_types(raw: Frame, contract: Contract, uri: str) -> None:
@@ -173,6 +180,7 @@ def _typed(raw: Frame, contract: Contract, engine: Engine, schema: Any) -> Frame
     """Add the stripped text, or else the typed value, and the parsed value of each column."""
     import narwhals.stable.v2 as nw
 
+    stripped: dict[str, Expr] = {}
     texts: dict[str, Expr] = {}
     values: dict[str, Expr] = {}
     parsed: dict[str, DType] = {}
@@ -180,8 +188,9 @@ def _typed(raw: Frame, contract: Contract, engine: Engine, schema: Any) -> Frame
         source, found = nw.col(delta_name(column.source)), schema[delta_name(column.source)]
         text = nw.col(_TEXT + column.name)
         if _is_read_as_text(found):
-            stripped = source.cast(nw.String).str.strip_chars(WHITESPACE)
-            texts[_TEXT + column.name] = nw.when(stripped != "").then(stripped)
+            # By itself, so that Spark strips once what is looked at twice.
+            stripped[_TEXT + column.name] = source.cast(nw.String).str.strip_chars(WHITESPACE)
+            texts[_TEXT + column.name] = nw.when(text != "").then(text)
             values[_VALUE + column.name] = _parseable(text, column.dtype)
             if column.dtype is DType.STRING and found.is_decimal():
                 values[_VALUE + column.name] = _parseable(text, DType.INT64)
@@ -190,8 +199,8 @@ def _typed(raw: Frame, contract: Contract, engine: Engine, schema: Any) -> Frame
         else:
             texts[_TEXT + column.name] = source
             values[_VALUE + column.name] = _typed_value(source, found, column.dtype)
-    frame = raw.with_columns(**texts).with_columns(**values)
-    return engine.parse(frame, parsed)
+    frame = raw.with_columns(**stripped) if stripped else raw
+    return engine.parse(frame.with_columns(**texts).with_columns(**values), parsed)
 
 
 def _is_read_as_text(found: nw.dtypes.DType) -> bool:

@@ -36,6 +36,8 @@ _ANSWER_SECONDS = 10
 _PORTS = {"spark": "7077", "sc": "15002"}
 _MOST_SAID = 300
 
+# What Spark generates for a wide table is so long that Java would only interpret it.
+_WIDE_TABLES = "-XX:-DontCompileHugeMethods"
 _SESSION = {
     "spark.sql.session.timeZone": "UTC",
     # Arrow batches of this size keep a model's overhead for each call small.
@@ -55,6 +57,7 @@ _APPLICATION = {
     "spark.app.name": "churn_assets",
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.executor.extraJavaOptions": _WIDE_TABLES,
     "spark.log.level": "ERROR",
     "spark.ui.showConsoleProgress": "false",
 }
@@ -63,7 +66,7 @@ _LOCAL = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.memory": "4g",
     # A JVM that lives for one run gains more from starting fast than from compiling well.
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.driver.extraJavaOptions": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC {_WIDE_TABLES}",
     "spark.sql.shuffle.partitions": str(2 * (os.cpu_count() or 1)),
     "spark.ui.enabled": "false",
     # What went wrong comes as one line; the workers' pages of it are of use on a cluster.

@@ -20,7 +20,6 @@ from churn_assets_tests.project import Project, customers, write_csv
 DATA = Path(os.environ.get("CHURN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 TELCO = DATA / "telco_customer_churn.csv"
 SOURCES = [
-    "hostile",
     *(["real"] if TELCO.exists() else []),
     pytest.param("million", marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
 ]
@@ -48,8 +47,7 @@ def both(
     source = TELCO
     if request.param != "real":
         source = tmp_path_factory.mktemp("source") / "customers.csv"
-        many = 1_000_000 if request.param == "million" else 5000
-        break_some(customers(many)).write_csv(source)
+        break_some(customers(1_000_000)).write_csv(source)
     few = {"training": {"max_rows": 20_000}}
     found = Both(new_project(**few), new_project(**few, **spark_settings))
     for project in (found.embedded, found.spark):
