@@ -24,7 +24,7 @@ mlflow: $(READY) ## Open MLflow's UI at http://127.0.0.1:5000.
 	@exec $(BIN)/churn mlflow
 
 test: $(READY) test-tools ## Run all tests.
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-tools: # What the tests need beyond Python; the tests say what is missing.
 	@.ci/test-tools

@@ -46,8 +46,8 @@ def both(
 ) -> Both:
     source = TELCO
     if request.param != "real":
-        source = tmp_path_factory.mktemp("source") / "customers.csv"
-        break_some(customers(1_000_000)).write_csv(source)
+        source = tmp_path_factory.mktemp("source") / "customers.parquet"
+        break_some(customers(1_000_000)).write_parquet(source)
     few = {"training": {"max_rows": 20_000}}
     found = Both(new_project(**few), new_project(**few, **spark_settings))
     for project in (found.embedded, found.spark):
