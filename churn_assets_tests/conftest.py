@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from churn_assets.errors import EngineError
 from churn_assets.settings import Settings
 from churn_assets.tables import spark_setup
 from churn_assets.tables.engine import Engine
-from churn_assets_tests.processes import CHECKOUT, background
+from churn_assets_tests.processes import CHECKOUT, HOST, answers, background, free_ports
 from churn_assets_tests.project import Project
 
 
@@ -43,14 +42,12 @@ class S3:
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     import boto3
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        host, port = free.getsockname()
+    (port,) = free_ports(1)
     # In a process of its own: delta-rs keeps Python waiting while it waits for an answer.
-    command = ["moto_server", "-H", host, "-p", str(port)]
+    command = ["moto_server", "-H", HOST, "-p", str(port)]
     log = tmp_path_factory.mktemp("s3") / "log"
     options = {
-        "aws_endpoint_url": f"http://{host}:{port}",
+        "aws_endpoint_url": f"http://{HOST}:{port}",
         "aws_access_key_id": "test-id",
         "aws_secret_access_key": "test-secret",
         "aws_region": "us-east-1",
@@ -64,12 +61,8 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
         region_name=options["aws_region"],
     )
 
-    def ready() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex((host, port)) == 0
-
     with background(command, {}, log) as server:
-        server.wait_until(ready, 60, "listening")
+        server.wait_until(lambda: answers(port), 60, "listening")
         yield S3(options, client)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -16,10 +15,16 @@ from pathlib import Path
 import pyspark
 
 from churn_assets.tables.spark_setup import delta_jars
-from churn_assets_tests.processes import CHECKOUT, Background, background
+from churn_assets_tests.processes import (
+    CHECKOUT,
+    HOST,
+    Background,
+    answers,
+    background,
+    free_ports,
+)
 
 SPARK = Path(pyspark.__file__).parent
-HOST = "127.0.0.1"
 START_SECONDS = 120
 RUN_SECONDS = 280
 SMALL_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
@@ -169,21 +174,6 @@ def ran(
         timeout=RUN_SECONDS,
         check=False,
     )
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens at."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for free in sockets:
-            free.bind((HOST, 0))
-        return [free.getsockname()[1] for free in sockets]
-
-
-def answers(port: int) -> bool:
-    """Whether somebody listens at a port."""
-    with socket.socket() as probe:
-        return probe.connect_ex((HOST, port)) == 0
 
 
 def _daemon(

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from churn_assets.tables.lake import TABLES
-from churn_assets_tests.processes import background
+from churn_assets_tests.processes import background, free_ports
 from churn_assets_tests.project import ROWS, Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -58,7 +57,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UI]:
         "CHURN_ROOT": str(folder / ".churn"),
         "CHURN_SOURCES__TELCO_CHURN__URI": str(project.write()),
     }
-    port = _free_port()
+    (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     kept = os.environ.get("SCREENSHOTS")
     screenshots = Path(kept).absolute() if kept else tmp_path_factory.mktemp("screenshots")
@@ -226,12 +225,6 @@ def _executable() -> str:
             pytest.fail(missing)
         pytest.skip(missing)
     return found
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _answers(url: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import polars as pl
 import pytest
 
 from churn_assets_tests.disks import Disk, small_disk
+from churn_assets_tests.processes import free_ports
 from churn_assets_tests.project import ROWS, Project, Run, customers
 
 CHURN = Path(sys.executable).with_name("churn")
@@ -158,13 +158,6 @@ def test_a_parquet_file_that_cannot_be_read_is_refused_and_nothing_is_lost(
     assert changed(good, before) == set()
 
 
-def closed_port() -> int:
-    """A port of this machine that nothing listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 @pytest.mark.parametrize(
     ("uri", "says"),
     [
@@ -180,7 +173,7 @@ def closed_port() -> int:
 def test_a_place_without_records_is_refused_by_its_name_and_nothing_is_lost(
     uri: str, says: str, good: Project, tmp_path: Path
 ) -> None:
-    port, before = closed_port(), snapshot(good)
+    (port,), before = free_ports(1), snapshot(good)
     place = uri.format(folder=tmp_path, port=port)
     options = {
         "aws_endpoint_url": f"http://127.0.0.1:{port}",
@@ -511,7 +504,8 @@ def test_a_full_disk_is_refused_the_old_version_stands_and_the_next_run_goes_on(
 
 
 def test_an_mlflow_server_that_is_down_is_told_soon_and_nothing_is_lost(good: Project) -> None:
-    address, before = f"http://user:hidden@127.0.0.1:{closed_port()}", snapshot(good)
+    (port,), before = free_ports(1), snapshot(good)
+    address = f"http://user:hidden@127.0.0.1:{port}"
     start = time.monotonic()
 
     run = good.run(retrain=True, mlflow={"tracking_uri": address})

@@ -1,6 +1,5 @@
 """The whole path on services of other people: an MLflow server, an S3-compatible store."""
 
-import socket
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 
 from churn_assets.tables.engine import ConflictError
 from churn_assets_tests.conftest import S3
-from churn_assets_tests.processes import background
+from churn_assets_tests.processes import background, free_ports
 from churn_assets_tests.project import Project, customers
 
 READY_SECONDS = 90
@@ -20,9 +19,7 @@ READY_SECONDS = 90
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A tracking server with a database and artifacts of its own."""
     folder = tmp_path_factory.mktemp("mlflow-server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     command = [
         *("mlflow", "server", "--host", "127.0.0.1", "--port", str(port)),
         *("--backend-store-uri", f"sqlite:///{folder / 'server.db'}", "--workers", "1"),

@@ -17,7 +17,6 @@ from deltalake import DeltaTable, write_deltalake
 
 from churn_assets.tables.engine import BUCKETS, Commit, ConflictError
 from churn_assets.tables.polars_engine import PolarsEngine
-from churn_assets.usecases.spec import DType
 
 ENGINE = PolarsEngine()
 WHOLE = pa.schema([("a", pa.int64())])
@@ -86,28 +85,6 @@ def test_a_bucket_is_the_salted_hash_of_the_key(key: str) -> None:
     found = ENGINE.collect(ENGINE.bucket(frame(key=[key]), "key", "salt", into="bucket"))
 
     assert found["bucket"].to_pylist() == [xxh64(f"salt|{key}".encode()) % BUCKETS]
-
-
-def test_the_bucket_of_a_known_key_never_changes() -> None:
-    found = ENGINE.collect(ENGINE.bucket(frame(key=["7590-VHVEG"]), "key", "salt", into="bucket"))
-
-    assert found["bucket"].to_pylist() == [2916]
-
-
-@pytest.mark.parametrize(
-    ("dtype", "texts", "values"),
-    [
-        (DType.INT64, ["1", "-2", "many", "", "1.5", None], [1, -2, None, None, None, None]),
-        (DType.INT64, [str(2**63 - 1), str(2**63)], [2**63 - 1, None]),
-        (DType.FLOAT64, ["1.5", "1e3", "x", "1,5", None], [1.5, 1000.0, None, None, None]),
-        (DType.STRING, ["1", "", None], ["1", "", None]),
-    ],
-    ids=["whole", "overflow", "decimal", "text"],
-)
-def test_text_that_does_not_say_a_value_becomes_null(dtype, texts, values) -> None:
-    parsed = ENGINE.collect(ENGINE.parse(frame(text=texts, other=texts), {"text": dtype}))
-
-    assert parsed.to_pydict() == {"text": values, "other": texts}
 
 
 def test_batches_are_drawn_when_computed_with_columns_and_rows_chosen_late() -> None:
