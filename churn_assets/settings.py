@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from churn_assets.errors import SettingsError, public_uri
-from churn_assets.learning.recipe import TrainingSettings
+from churn_assets.learning.recipe import GateSettings, TrainingSettings
 from churn_assets.tables.sources import Source
 
 PREFIX = "CHURN_"
@@ -114,7 +114,11 @@ class Settings(BaseSettings):
         Greatest share of rejected records with which silver is replaced.
     preview_rows : int
         How many records the metadata of a table shows; 0 shows none.
-    training, mlflow, freshness
+    contacts : mapping of str to int
+        How many customers of a use case can be contacted at most.
+    experiment : str, optional
+        YAML file of training settings and gates, which beats the profile's file.
+    training, gates, mlflow, freshness
         As their types say.
     """
 
@@ -132,7 +136,10 @@ class Settings(BaseSettings):
     sources: dict[str, Source] = {}
     max_reject_share: float = Field(default=0.05, ge=0, le=1)
     preview_rows: int = Field(default=5, ge=0, le=50)
+    contacts: dict[str, Annotated[int, Field(ge=0)]] = {}
+    experiment: str | None = Field(default=None, min_length=1)
     training: TrainingSettings = TrainingSettings()
+    gates: GateSettings = GateSettings()
     mlflow: MlflowSettings = MlflowSettings()
     freshness: FreshnessSettings = FreshnessSettings()
 
@@ -214,7 +221,7 @@ class Settings(BaseSettings):
         """Name of a use case's registered model."""
         return self.mlflow.model_name.format(use_case=use_case)
 
-    def experiment(self, use_case: str) -> str:
+    def experiment_name(self, use_case: str) -> str:
         """Name of the experiment of a use case's runs."""
         return (self.mlflow.experiment or self.mlflow.model_name).format(use_case=use_case)
 
@@ -242,13 +249,33 @@ def load_settings() -> Settings:
     file = settings_file(profile)
     _require_known_variables(os.environ)
     try:
-        settings = Settings(**{**_read(file), "profile": profile})
+        settings = Settings(**_with_experiment({**_read(file), "profile": profile}))
     except ValidationError as error:
         raise SettingsError(_first_fault(error, file)) from None
     except UnreadableVariable as error:
         raise SettingsError(f"{_unreadable(error)}: its value must be JSON.") from None
     _require_known_use_cases(settings)
     return settings
+
+
+def _with_experiment(given: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a profile, with those of the experiment that it or the environment names."""
+    named = os.environ.get(f"{PREFIX}EXPERIMENT") or given.get("experiment")
+    if not isinstance(named, str):
+        return given
+    file = project_folder() / Path(named).expanduser()
+    if not file.is_file():
+        raise SettingsError(f"experiment: there is no file {file}.")
+    asked = _read(file)
+    gates = asked.pop("gates", {})
+    models: dict[str, type[BaseModel]] = {"training": TrainingSettings, "gates": GateSettings}
+    for part, content in (("training", asked), ("gates", gates)):
+        try:
+            models[part].model_validate(content)
+        except ValidationError as error:
+            raise SettingsError(_first_fault(error, file)) from None
+        given = {**given, part: {**(given.get(part) or {}), **content}}
+    return {**given, "experiment": str(file)}
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -277,10 +304,13 @@ def _require_known_variables(environ: Mapping[str, str]) -> None:
 def _require_known_use_cases(settings: Settings) -> None:
     from churn_assets.usecases import USE_CASES
 
-    for name in settings.sources:
+    named = [f"sources.{name}" for name in settings.sources]
+    named += [f"contacts.{name}" for name in settings.contacts]
+    for place in named:
+        name = place.partition(".")[2]
         if name not in USE_CASES:
             raise SettingsError(
-                f"sources.{name}: there is no use case '{name}'.{_hint(name, set(USE_CASES))}"
+                f"{place}: there is no use case '{name}'.{_hint(name, set(USE_CASES))}"
             )
 
 

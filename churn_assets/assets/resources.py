@@ -47,7 +47,7 @@ class Mlflow:
             name,
             settings.artifacts,
             settings.mlflow.registry_uri,
-            settings.experiment(use_case.name),
+            settings.experiment_name(use_case.name),
         )
 
     def opener(
@@ -106,7 +106,7 @@ class Mlflow:
                     ),
                     run_id=context.run.run_id,
                     resource_config={
-                        "experiment_name": self._settings.experiment(use_case.name),
+                        "experiment_name": self._settings.experiment_name(use_case.name),
                         "mlflow_tracking_uri": self._settings.tracking_uri,
                         "extra_tags": {"use_case": use_case.name},
                     },

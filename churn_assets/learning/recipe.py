@@ -1,6 +1,11 @@
 """What a training depends on beside its rows; light, so that definitions can ask for it."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from churn_assets.tables.lineage import code_version
 from churn_assets.usecases.spec import UseCase
@@ -16,9 +21,90 @@ _PREDICTIONS = ("churn_assets.learning.scoring", "churn_assets.learning.encoding
 
 MAX_ROWS = 1_000_000
 """What a laptop trains on in minutes; measured in docs/scaling.md."""
+CROSS_VALIDATED_ROWS = 100_000
+"""With more, one validation split is as sure as five folds of few."""
 
 
-class TrainingSettings(BaseModel):
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Range(_Part):
+    """Numbers that a search draws from: whole ones where both ends are.
+
+    Parameters
+    ----------
+    low, high : int or float
+        The ends, both included.
+    log : bool
+        Whether to draw from the logarithm.
+    """
+
+    low: int | float
+    high: int | float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if self.low > self.high or (self.log and self.low <= 0):
+            raise ValueError("low must not be above high, and above 0 where log is true")
+        return self
+
+
+Space = Mapping[str, Range | list[Any]]
+"""Parameters that a search may set: a range, or the values to choose from."""
+
+
+class Candidate(_Part):
+    """A model that training may choose.
+
+    Parameters
+    ----------
+    name : str
+        Of one that the registry knows, whose other fields then hold by default, or a new one.
+    estimator : str, optional
+        Import path of a scikit-learn-compatible classifier, as `sklearn.svm.SVC`.
+    inputs : {"linear", "plain"}
+        Filled, standardised and with engineered columns; or numbers as they are, a missing one
+        as NaN.
+    parameters : mapping
+        Of the estimator; the default configuration.
+    space : mapping of str to Range or list
+        What tuning may change.
+    members : tuple of str
+        Names of candidates whose log-odds are averaged; instead of `estimator`.
+    """
+
+    name: str = Field(min_length=1, pattern=r"^\w+$")
+    estimator: str | None = None
+    inputs: Literal["linear", "plain"] = "plain"
+    parameters: Mapping[str, Any] = {}
+    space: Space = {}
+    members: tuple[str, ...] = ()
+
+
+class TuningSettings(_Part):
+    """How far a search goes.
+
+    Parameters
+    ----------
+    trials : int
+        How many configurations to try; 0 fits each candidate's default alone.
+    seconds : float, optional
+        Stop after so long as well; the model then depends on the machine.
+    sampler : {"tpe", "random", "grid"}
+        How the next configuration is chosen.
+    parallel : int
+        Trials at the same time; part of the recipe, since a trial learns from those before it.
+    """
+
+    trials: int = Field(default=0, ge=0)
+    seconds: float | None = Field(default=None, gt=0)
+    sampler: Literal["tpe", "random", "grid"] = "tpe"
+    parallel: int = Field(default=2, ge=1)
+
+
+class TrainingSettings(_Part):
     """How a model is trained.
 
     Parameters
@@ -30,13 +116,71 @@ class TrainingSettings(BaseModel):
         by; a hash of the key draws them.
     seed : int
         Of every random choice.
+    candidates : tuple of Candidate, optional
+        What is chosen from; all that the registry knows by default. A name alone stands for the
+        registry's.
+    tuning : TuningSettings
+        How far their configurations are searched.
+    metric : {"log_loss", "brier"}
+        The proper score that chooses.
+    threshold : {"f1", "value"}
+        What the threshold of `decision` is best by.
+    folds : int
+        Of the cross-validation.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sample: float = Field(default=1.0, gt=0, le=1)
     max_rows: int = Field(default=MAX_ROWS, ge=1000)
     seed: int = 0
+    candidates: tuple[Candidate, ...] | None = Field(default=None, min_length=1)
+    tuning: TuningSettings = TuningSettings()
+    metric: Literal["log_loss", "brier"] = "log_loss"
+    threshold: Literal["f1", "value"] = "f1"
+    folds: int = Field(default=5, ge=2, le=20)
+
+    @field_validator("candidates", mode="before")
+    @classmethod
+    def _names(cls, given: Any) -> Any:
+        if not isinstance(given, (list, tuple)):
+            return given
+        return [{"name": one} if isinstance(one, str) else one for one in given]
+
+
+class GateSettings(_Part):
+    """What a Challenger must reach.
+
+    Parameters
+    ----------
+    rule : {"refresh", "improve"}
+        Not worse than the Champion, or better as well.
+    auc_margin, brier_margin : float
+        How much worse still counts as not worse.
+    first_auc : float
+        Lower 95 % bound of ROC AUC that the first Champion must reach.
+    floors : mapping of str to float
+        Least value of a metric on test rows, for every Challenger.
+    value : {"block", "warn"}
+        Whether less simulated value than the Champion's refuses, or warns.
+    value_tolerance : float
+        Share of the Champion's value that may be lost.
+    slice_rows : int
+        Least test rows of a slice that is judged.
+    slice_tolerance : float
+        F1 that a slice may lose.
+    approval : {"none", "required"}
+        Whether a person must approve.
+    """
+
+    rule: Literal["refresh", "improve"] = "refresh"
+    auc_margin: float = Field(default=0.005, ge=0)
+    brier_margin: float = Field(default=0.0015, ge=0)
+    first_auc: float = Field(default=0.6, ge=0.5, le=1)
+    floors: Mapping[str, float] = {}
+    value: Literal["block", "warn"] = "warn"
+    value_tolerance: float = Field(default=0.05, ge=0, le=1)
+    slice_rows: int = Field(default=100, ge=1)
+    slice_tolerance: float = Field(default=0.05, ge=0, le=1)
+    approval: Literal["none", "required"] = "none"
 
 
 def model_code(use_case: UseCase, settings: TrainingSettings) -> str:

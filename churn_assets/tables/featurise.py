@@ -21,7 +21,9 @@ _BUCKET = "__bucket"
 
 def features_code(use_case: UseCase) -> str:
     """Version of the code that makes features."""
-    return code_version(use_case.features, featurise, split=str(use_case.split))
+    return code_version(
+        use_case.features, featurise, split=str(use_case.split), beside=use_case.beside
+    )
 
 
 def featurise(use_case: UseCase, tables: Mapping[str, Table]) -> Committed:
@@ -38,6 +40,8 @@ def featurise(use_case: UseCase, tables: Mapping[str, Table]) -> Committed:
 
 def feature_rows(use_case: UseCase, silver: Frame, engine: Engine) -> Frame:
     """Key, model inputs, `label` (null: not known yet) and `split` of each customer.
+
+    Columns that value and slices need stand beside the model inputs.
 
     Parameters
     ----------
@@ -60,6 +64,7 @@ def feature_rows(use_case: UseCase, silver: Frame, engine: Engine) -> Frame:
         # Numbers are doubles, so that a model's signature takes a missing one.
         *(nw.col(name).cast(nw.Float64) for name in use_case.numeric),
         *use_case.categorical,
+        *use_case.beside,
         (nw.col(use_case.label.column) == use_case.label.positive).alias("label"),
         nw.when(bucket < to_train)
         .then(nw.lit("train"))

@@ -125,6 +125,67 @@ class HashSplit:
         return f"hash/1 salt={self.salt} train={self.train:g} validation={self.validation:g}"
 
 
+@dataclass(frozen=True)
+class PerCustomer:
+    """An amount that differs from customer to customer: a column of `features`, times a number.
+
+    Parameters
+    ----------
+    column : str
+        A numeric column that the use case's `features` gives; where it is null, so is the amount,
+        and an amount that is not known counts as 0.
+    times : float
+        What the column is multiplied by.
+    """
+
+    column: str
+    times: float = 1.0
+
+
+Amount = float | PerCustomer
+
+
+@dataclass(frozen=True)
+class BusinessCase:
+    """What it is worth to contact a customer, against doing nothing.
+
+    Parameters
+    ----------
+    currency : str
+        Of all amounts, as ISO 4217 has it.
+    customer_value : float or PerCustomer
+        What is kept with a customer who would have left and is saved.
+    offer_cost : float or PerCustomer
+        What the offer costs where it is accepted.
+    contact_cost : float or PerCustomer
+        What each contact costs.
+    save_rate : float
+        Share of those who would leave that the offer keeps, in [0, 1].
+    accept_rate : float
+        Share of those who would stay anyway that take the offer, in [0, 1].
+    """
+
+    currency: str
+    customer_value: Amount
+    offer_cost: Amount
+    contact_cost: Amount = 0.0
+    save_rate: float = 0.3
+    accept_rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("save_rate", "accept_rate"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, and no share between 0 and 1")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of `features` that the amounts come from."""
+        amounts = (self.customer_value, self.offer_cost, self.contact_cost)
+        return tuple(
+            dict.fromkeys(amount.column for amount in amounts if isinstance(amount, PerCustomer))
+        )
+
+
 Frame = Callable[["nw.LazyFrame[Any]"], "nw.LazyFrame[Any]"]
 Generate = Callable[[int, int], Iterator["pa.RecordBatch"]]
 
@@ -157,6 +218,15 @@ class UseCase:
         Least churn probability of each band, ascending from 0.
     split : HashSplit, optional
         Who is trained on and who is only judged by; salted with the name by default.
+    business : BusinessCase, optional
+        What a contact is worth.
+    slices : tuple of str
+        Columns of `features` whose groups of customers are judged apart as well, model inputs
+        or not.
+    monotone : mapping of str to int
+        Numeric inputs of which more must never lower (1) or never raise (-1) the score.
+    words : mapping of str to str
+        How people call a model input, where its name with blanks does not say it.
     """
 
     name: str
@@ -173,6 +243,10 @@ class UseCase:
         default_factory=lambda: {"low": 0.0, "medium": 0.3, "high": 0.6}
     )
     split: HashSplit = HashSplit("")
+    business: BusinessCase | None = None
+    slices: tuple[str, ...] = ()
+    monotone: Mapping[str, int] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.split.salt:
@@ -182,3 +256,9 @@ class UseCase:
     def inputs(self) -> tuple[str, ...]:
         """The model inputs, numeric ones first."""
         return self.numeric + self.categorical
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Columns of `features` that are no model inputs: for value and slices."""
+        amounts = () if self.business is None else self.business.columns
+        return tuple(dict.fromkeys(c for c in (*amounts, *self.slices) if c not in self.inputs))

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from churn_assets.usecases.spec import Column, Contract, Float64, Int64, Label, String, UseCase
+from churn_assets.usecases.spec import (
+    BusinessCase,
+    Column,
+    Contract,
+    Float64,
+    Int64,
+    Label,
+    PerCustomer,
+    String,
+    UseCase,
+)
 from churn_assets.usecases.telco_generator import generate
 
 if TYPE_CHECKING:
@@ -160,4 +170,27 @@ telco_churn = UseCase(
         "charges and tenure. Scores rank customers for a retention offer."
     ),
     generate=generate,
+    business=BusinessCase(
+        currency="USD",
+        # Of the coming year.
+        customer_value=PerCustomer("monthly_charges_usd", times=12),
+        offer_cost=50,
+        contact_cost=5,
+        save_rate=0.3,
+        accept_rate=1.0,
+    ),
+    slices=("gender", "senior_citizen", "contract"),
+    words={
+        "tenure_months": "months with us",
+        "monthly_charges_usd": "monthly charges",
+        "total_charges_usd": "charges so far",
+        "num_optional_services": "number of optional services",
+        "avg_price_increase_usd": "monthly charges above the own average",
+        "charge_per_service_usd": "charge for each service",
+        "has_automatic_payment": "automatic payment",
+        "is_new": "new customer",
+        "has_fiber_month_to_month": "fiber from month to month",
+        "tenure_month_to_month_months": "months with us from month to month",
+        "streaming_tv": "streaming TV",
+    },
 )
