@@ -212,7 +212,7 @@ def test_only_prod_shows_no_records(profile: Settings) -> None:
             "sources: {telco_churn: {url: x.csv}}\n",
             ": sources.telco_churn.url: there is no such setting. Did you mean uri?",
         ),
-        ("nonsense: 1\n", ": nonsense: there is no such setting. Known are engine, freshness,"),
+        ("nonsense: 1\n", ": nonsense: there is no such setting. Known are contacts, engine,"),
         (
             "max_reject_share: many\n",
             ": max_reject_share: Input should be a valid number, unable to parse string as a "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-_BLUE, _GREY = "#2563eb", "#9ca3af"
+BLUE, GREY, RED = "#2563eb", "#9ca3af", "#dc2626"
+"""Of the model, of what it is compared with, and of what is amiss."""
 _BINS = 10
 
 
@@ -29,22 +31,27 @@ def pictures(
     threshold : float
         Least score that is decided as churn; marked on the curves.
     """
+    paints = {
+        "roc_curve": _roc,
+        "precision_recall_curve": _precision_recall,
+        "confusion_matrix": _confusion,
+        "calibration": _calibration,
+    }
     return {
-        "roc_curve": _draw(_roc, labels, scores, threshold),
-        "precision_recall_curve": _draw(_precision_recall, labels, scores, threshold),
-        "confusion_matrix": _draw(_confusion, labels, scores, threshold),
-        "calibration": _draw(_calibration, labels, scores, threshold),
+        name: draw(lambda axes, paint=paint: paint(axes, labels, scores, threshold))  # type: ignore[misc]
+        for name, paint in paints.items()
     }
 
 
-def _draw(paint: Any, labels: Any, scores: Any, threshold: float) -> bytes:
+def draw(paint: Callable[[Axes], None]) -> bytes:
+    """A picture as PNG of what a function paints into its axes."""
     # Without pyplot: no global state, and its import is saved.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4, 3.4), layout="constrained")
     FigureCanvasAgg(figure)
-    paint(figure.add_subplot(), labels, scores, threshold)
+    paint(figure.add_subplot())
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=80)
     return buffer.getvalue()
@@ -55,9 +62,9 @@ def _roc(axes: Axes, labels: Any, scores: Any, threshold: float) -> None:
 
     false_rate, true_rate, _ = roc_curve(labels, scores)
     decided = scores >= threshold
-    axes.plot(false_rate, true_rate, color=_BLUE)
-    axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--")
-    axes.plot(decided[~labels].mean(), decided[labels].mean(), "o", color=_BLUE)
+    axes.plot(false_rate, true_rate, color=BLUE)
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--")
+    axes.plot(decided[~labels].mean(), decided[labels].mean(), "o", color=BLUE)
     axes.set(
         title=f"ROC AUC {roc_auc_score(labels, scores):.3f}",
         xlabel="false positive rate",
@@ -76,13 +83,13 @@ def _precision_recall(axes: Axes, labels: Any, scores: Any, threshold: float) ->
 
     precision, recall, _ = precision_recall_curve(labels, scores)
     decided = scores >= threshold
-    axes.plot(recall, precision, color=_BLUE)
-    axes.axhline(labels.mean(), color=_GREY, linestyle="--")
+    axes.plot(recall, precision, color=BLUE)
+    axes.axhline(labels.mean(), color=GREY, linestyle="--")
     axes.plot(
         recall_score(labels, decided),
         precision_score(labels, decided, zero_division=0.0),
         "o",
-        color=_BLUE,
+        color=BLUE,
     )
     axes.set(
         title=f"PR AUC {average_precision_score(labels, scores):.3f}, "
@@ -116,7 +123,7 @@ def _calibration(axes: Axes, labels: Any, scores: Any, threshold: float) -> None
     from sklearn.calibration import calibration_curve
 
     observed, predicted = calibration_curve(labels, scores, n_bins=_BINS, strategy="quantile")
-    axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--")
-    axes.plot(predicted, observed, "o-", color=_BLUE)
-    axes.axvline(threshold, color=_GREY, linewidth=0.8)
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--")
+    axes.plot(predicted, observed, "o-", color=BLUE)
+    axes.axvline(threshold, color=GREY, linewidth=0.8)
     axes.set(title="Calibration, tenths of rows", xlabel="predicted", ylabel="observed")
