@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+import gc
+import getpass
 import os
 import shutil
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,7 +35,18 @@ UseCaseOption = Annotated[str, typer.Option("--use-case", help="What is predicte
 SourceOption = Annotated[
     str, typer.Option(help="Path or URI of the records; by default what the settings say.")
 ]
+RetrainOption = Annotated[
+    bool, typer.Option("--retrain", help="Train even where data and code are unchanged.")
+]
+TuneOption = Annotated[
+    int | None, typer.Option(min=0, help="How many configurations to try.", metavar="TRIALS")
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show Dagster's log.")]
+ByOption = Annotated[str, typer.Option(help="Who decides; by default who is logged in.")]
+NoteOption = Annotated[str, typer.Option(help="Why; kept with the decision.")]
 DEFAULT_USE_CASE = "telco_churn"
+GC_OBJECTS = 200_000
+UP_TO_MODEL = ("raw", "silver", "rejects", "features", "model")
 _STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -41,25 +54,94 @@ _STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 def run(
     use_case: UseCaseOption = DEFAULT_USE_CASE,
     source: SourceOption = "",
-    retrain: Annotated[
-        bool, typer.Option("--retrain", help="Train even where data and code are unchanged.")
-    ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show Dagster's log.")] = False,
+    retrain: RetrainOption = False,
+    tune: TuneOption = None,
+    verbose: VerboseOption = False,
 ) -> None:
     """Ingest, train, gate, promote and score, with progress for each asset."""
     case = _use_case(use_case)
     _choose_source(use_case, source)
+    _choose_trials(tune)
     with _refusals():
-        settings = load_settings()
-        _prepare_home(settings)
-        from churn_assets.headless import run_use_case
+        settings = _prepared()
+        from churn_assets.headless import run_job
+        from churn_assets.report import show_summary
 
-        refused = run_use_case(case, settings, retrain=retrain, verbose=verbose)
-    if refused:
-        _refuse(refused)
+        outcome = run_job(case, config={"model": {"retrain": retrain}}, verbose=verbose)
+        if not outcome.refused:
+            show_summary(case, settings, outcome)
+    if outcome.refused:
+        _refuse(outcome.refused)
     if source:
         kept = f"sources.{use_case}.uri in {settings_file(settings.profile)}"
         typer.echo(f"This run alone used {public_uri(source)}; to keep it, set {kept}.")
+
+
+@app.command()
+def train(
+    use_case: UseCaseOption = DEFAULT_USE_CASE,
+    source: SourceOption = "",
+    experiment: Annotated[
+        str, typer.Option(help="YAML file of candidates, tuning and gates.", metavar="FILE")
+    ] = "",
+    retrain: RetrainOption = False,
+    tune: TuneOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Train a Challenger and judge it; nobody is promoted."""
+    case = _use_case(use_case)
+    _choose_source(use_case, source)
+    _choose_trials(tune)
+    if experiment:
+        os.environ["CHURN_EXPERIMENT"] = str(Path(experiment).absolute())
+    with _refusals():
+        settings = _prepared()
+        from churn_assets.headless import run_job
+        from churn_assets.report import show_training
+
+        outcome = run_job(
+            case, UP_TO_MODEL, config={"model": {"retrain": retrain}}, verbose=verbose
+        )
+        if not outcome.refused:
+            show_training(case, settings, outcome)
+    if outcome.refused:
+        _refuse(outcome.refused)
+
+
+@app.command()
+def promote(use_case: UseCaseOption = DEFAULT_USE_CASE, verbose: VerboseOption = False) -> None:
+    """Make the Challenger the Champion, if the gates let it pass."""
+    _decide(use_case, {}, verbose)
+
+
+@app.command()
+def rollback(
+    version: Annotated[
+        int | None, typer.Argument(help="Which earlier Champion; by default the one before.")
+    ] = None,
+    use_case: UseCaseOption = DEFAULT_USE_CASE,
+    by: ByOption = "",
+    verbose: VerboseOption = False,
+) -> None:
+    """Make an earlier Champion the Champion again."""
+    config = {"rollback": True, "version": version, "decided_by": by or _who()}
+    _decide(use_case, config, verbose)
+
+
+@app.command()
+def approve(
+    use_case: UseCaseOption = DEFAULT_USE_CASE, by: ByOption = "", note: NoteOption = ""
+) -> None:
+    """Approve the Challenger on the evidence as it is now."""
+    _answer(use_case, approved=True, by=by, note=note)
+
+
+@app.command()
+def reject(
+    use_case: UseCaseOption = DEFAULT_USE_CASE, by: ByOption = "", note: NoteOption = ""
+) -> None:
+    """Reject the Challenger."""
+    _answer(use_case, approved=False, by=by, note=note)
 
 
 @app.command()
@@ -131,7 +213,71 @@ def main() -> None:
     """Run the command line."""
     # What an object store's client warns of comes before the one line that says what is wrong.
     os.environ.setdefault("RUST_LOG", "error")
+    # Imports make a million objects that stay: looking through them all the time costs seconds.
+    gc.set_threshold(GC_OBJECTS)
     app()
+
+
+def _decide(use_case: str, config: Mapping[str, Any], verbose: bool) -> None:
+    """Run the champion asset."""
+    case = _use_case(use_case)
+    with _refusals():
+        settings = _prepared()
+        from churn_assets.headless import run_job
+        from churn_assets.report import show_champion
+
+        outcome = run_job(case, ("champion",), config={"champion": config}, verbose=verbose)
+        if not outcome.refused:
+            show_champion(case, settings, outcome)
+    if outcome.refused:
+        _refuse(outcome.refused)
+
+
+def _answer(use_case: str, *, approved: bool, by: str, note: str) -> None:
+    case = _use_case(use_case)
+    with _refusals():
+        settings = load_settings()
+        from churn_assets.assets.resources import resources
+        from churn_assets.learning.promotion import answer
+
+        shared = resources(settings)
+        challenger = answer(
+            case,
+            shared["lake"].of(case),
+            shared["mlflow"].registry(case),
+            settings.gates,
+            approved=approved,
+            by=by or _who(),
+            note=note,
+            most_rows=settings.training.max_rows,
+        )
+    if not approved:
+        typer.echo(f"Challenger {challenger.version} is rejected; the Champion stands.")
+        return
+    needed = "" if settings.gates.approval == "required" else " (gates.approval asks for none)"
+    typer.echo(
+        f"Challenger {challenger.version} is approved{needed}; `churn promote` makes it the "
+        "Champion, if every other gate lets it pass."
+    )
+
+
+def _prepared() -> Settings:
+    settings = load_settings()
+    _prepare_home(settings)
+    return settings
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # In a container the user may have no name.
+        return f"uid {os.getuid()}"
+
+
+def _choose_trials(tune: int | None) -> None:
+    if tune is not None:
+        os.environ["CHURN_TRAINING__TUNING__TRIALS"] = str(tune)
 
 
 def _choose_source(use_case: str, source: str) -> None:

@@ -31,7 +31,7 @@ def definitions(settings: Settings) -> dg.Definitions:
             for check in (*table_checks(case, settings), *learning_checks(case, settings))
         ],
         jobs=[job for case in cases for job in jobs(case)],
-        sensors=[sensor for case in cases for sensor in sensors(case)],
+        sensors=[sensor for case in cases for sensor in sensors(case, settings)],
         resources=resources(settings),
         # The assets are a chain and share heavy imports: more processes make it slower.
         executor=dg.in_process_executor,

@@ -6,35 +6,45 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from rich.console import Console
 from rich.markup import escape
 
+from churn_assets.assets.shared import key
 from churn_assets.definitions import defs
 from churn_assets.liveness import at_work, end_killed_runs
-from churn_assets.report import show_summary
 
 if TYPE_CHECKING:
-    from churn_assets.settings import Settings
     from churn_assets.usecases.spec import UseCase
 
 _STDERR = 2
 _STOPPED = "the run was stopped. The last versions stand; run again."
 
 
-def run_use_case(
-    use_case: UseCase, settings: Settings, *, retrain: bool = False, verbose: bool = False
-) -> str | None:
-    """Materialise all of a use case's assets.
+def run_job(
+    use_case: UseCase,
+    tables: Sequence[str] = (),
+    *,
+    config: Mapping[str, Any] | None = None,
+    verbose: bool = False,
+) -> Outcome:
+    """Materialise a use case's tables with their checks, and show progress.
 
-    Returns
-    -------
-    str or None
-        Why the run was refused, in one line; None where it succeeded.
+    Parameters
+    ----------
+    use_case : UseCase
+        Whose job it is.
+    tables : sequence of str
+        Names of those to materialise; all by default.
+    config : mapping of str to mapping, optional
+        Configuration of the assets by table.
+    verbose : bool
+        Whether to show Dagster's log instead.
     """
     console = Console(highlight=False, soft_wrap=True)
     job = defs.resolve_job_def(use_case.name)
@@ -50,15 +60,17 @@ def run_use_case(
                 run_id=run_id,
                 instance=instance,
                 raise_on_error=False,
+                asset_selection=[key(use_case, table) for table in tables] or None,
                 run_config={
-                    "ops": {f"{use_case.name}_model": {"config": {"retrain": retrain}}},
+                    "ops": {
+                        f"{use_case.name}_{table}": {"config": dict(content)}
+                        for table, content in (config or {}).items()
+                    },
                     "loggers": {"console": {"config": {"log_level": level}}},
                 },
             )
-    if not result.success:
-        return progress.refusal()
-    show_summary(use_case, settings, progress.checks, console)
-    return None
+    refused = None if result.success else progress.refusal()
+    return Outcome(refused, progress.checks, console)
 
 
 @contextmanager
@@ -76,6 +88,25 @@ def _silent_libraries() -> Iterator[None]:
         os.close(nowhere)
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to.
+
+    Parameters
+    ----------
+    refused : str or None
+        Why it was refused, in one line; None where it succeeded.
+    checks : list of AssetCheckEvaluation
+        What its checks said.
+    console : Console
+        What it was shown on.
+    """
+
+    refused: str | None
+    checks: Sequence[dg.AssetCheckEvaluation]
+    console: Console
+
+
 class Progress:
     """Prints each asset and check as it comes, and remembers what went wrong."""
 
@@ -89,6 +120,7 @@ class Progress:
         """Take one event of the run's log."""
         event = entry.dagster_event
         if event is None:
+            self._console.print(f"[dim]… {escape(entry.user_message)}[/]")
             return
         if event.event_type == dg.DagsterEventType.STEP_START:
             self._started[event.step_key or ""] = time.monotonic()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,39 +15,59 @@ from churn_assets.assets.shared import key, refresh_minutes
 from churn_assets.tables.lake import TABLES
 
 if TYPE_CHECKING:
-    import dagster as dg
-
+    from churn_assets.headless import Outcome
     from churn_assets.settings import Settings
     from churn_assets.usecases.spec import UseCase
 
 
-def show_summary(
-    use_case: UseCase,
-    settings: Settings,
-    checks: Sequence[dg.AssetCheckEvaluation],
-    console: Console,
-) -> None:
-    """What a run came to."""
-    tables = resources(settings)["lake"].of(use_case)
+def show_summary(use_case: UseCase, settings: Settings, outcome: Outcome) -> None:
+    """What a run from the source to predictions came to."""
+    tables, console = resources(settings)["lake"].of(use_case), outcome.console
     state = {name: tables[name].require() for name in TABLES}
     promotion = _last(tables["champion"], "promotion")
-    model = _last(tables["model"], "trained_at")
     console.print()
     stages = " → ".join(f"{n} {state[n].rows:,}" for n in ("raw", "silver", "features"))
     console.print(f"[bold]{use_case.name}[/]: {stages} → predictions {state['predictions'].rows:,}")
     console.print(f"Rejected records: {state['rejects'].rows:,}")
-    console.print(
-        f"Challenger: version {model['version']} ({model['recipe']}), test ROC AUC "
-        f"{model['test_roc_auc']:.3f}, F1 {model['test_f1']:.3f}, Brier {model['test_brier']:.3f}"
-    )
-    for check in checks:
-        if check.blocking:
-            console.print(f"  {check.check_name}: {escape(check.description or '')}")
+    _show_challenger(tables, outcome)
     console.print(
         f"Champion: version {promotion['version']}, since {_when(promotion['decided_at'])}"
     )
     console.print(f"Predictions: {state['predictions'].uri}")
     console.print("Next: `make dev` opens the Dagster UI; `churn predictions --top 10` lists who.")
+
+
+def show_training(use_case: UseCase, settings: Settings, outcome: Outcome) -> None:
+    """What a training came to."""
+    outcome.console.print()
+    _show_challenger(resources(settings)["lake"].of(use_case), outcome)
+    outcome.console.print("Next: `churn promote` makes it the Champion.")
+
+
+def show_champion(use_case: UseCase, settings: Settings, outcome: Outcome) -> None:
+    """Who is Champion now, and whose the predictions are."""
+    tables, console = resources(settings)["lake"].of(use_case), outcome.console
+    champion = _last(tables["champion"], "promotion")
+    console.print(
+        f"\nChampion: version {champion['version']}, by {champion['action']} at "
+        f"{_when(champion['decided_at'])}"
+    )
+    scored = tables["predictions"].state()
+    by = None if scored is None else scored.details.get("model_version")
+    if by != champion["version"]:
+        told = "Nobody is scored yet" if by is None else f"Predictions are those of version {by}"
+        console.print(f"{told}: the sensor under `make dev` rescores everyone, or `churn run`.")
+
+
+def _show_challenger(tables: Mapping[str, Any], outcome: Outcome) -> None:
+    model = _last(tables["model"], "trained_at")
+    outcome.console.print(
+        f"Challenger: version {model['version']} ({model['recipe']}), test ROC AUC "
+        f"{model['test_roc_auc']:.3f}, F1 {model['test_f1']:.3f}, Brier {model['test_brier']:.3f}"
+    )
+    for check in outcome.checks:
+        if check.asset_key.path[-1] == "model":
+            outcome.console.print(f"  {check.check_name}: {escape(check.description or '')}")
 
 
 def show_status(use_case: UseCase, settings: Settings) -> None:
@@ -82,25 +102,35 @@ def show_status(use_case: UseCase, settings: Settings) -> None:
     if champion is not None and champion.rows:
         last = _last(tables["champion"], "promotion")
         console.print(
-            f"last promotion: version {last['version']} at {_when(last['decided_at'])} "
+            f"last {last['action']}: version {last['version']} at {_when(last['decided_at'])} "
             f"by {last['decided_by']}"
         )
     console.print(f"lake: {settings.lake_uri}")
 
 
 def show_predictions(use_case: UseCase, settings: Settings, top: int) -> None:
-    """The customers who are most likely to churn."""
+    """Whom to contact first, where a business case says so, or who is most likely to churn."""
     predictions = resources(settings)["lake"].of(use_case)["predictions"]
     predictions.require()
-    columns = [use_case.key, "churn_probability", "decision", "risk_band", "model_version"]
-    frame = predictions.scan().sort("churn_probability", use_case.key, descending=[True, False])
+    valued = use_case.business is not None
+    by = ["rank"] if valued else ["churn_probability", use_case.key]
+    frame = predictions.scan().sort(by, descending=[name == "churn_probability" for name in by])
+    reasons = [f"reason_{place}" for place in (1, 2, 3)]
+    worth = ["expected_value", "contact"] if valued else []
+    columns = [use_case.key, "churn_probability", *worth, *reasons]
     rows = predictions.engine.collect(frame.select(columns).head(top)).to_pylist()
-    grid = Grid(*columns)
+    grid = Grid(use_case.key, "probability", *(["value", "contact"] if valued else []), "why")
+    grid.columns[0].no_wrap = True
     for row in rows:
-        row["churn_probability"] = f"{row['churn_probability']:.3f}"
-        row["decision"] = "yes" if row["decision"] else "no"
-        grid.add_row(*(escape(str(value)) for value in row.values()))
+        why = "\n".join(filter(None, (row[reason] for reason in reasons)))
+        told = [f"{row['expected_value']:,.0f}", _yes(row["contact"])] if valued else []
+        probability = f"{row['churn_probability']:.3f}"
+        grid.add_row(*(escape(str(cell)) for cell in (row[use_case.key], probability, *told, why)))
     Console(highlight=False).print(grid)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
 
 
 def _last(table: Any, by: str) -> dict[str, Any]:

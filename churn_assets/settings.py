@@ -209,6 +209,11 @@ class Settings(BaseSettings):
         return (self.root_folder / "artifacts").as_uri()
 
     @property
+    def studies_folder(self) -> Path:
+        """Folder of the searches, so that a training that was stopped goes on."""
+        return self.root_folder / "tuning"
+
+    @property
     def dagster_home(self) -> Path:
         """Folder of Dagster's history and of its dagster.yaml."""
         return self.root_folder / "dagster"

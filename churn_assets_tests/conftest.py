@@ -16,7 +16,7 @@ from churn_assets.settings import Settings
 from churn_assets.tables import spark_setup
 from churn_assets.tables.engine import Engine
 from churn_assets_tests.processes import CHECKOUT, HOST, answers, background, free_ports
-from churn_assets_tests.project import Project
+from churn_assets_tests.project import Project, Run
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -117,6 +117,23 @@ def new_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Proje
         return Project(folder, **settings)
 
     return start
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A project whose job ran once, and that run; not to be changed."""
+
+    project: Project
+    run: Run
+
+
+@pytest.fixture(scope="session")
+def first_run(new_project: Callable[..., Project]) -> Finished:
+    """A project after its first whole run."""
+    project = new_project()
+    run = project.run(project.write())
+    assert run.success, run.error
+    return Finished(project, run)
 
 
 @pytest.fixture

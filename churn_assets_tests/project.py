@@ -11,7 +11,9 @@ import polars as pl
 
 from churn_assets.assets.resources import resources
 from churn_assets.definitions import definitions
+from churn_assets.learning.gates import gate_specs
 from churn_assets.learning.promotion import Promotion, on_record
+from churn_assets.learning.recipe import GATES_AS_THEY_COME
 from churn_assets.learning.registry import Registry
 from churn_assets.settings import Settings
 from churn_assets.tables.lake import Committed, Table
@@ -19,8 +21,14 @@ from churn_assets.usecases import USE_CASES
 from churn_assets.usecases.telco_generator import generate
 
 USE_CASE = USE_CASES["telco_churn"]
+_SPECS = gate_specs(USE_CASE, GATES_AS_THEY_COME)
+GATES = {gate.name for gate in _SPECS}
+BLOCKING = {gate.name for gate in _SPECS if gate.blocking}
 ROWS = 3000
 """Enough customers for every gate to pass, few enough to train on in a second."""
+
+QUICK = {"candidates": ("logistic_regression", "lightgbm"), "folds": 2}
+"""Training that takes a second, for tests of what comes after it."""
 
 
 class Run:
@@ -74,7 +82,7 @@ class Project:
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
-        self._settings = {"root": str(folder / ".churn"), **settings}
+        self._settings = {"root": str(folder / ".churn"), "training": QUICK, **settings}
         (folder / "dagster").mkdir(parents=True, exist_ok=True)
         (folder / "dagster" / "dagster.yaml").write_text("telemetry: {enabled: false}")
         self.instance = dg.DagsterInstance.from_config(str(folder / "dagster"))

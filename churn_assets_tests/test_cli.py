@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -139,20 +140,74 @@ def test_after_a_run_status_tells_versions_rows_aliases_and_freshness(story: Sto
     assert "last promotion: version 1 at 20" in story.status.stdout
 
 
-def test_predictions_list_who_is_most_likely_to_churn_first(story: Story) -> None:
+def test_predictions_list_whom_to_contact_first_and_why(story: Story) -> None:
     assert story.predictions.returncode == 0, story.predictions.stderr
     table = pl.read_delta(str(story.root / "lake" / "telco_churn" / "predictions"))
-    most = table.sort("churn_probability", "customer_id", descending=[True, False]).head(3)
-    assert cells(story.predictions.stdout) == [
-        [row["customer_id"], f"{row['churn_probability']:.3f}", "yes", row["risk_band"], "1"]
-        for row in most.iter_rows(named=True)
-    ]
+    first = table.sort("expected_value", descending=True).head(3)
+    shown = [row for row in cells(story.predictions.stdout) if row[0]]
+    assert [row[0] for row in shown] == first["customer_id"].to_list()
+    assert [row[3] for row in shown] == ["yes"] * 3
+    assert [row[4] for row in shown] == first["reason_1"].to_list()
 
 
 def test_nothing_is_written_outside_the_root(story: Story) -> None:
     kept = {path.name for path in story.root.iterdir()} - {"customers.csv"}
 
     assert kept == {"lake", "mlflow.db", "artifacts", "dagster"}
+
+
+# Training, promotion and rollback by themselves
+
+
+@dataclass(frozen=True)
+class Second:
+    """A second Challenger: trained, promoted, rolled back from."""
+
+    train: subprocess.CompletedProcess[str]
+    promote: subprocess.CompletedProcess[str]
+    rollback: subprocess.CompletedProcess[str]
+    again: subprocess.CompletedProcess[str]
+    status: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def second(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Second:
+    root = tmp_path_factory.mktemp("second") / "root"
+    shutil.copytree(story.root, root)
+    source = ("--source", "customers.csv")
+    experiment = root / "linear.yaml"
+    experiment.write_text("candidates: [logistic_regression]\nseed: 1\n")
+    return Second(
+        typed(root, "churn", "train", "--experiment", "linear.yaml", "--tune", "2", *source),
+        typed(root, "churn", "promote"),
+        typed(root, "churn", "rollback", "--by", "a person"),
+        typed(root, "churn", "rollback"),
+        typed(root, "churn", "status"),
+    )
+
+
+def test_train_registers_and_judges_a_challenger_and_promotes_nobody(second: Second) -> None:
+    assert second.train.returncode == 0, second.train.stderr
+    assert "Challenger: version 2 (logistic_regression)" in second.train.stdout
+    assert "f1_gate: " in second.train.stdout
+    assert "✓ champion" not in second.train.stdout
+    assert "churn promote" in second.train.stdout
+
+
+def test_promote_makes_it_the_champion_and_says_whose_the_predictions_are(second: Second) -> None:
+    assert second.promote.returncode == 0, second.promote.stderr
+    assert "Champion: version 2, by promotion at 20" in second.promote.stdout
+    assert "Predictions are those of version 1" in second.promote.stdout
+
+
+def test_rollback_restores_the_champion_before(second: Second) -> None:
+    assert second.rollback.returncode == 0, second.rollback.stderr
+    assert "Champion: version 1, by rollback at 20" in second.rollback.stdout
+    assert "Predictions are those" not in second.rollback.stdout
+    assert "name the version to roll back to" in refused(second.again)
+    assert "champion: version 1 of telco_churn" in second.status.stdout
+    assert "last rollback: version 1 at 20" in second.status.stdout
+    assert "by a person, Dagster run " in second.status.stdout
 
 
 # Refusals
@@ -170,6 +225,8 @@ def test_nothing_is_written_outside_the_root(story: Story) -> None:
         ["predictions", "--top", "many"],
         ["home", "elsewhere"],
         ["run", "--source"],
+        ["run", "--tune", "-1"],
+        ["rollback", "first"],
     ],
     ids=" ".join,
 )
@@ -191,7 +248,10 @@ def test_an_unknown_use_case_is_answered_with_the_known_ones(tmp_path: Path) -> 
     assert "telco_churn" in command.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "status", "predictions", "home", "dev", "mlflow"])
+@pytest.mark.parametrize(
+    "command",
+    ["run", "train", "promote", "approve", "status", "predictions", "home", "dev", "mlflow"],
+)
 def test_every_command_refuses_wrong_settings_in_one_line(command: str, tmp_path: Path) -> None:
     said = refused(typed(tmp_path, "churn", command, settings={"CHURN_ENGIN": "x"}))
 

@@ -56,8 +56,28 @@ def test_every_check_says_what_it_looks_for(defs: dg.Definitions) -> None:
 
     checks = [graph.get_check_spec(check) for check in graph.asset_check_keys]
 
-    assert len(checks) == 8 * len(USE_CASES)
+    # What a table is checked for, and the gates that need neither a business case nor slices.
+    assert all(sum(c.asset_key.path[0] == case for c in checks) >= 12 for case in USE_CASES)
     assert all(check.description for check in checks)
+
+
+def test_gates_that_are_asked_for_are_checks_of_their_own() -> None:
+    gates = {"rule": "improve", "value": "block", "floors": {"f1": 0.5}, "approval": "required"}
+    graph = definitions(Settings(gates=gates)).resolve_asset_graph()
+
+    blocking = {key.name for key in graph.asset_check_keys if graph.get_check_spec(key).blocking}
+
+    assert {"f1_gate", "superiority", "value", "floors", "approval"} <= blocking
+
+
+def test_an_approval_is_followed_by_a_sensor_only_where_one_is_required() -> None:
+    required = definitions(Settings(gates={"approval": "required"}))
+
+    def sensors(found: dg.Definitions) -> set[str]:
+        return {sensor.name for sensor in found.sensors or []}
+
+    assert "telco_churn_approval" in sensors(required)
+    assert "telco_churn_approval" not in sensors(definitions(Settings()))
 
 
 def test_each_use_case_has_a_job_for_all_and_one_for_scoring(defs: dg.Definitions) -> None:

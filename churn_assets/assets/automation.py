@@ -4,7 +4,9 @@ from typing import Any
 
 import dagster as dg
 
-from churn_assets.assets.shared import key
+from churn_assets.assets.resources import Mlflow
+from churn_assets.assets.shared import key, refusals
+from churn_assets.settings import Settings
 from churn_assets.usecases.spec import UseCase
 
 Job = Any
@@ -18,7 +20,7 @@ UNFINISHED = [
 
 
 def jobs(use_case: UseCase) -> list[Job]:
-    """All of a use case's assets, and its predictions alone."""
+    """All of a use case's assets, its predictions alone, and its champion alone."""
     return [
         dg.define_asset_job(
             use_case.name,
@@ -30,13 +32,20 @@ def jobs(use_case: UseCase) -> list[Job]:
             selection=dg.AssetSelection.assets(key(use_case, "predictions")),
             description="Score every customer with the present Champion.",
         ),
+        dg.define_asset_job(
+            f"{use_case.name}_promote",
+            selection=dg.AssetSelection.assets(key(use_case, "champion")),
+            description="Make the Challenger the Champion, or an earlier Champion by config.",
+        ),
     ]
 
 
-def sensors(use_case: UseCase) -> list[dg.SensorDefinition]:
-    """Rescoring after a promotion, and the automation conditions of the use case's assets."""
+def sensors(use_case: UseCase, settings: Settings) -> list[dg.SensorDefinition]:
+    """Rescoring after a promotion, promotion after an approval, and automation conditions."""
+    asks = settings.gates.approval == "required"
     return [
         rescore_sensor(use_case),
+        *([approval_sensor(use_case)] if asks else []),
         dg.AutomationConditionSensorDefinition(
             f"{use_case.name}_automation",
             target=dg.AssetSelection.groups(use_case.name),
@@ -76,6 +85,32 @@ def rescore_sensor(use_case: UseCase) -> dg.SensorDefinition:
         )
 
     return rescore
+
+
+def approval_sensor(use_case: UseCase) -> dg.SensorDefinition:
+    """Ask for a promotion once for each approval."""
+
+    @dg.sensor(
+        name=f"{use_case.name}_approval",
+        job_name=f"{use_case.name}_promote",
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=30,
+        description="Promotes the Challenger when a person has approved it.",
+    )
+    def approval(mlflow: dg.ResourceParam[Mlflow]) -> dg.RunRequest | dg.SkipReason:
+        from churn_assets.learning.registry import CHALLENGER, CHAMPION
+
+        registry = mlflow.registry(use_case)
+        with refusals():
+            challenger, champion = registry.by_alias(CHALLENGER), registry.by_alias(CHAMPION)
+        if challenger is None or challenger == champion:
+            return dg.SkipReason("There is no Challenger that waits.")
+        if challenger.tags.get("approval") != "approved":
+            return dg.SkipReason(f"Challenger {challenger.version} is not approved.")
+        digest = challenger.tags.get("approval_digest", "")
+        return dg.RunRequest(run_key=f"{use_case.name} approval {challenger.run_id} {digest}")
+
+    return approval
 
 
 def _metadata(instance: dg.DagsterInstance, use_case: UseCase, table: str) -> dict[str, Any]:

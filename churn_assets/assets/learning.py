@@ -17,18 +17,16 @@ from churn_assets.assets.shared import (
     refusals,
     spec,
 )
+from churn_assets.learning.gates import Verdict, gate_specs
 from churn_assets.learning.recipe import model_code, predictions_code
 from churn_assets.settings import Settings
 from churn_assets.tables.lake import Lake
 from churn_assets.tables.lineage import code_version
 from churn_assets.usecases.spec import UseCase
 
-GATES = {
-    "governance": "Described, signed, with an example and lineage; it loads and scores real rows.",
-    "better_than_chance": "Lower 95 % bounds of ROC AUC and F1 beat guessing on test rows.",
-    "f1_gate": "F1 at least the Champion's on the same test rows, each at its own threshold.",
-}
 REGISTRY_POOL = "registry"
+
+ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
 Results = Iterator[dg.MaterializeResult[Any]]
 
@@ -41,9 +39,23 @@ class TrainConfig(dg.Config):
     )
 
 
+class ChampionConfig(dg.Config):
+    """How the champion asset is run."""
+
+    rollback: bool = Field(
+        default=False,
+        description="Make an earlier Champion the Champion again, instead of the Challenger.",
+    )
+    version: int | None = Field(
+        default=None, description="Which one; by default the one before the present."
+    )
+    decided_by: str = Field(default="", description="Who decided; kept with the record.")
+
+
 def learning_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefinition]:
     """model, champion and predictions of a use case."""
     name = use_case.name
+    contacts = settings.contacts.get(name)
 
     @dg.multi_asset(
         name=f"{name}_model",
@@ -75,6 +87,8 @@ def learning_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefi
                 settings.training,
                 mlflow.opener(context, use_case),
                 retrain=config.retrain,
+                studies=settings.studies_folder,
+                progress=context.log.info,
             )
             metadata = {
                 **_shown(challenger.row),
@@ -90,7 +104,7 @@ def learning_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefi
             spec(
                 use_case,
                 "champion",
-                "One promotion: version, who and when, every gate's evidence.",
+                "One promotion or rollback: version, who and when, every gate's evidence.",
                 code_version=code_version("churn_assets.learning.promotion"),
                 deps=["model"],
                 kinds=("mlflow",),
@@ -100,19 +114,21 @@ def learning_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefi
     )
     def champion(
         context: dg.AssetExecutionContext,
+        config: ChampionConfig,
         lake: dg.ResourceParam[Lake],
         mlflow: dg.ResourceParam[Mlflow],
     ) -> Results:
-        from churn_assets.learning.promotion import promote
+        from churn_assets.learning.promotion import promote, rollback
 
+        tables, registry = lake.of(use_case), mlflow.registry(use_case)
+        who = ", ".join(filter(None, [config.decided_by, f"Dagster run {context.run.run_id}"]))
         with refusals():
-            committed, promotion = promote(
-                use_case,
-                lake.of(use_case),
-                mlflow.registry(use_case),
-                decided_by=f"Dagster run {context.run.run_id}",
-                most_rows=settings.training.max_rows,
-            )
+            if config.rollback:
+                committed, promotion = rollback(tables, registry, config.version, who)
+            else:
+                committed, promotion = promote(
+                    use_case, tables, registry, who, settings.gates, settings.training.max_rows
+                )
             yield materialized(use_case, committed, metadata=_shown(vars(promotion)))
 
     @dg.multi_asset(
@@ -121,8 +137,8 @@ def learning_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefi
             spec(
                 use_case,
                 "predictions",
-                "One customer scored: probability, decision, risk band, model version.",
-                code_version=predictions_code(use_case),
+                "One customer scored: probability, decision, value of a contact, reasons.",
+                code_version=predictions_code(use_case, contacts),
                 deps=["features", "champion"],
                 kinds=[settings.engine],
                 refresh_minutes=refresh_minutes(settings.freshness, "predictions"),
@@ -134,7 +150,7 @@ def learning_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefi
 
         tables = lake.of(use_case)
         with refusals():
-            committed = score(use_case, tables, mlflow.registry(use_case))
+            committed = score(use_case, tables, mlflow.registry(use_case), contacts=contacts)
             yield materialized(
                 use_case,
                 committed,
@@ -153,8 +169,10 @@ def learning_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetCheck
     @dg.multi_asset_check(
         name=f"{name}_gates",
         specs=[
-            dg.AssetCheckSpec(gate, asset=asset, blocking=True, description=description)
-            for gate, description in GATES.items()
+            dg.AssetCheckSpec(
+                gate.name, asset=asset, blocking=gate.blocking, description=gate.description
+            )
+            for gate in gate_specs(use_case, settings.gates)
         ],
         # Without this the UI lets nobody run a gate by itself.
         can_subset=True,
@@ -164,23 +182,30 @@ def learning_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetCheck
         lake: dg.ResourceParam[Lake],
         mlflow: dg.ResourceParam[Mlflow],
     ) -> Iterator[dg.AssetCheckResult]:
-        from churn_assets.learning.promotion import verdicts
+        from churn_assets.learning.card import keep_card
+        from churn_assets.learning.gate_plots import picture
+        from churn_assets.learning.promotion import judge
 
         asked = {check.name for check in context.selected_asset_check_keys}
-        told = verdicts(
-            use_case,
-            lake.of(use_case),
-            mlflow.registry(use_case),
-            most_rows=settings.training.max_rows,
-        )
-        for verdict in (verdict for verdict in told if verdict.gate in asked):
-            yield dg.AssetCheckResult(
-                check_name=verdict.gate,
-                passed=verdict.passed,
-                severity=dg.AssetCheckSeverity.ERROR,
-                description=verdict.reason,
-                metadata=_shown(verdict.numbers),
-            )
+        tables, registry = lake.of(use_case), mlflow.registry(use_case)
+        judgement = judge(use_case, tables, registry, settings.gates, settings.training.max_rows)
+        told = {verdict.gate: verdict for verdict in judgement.verdicts}
+        drawn = {gate: picture(verdict, judgement.evidence) for gate, verdict in told.items()}
+        if judgement.evidence:
+            with refusals():
+                keep_card(use_case, tables, registry, judgement, drawn)
+        # A Champion that stands was promoted when some gate was not there yet.
+        absent = Verdict("", True, "not asked of a Champion that was promoted before it was there")
+        for gate in gate_specs(use_case, settings.gates):
+            verdict = told.get(gate.name, absent)
+            if gate.name in asked:
+                yield dg.AssetCheckResult(
+                    check_name=gate.name,
+                    passed=verdict.passed,
+                    severity=ERROR if gate.blocking else WARN,
+                    description=verdict.reason,
+                    metadata={**_shown(verdict.numbers), **_picture(drawn.get(gate.name))},
+                )
 
     @dg.asset_check(
         asset=key(use_case, "predictions"),
@@ -197,6 +222,10 @@ def learning_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetCheck
         )
 
     return [gates, every_customer_scored]
+
+
+def _picture(drawn: bytes | None) -> dict[str, Any]:
+    return {} if drawn is None else {"picture": pictures({"picture": drawn})}
 
 
 def _shown(row: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -57,15 +58,20 @@ class Mlflow:
         return lambda: self.run(context, use_case)
 
     def links(self, use_case: UseCase, run_id: str) -> dict[str, Any]:
-        """Where a person sees an MLflow run, as Dagster's metadata."""
+        """Where a person sees an MLflow run and its model card, as Dagster's metadata."""
         import mlflow
+
+        from churn_assets.learning.card import ARTIFACT as CARD
 
         uri = self._settings.tracking_uri
         server = uri if uri.startswith("http") else LOCAL_MLFLOW_UI
         with self.registry(use_case).refusals():
             experiment = mlflow.MlflowClient(uri).get_run(run_id).info.experiment_id
         page = f"{public_uri(server).rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
-        return {"mlflow_run": dg.MetadataValue.url(page)}
+        return {
+            "mlflow_run": dg.MetadataValue.url(page),
+            "model_card": dg.MetadataValue.url(f"{page}/artifacts/{CARD}"),
+        }
 
     @contextmanager
     def run(self, context: dg.AssetExecutionContext, use_case: UseCase) -> Iterator[str]:
@@ -100,7 +106,8 @@ class Mlflow:
 
             MlFlow(  # type: ignore[no-untyped-call]
                 SimpleNamespace(
-                    log=context.log,
+                    # That a run starts is seen by the link to it.
+                    log=logging.getLogger("dagster_mlflow"),
                     dagster_run=SimpleNamespace(
                         job_name=f"{use_case.name} {context.run.run_id[:8]}"
                     ),

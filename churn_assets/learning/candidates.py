@@ -1,71 +1,326 @@
-"""The models that training chooses from, each a scikit-learn Pipeline."""
+"""The models that training chooses from, and the Pipelines that they stand for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+import importlib
+import inspect
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from churn_assets.errors import TrainingError
+from churn_assets.learning.recipe import Candidate, Range, TrainingSettings
 from churn_assets.usecases.spec import UseCase
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
+    from churn_assets.learning.ensembles import Blend
 
-def logistic_regression(use_case: UseCase, seed: int) -> Pipeline:
-    """Logistic regression on standardised inputs: the baseline."""
+_CANDIDATES: tuple[Candidate, ...] = (
+    Candidate(
+        name="logistic_regression",
+        estimator="sklearn.linear_model.LogisticRegression",
+        inputs="linear",
+        parameters={"C": 0.1, "max_iter": 1000},
+        space={"C": Range(low=0.003, high=10.0, log=True)},
+    ),
+    Candidate(
+        name="random_forest",
+        estimator="sklearn.ensemble.RandomForestClassifier",
+        parameters={
+            "n_estimators": 60,
+            "max_depth": 8,
+            "min_samples_leaf": 10,
+            "max_features": 0.3,
+            "max_samples": 0.3,
+        },
+        space={
+            "max_depth": Range(low=5, high=16),
+            "min_samples_leaf": Range(low=2, high=40, log=True),
+            "max_features": Range(low=0.1, high=0.8),
+            "max_samples": Range(low=0.2, high=0.9),
+        },
+    ),
+    Candidate(
+        name="gradient_boosting",
+        estimator="sklearn.ensemble.HistGradientBoostingClassifier",
+        parameters={
+            "max_iter": 80,
+            "learning_rate": 0.08,
+            "max_leaf_nodes": 8,
+            "min_samples_leaf": 40,
+            "l2_regularization": 5.0,
+            "max_features": 0.5,
+            # By itself it would set rows apart to stop by, where there are many.
+            "early_stopping": False,
+        },
+        space={
+            "max_iter": Range(low=50, high=300, log=True),
+            "learning_rate": Range(low=0.02, high=0.2, log=True),
+            "max_leaf_nodes": Range(low=4, high=32, log=True),
+            "min_samples_leaf": Range(low=10, high=100, log=True),
+            "l2_regularization": Range(low=0.1, high=30.0, log=True),
+            "max_features": Range(low=0.2, high=1.0),
+        },
+    ),
+    Candidate(
+        name="lightgbm",
+        estimator="lightgbm.LGBMClassifier",
+        parameters={
+            "n_estimators": 300,
+            "learning_rate": 0.03,
+            "num_leaves": 4,
+            "min_child_samples": 40,
+            "subsample": 0.8,
+            "subsample_freq": 1,
+            "colsample_bytree": 0.5,
+            "reg_lambda": 5.0,
+        },
+        space={
+            "n_estimators": Range(low=100, high=500, log=True),
+            "learning_rate": Range(low=0.01, high=0.1, log=True),
+            "num_leaves": Range(low=3, high=32, log=True),
+            "min_child_samples": Range(low=10, high=100, log=True),
+            "subsample": Range(low=0.5, high=1.0),
+            "colsample_bytree": Range(low=0.2, high=1.0),
+            "reg_lambda": Range(low=0.1, high=30.0, log=True),
+        },
+    ),
+    Candidate(
+        name="xgboost",
+        estimator="xgboost.XGBClassifier",
+        parameters={
+            "n_estimators": 250,
+            "learning_rate": 0.06,
+            "max_depth": 2,
+            "min_child_weight": 5.0,
+            "subsample": 0.8,
+            "colsample_bytree": 0.5,
+            "reg_lambda": 5.0,
+        },
+        space={
+            "n_estimators": Range(low=80, high=400, log=True),
+            "learning_rate": Range(low=0.01, high=0.15, log=True),
+            "max_depth": Range(low=2, high=6),
+            "min_child_weight": Range(low=1.0, high=30.0, log=True),
+            "subsample": Range(low=0.5, high=1.0),
+            "colsample_bytree": Range(low=0.2, high=1.0),
+            "reg_lambda": Range(low=0.1, high=30.0, log=True),
+        },
+    ),
+    Candidate(name="blend", members=("logistic_regression", "lightgbm")),
+)
+REGISTRY: Mapping[str, Candidate] = {candidate.name: candidate for candidate in _CANDIDATES}
+"""What settings may name without more: each with its default configuration and its space."""
+
+_ALWAYS: Mapping[str, Mapping[str, Any]] = {
+    # As many threads as OpenMP is allowed, which training and scoring decide.
+    "lightgbm": {
+        "n_jobs": 0,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbose": -1,
+        "monotone_constraints": None,
+    },
+    "xgboost": {"n_jobs": 0},
+}
+"""What every estimator of a package is made with, unless its candidate says otherwise."""
+_SEEDS = ("random_state", "random_seed")
+_MONOTONE = ("monotone_constraints", "monotonic_cst")
+
+
+def chosen(settings: TrainingSettings) -> tuple[Candidate, ...]:
+    """The candidates that settings ask for, whole and looked over.
+
+    Raises
+    ------
+    TrainingError
+        Where one is not known, cannot be imported, gives no probabilities, or has no parameter of
+        a name that is given.
+    """
+    if settings.candidates is None:
+        candidates = _CANDIDATES
+    else:
+        candidates = tuple(_whole(given) for given in settings.candidates)
+    names = [candidate.name for candidate in candidates]
+    for name in names:
+        if names.count(name) > 1:
+            raise TrainingError(f"candidate '{name}': it is named twice. Give one another name.")
+    for candidate in singles(candidates):
+        _require_fit(candidate)
+    return candidates
+
+
+def singles(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """The candidates with an estimator: those given, and the members of the others.
+
+    Raises
+    ------
+    TrainingError
+        Where a member is not known, or a blend itself.
+    """
+    given = {candidate.name: candidate for candidate in candidates}
+    known = {**REGISTRY, **given}
+    found: dict[str, Candidate] = {}
+    for candidate in given.values():
+        for name in candidate.members or (candidate.name,):
+            if name not in known or known[name].members:
+                single = [one.name for one in known.values() if not one.members]
+                raise TrainingError(
+                    f"candidate '{candidate.name}': there is no member '{name}'. "
+                    f"Known are {', '.join(single)}."
+                )
+            found[name] = known[name]
+    return tuple(found.values())
+
+
+def pipeline(
+    use_case: UseCase, candidate: Candidate, parameters: Mapping[str, Any], seed: int
+) -> Pipeline:
+    """An unfitted Pipeline of a candidate with an estimator: steps encode, ..., model.
+
+    Parameters
+    ----------
+    use_case : UseCase
+        Names the inputs, and those that the score must rise or fall with.
+    candidate : Candidate
+        One with an estimator.
+    parameters : mapping of str to object
+        Instead of those of its default configuration that they name.
+    seed : int
+        The same rows and seed give the same model.
+    """
     from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return Pipeline(
-        [
-            ("encode", _encoder(use_case)),
-            ("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
-            ("scale", StandardScaler()),
-            ("model", LogisticRegression(C=0.1, max_iter=1000, random_state=seed)),
-        ]
-    )
+    from churn_assets.learning.encoding import LinearEncoder, MonotonePipeline, TableEncoder
+
+    columns = list(use_case.numeric), list(use_case.categorical)
+    model = _estimator(candidate, parameters, seed)
+    if candidate.inputs == "linear":
+        return Pipeline(
+            [
+                ("encode", LinearEncoder(*columns)),
+                ("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
+                ("scale", StandardScaler()),
+                ("model", model),
+            ]
+        )
+    steps = [("encode", TableEncoder(*columns)), ("model", model)]
+    constraint = _constraint(candidate)
+    if constraint and use_case.monotone:
+        return MonotonePipeline(steps, constraint=constraint, monotone=dict(use_case.monotone))
+    return Pipeline(steps)
 
 
-def lightgbm(use_case: UseCase, seed: int) -> Pipeline:
-    """Small, regularised LightGBM; it treats a missing number as a value of its own."""
-    from lightgbm import LGBMClassifier
-    from sklearn.pipeline import Pipeline
+def blend(members: Mapping[str, Pipeline]) -> Blend:
+    """An unfitted blend of unfitted Pipelines by name."""
+    from churn_assets.learning.ensembles import Blend
 
-    return Pipeline(
-        [
-            ("encode", _encoder(use_case)),
-            (
-                "model",
-                LGBMClassifier(
-                    n_estimators=250,
-                    learning_rate=0.03,
-                    num_leaves=8,
-                    min_child_samples=40,
-                    subsample=0.8,
-                    subsample_freq=1,
-                    colsample_bytree=0.5,
-                    reg_lambda=5.0,
-                    random_state=seed,
-                    deterministic=True,
-                    force_row_wise=True,
-                    # As many threads as OpenMP is allowed, which training and scoring decide.
-                    n_jobs=0,
-                    verbose=-1,
-                ),
-            ),
-        ]
-    )
+    return Blend(list(members.items()))
 
 
-CANDIDATES: dict[str, Callable[[UseCase, int], Pipeline]] = {
-    "logistic_regression": logistic_regression,
-    "lightgbm": lightgbm,
-}
+def is_monotone(candidate: Candidate) -> bool:
+    """Whether a candidate with an estimator keeps the directions that a use case asks for."""
+    return candidate.inputs == "plain" and _constraint(candidate) is not None
 
 
-def _encoder(use_case: UseCase) -> Any:
-    from churn_assets.learning.encoding import TableEncoder
+def _whole(given: Candidate) -> Candidate:
+    """A candidate with what the registry knows of it where nothing else is said."""
+    known = REGISTRY.get(given.name)
+    if known is not None:
+        fields = {name: getattr(given, name) for name in given.model_fields_set}
+        given = known.model_copy(update=fields)
+    elif given.estimator is None and not given.members:
+        raise TrainingError(
+            f"candidate '{given.name}': there is no such candidate. Known are "
+            f"{', '.join(REGISTRY)}; for another one, name its `estimator`."
+        )
+    if given.estimator is not None and given.members:
+        raise TrainingError(
+            f"candidate '{given.name}': it has an estimator or members, and not both."
+        )
+    return given
 
-    return TableEncoder(list(use_case.numeric), list(use_case.categorical))
+
+def _require_fit(candidate: Candidate) -> None:
+    names = _parameter_names(candidate)
+    for part, given in (("parameters", candidate.parameters), ("space", candidate.space)):
+        for name in given:
+            if name not in names:
+                close = difflib.get_close_matches(name, sorted(names), n=1)
+                hint = (
+                    f"Did you mean {close[0]}?" if close else f"It has {', '.join(sorted(names))}."
+                )
+                raise TrainingError(
+                    f"candidate '{candidate.name}': {part}: {candidate.estimator} has no "
+                    f"parameter '{name}'. {hint}"
+                )
+    if not hasattr(_estimator(candidate, {}, 0), "predict_proba"):
+        raise TrainingError(
+            f"candidate '{candidate.name}': {candidate.estimator} gives no probabilities "
+            "(`predict_proba`) with these parameters. Name another estimator, or set the "
+            "parameter that lets it."
+        )
+
+
+def _estimator(candidate: Candidate, parameters: Mapping[str, Any], seed: int) -> Any:
+    """The unfitted estimator, seeded."""
+    kind = _imported(candidate)
+    names = _parameter_names(candidate)
+    seeds = {name: seed for name in _SEEDS if name in names}
+    given = {**seeds, **_always(candidate), **candidate.parameters, **parameters}
+    try:
+        return kind(**given)
+    except Exception as error:
+        raise TrainingError(
+            f"candidate '{candidate.name}': {candidate.estimator} cannot be made with these "
+            f"parameters: {_first_line(error)}"
+        ) from error
+
+
+def _constraint(candidate: Candidate) -> str | None:
+    """Name of the parameter by which an estimator takes a direction for each column."""
+    names = _parameter_names(candidate)
+    return next((name for name in _MONOTONE if name in names), None)
+
+
+def _imported(candidate: Candidate) -> Any:
+    module, _, name = str(candidate.estimator).rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise TrainingError(
+            f"candidate '{candidate.name}': {candidate.estimator} cannot be imported: "
+            f"{_first_line(error)}. Install its package, or correct `estimator`."
+        ) from None
+    if not (inspect.isclass(found) and hasattr(found, "fit")):
+        raise TrainingError(
+            f"candidate '{candidate.name}': {candidate.estimator} is no estimator. Name a "
+            "scikit-learn-compatible classifier, as sklearn.svm.SVC."
+        )
+    return found
+
+
+def _always(candidate: Candidate) -> Mapping[str, Any]:
+    return _ALWAYS.get(str(candidate.estimator).partition(".")[0], {})
+
+
+def _parameter_names(candidate: Candidate) -> set[str]:
+    """What an estimator can be made with; some name only what was set, or take what they get."""
+    kind = _imported(candidate)
+    named = {
+        name
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    } | set(_always(candidate))
+    try:
+        return named | set(kind().get_params())
+    except (TypeError, AttributeError):
+        return named
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:200].rstrip(".")

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.pipeline import Pipeline
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
+
+BENDS = 3
+"""Of a number in a linear model."""
+_FLAG = 2
+"""A number of so few values bends nowhere."""
+_LARGEST = float(np.finfo(np.float32).max)
+"""Some estimators compute in single precision, and take no infinity."""
 
 
 class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -24,6 +32,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     numeric, categorical : sequence of str
         Columns of the table, encoded in this order.
+
+    Attributes
+    ----------
+    sources_ : list of str
+        The column of the table that each encoded one comes from.
     """
 
     def __init__(self, numeric: Sequence[str], categorical: Sequence[str]) -> None:
@@ -37,6 +50,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             for name in self.categorical
         }
         self.n_features_in_ = len(self.numeric) + len(self.categorical)
+        self.sources_ = [
+            *self.numeric,
+            *(name for name in self.categorical for _ in self.categories_[name]),
+        ]
         return self
 
     def transform(self, X: pd.DataFrame) -> NDArray[np.float64]:  # noqa: N803
@@ -47,9 +64,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         array of shape (n_rows, n_encoded)
             In column-major order.
         """
-        encoded = np.zeros((len(X), len(self.get_feature_names_out())), order="F")
+        encoded = np.zeros((len(X), len(self.sources_)), order="F")
         for i, name in enumerate(self.numeric):
-            encoded[:, i] = X[name].to_numpy(dtype=np.float64, na_value=np.nan)
+            encoded[:, i] = np.clip(_numbers(X[name]), -_LARGEST, _LARGEST)
         i = len(self.numeric)
         for name in self.categorical:
             codes = _codes(X[name], self.categories_[name])
@@ -64,6 +81,136 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             *self.numeric,
             *(f"{name}={value}" for name in self.categorical for value in self.categories_[name]),
         ]
+
+
+class LinearEncoder(TableEncoder):
+    """The same columns and more of each number, so that a linear model can bend.
+
+    A number with more than two values is kept within the range that it was fitted on. It also
+    gets its logarithm, where it is never negative, and what it exceeds each of its quantiles by:
+    a linear model of these is piecewise linear, with a bend at each quantile.
+
+    Parameters
+    ----------
+    numeric, categorical : sequence of str
+        Columns of the table.
+    bends : int
+        At how many inner quantiles, evenly spaced.
+
+    References
+    ----------
+    Hastie, Tibshirani and Friedman (2009), "The Elements of Statistical Learning", 5.2: a
+    piecewise linear spline in the truncated power basis.
+    """
+
+    def __init__(
+        self, numeric: Sequence[str], categorical: Sequence[str], bends: int = BENDS
+    ) -> None:
+        super().__init__(numeric, categorical)
+        self.bends = bends
+
+    def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: N803
+        """Learn the categories, and the range and quantiles of each number."""
+        super().fit(X, y)
+        self.ranges_: dict[str, list[float]] = {}
+        self.knots_: dict[str, list[float]] = {}
+        self.logs_: list[str] = []
+        inner = np.linspace(0, 1, self.bends + 2)[1:-1]
+        for name in self.numeric:
+            known = _numbers(X[name])
+            known = known[np.isfinite(known)]
+            if len(np.unique(known)) <= _FLAG:
+                continue
+            low, high = float(known.min()), float(known.max())
+            self.ranges_[name] = [low, high]
+            knots = np.unique(np.quantile(known, inner))
+            self.knots_[name] = [float(knot) for knot in knots if low < knot < high]
+            if low >= 0:
+                self.logs_.append(name)
+        self.sources_ += [
+            *self.logs_,
+            *(name for name, knots in self.knots_.items() for _ in knots),
+        ]
+        return self
+
+    def transform(self, X: pd.DataFrame) -> NDArray[np.float64]:  # noqa: N803
+        """Encode a table.
+
+        Returns
+        -------
+        array of shape (n_rows, n_encoded)
+            In column-major order.
+        """
+        encoded = super().transform(X)
+        place = {name: i for i, name in enumerate(self.numeric)}
+        for name, (low, high) in self.ranges_.items():
+            np.clip(encoded[:, place[name]], low, high, out=encoded[:, place[name]])
+        i = len(super().get_feature_names_out())
+        for name in self.logs_:
+            encoded[:, i] = np.log1p(encoded[:, place[name]])
+            i += 1
+        for name, knots in self.knots_.items():
+            for knot in knots:
+                np.maximum(encoded[:, place[name]] - knot, 0, out=encoded[:, i])
+                i += 1
+        return encoded
+
+    def get_feature_names_out(self, input_features: object = None) -> list[str]:
+        """Name of each encoded column: as `TableEncoder` has it, `log(<column>)`, or
+        `<column>><quantile>`."""
+        return [
+            *super().get_feature_names_out(),
+            *(f"log({name})" for name in self.logs_),
+            *(f"{name}>{knot:g}" for name, knots in self.knots_.items() for knot in knots),
+        ]
+
+
+class MonotonePipeline(Pipeline):  # type: ignore[misc]
+    """A Pipeline whose model is told which encoded columns its score must rise or fall with.
+
+    Which there are is known only when the encoder is fitted.
+
+    Parameters
+    ----------
+    steps : list of (str, estimator)
+        The first with `sources_`, the last one the model.
+    constraint : str
+        Name of the model's parameter.
+    monotone : mapping of str to int
+        1 or -1 by number.
+    """
+
+    def __init__(
+        self,
+        steps: Sequence[tuple[str, Any]],
+        *,
+        constraint: str = "",
+        monotone: Mapping[str, int] | None = None,
+        transform_input: Any = None,
+        memory: Any = None,
+        verbose: bool = False,
+    ) -> None:
+        super().__init__(steps, transform_input=transform_input, memory=memory, verbose=verbose)
+        self.constraint = constraint
+        self.monotone = monotone
+
+    def fit(self, X: pd.DataFrame, y: Any = None, **params: Any) -> Self:  # noqa: N803
+        """Fit the encoder, tell the model, fit all."""
+        directions = self.monotone or {}
+        encoder = self.steps[0][1].fit(X)
+        told = tuple(
+            directions.get(name, 0) if i < len(encoder.numeric) else 0
+            for i, name in enumerate(encoder.sources_)
+        )
+        self.steps[-1][1].set_params(**{self.constraint: told})
+        fitted: Self = super().fit(X, y, **params)
+        return fitted
+
+
+def _numbers(values: pd.Series[Any]) -> NDArray[np.float64]:
+    """A column as floats, null as NaN."""
+    numbers: NDArray[np.float64] = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    return numbers
 
 
 def _codes(values: pd.Series[Any], categories: Sequence[str]) -> NDArray[np.int32]:

@@ -7,29 +7,24 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-from churn_assets.errors import GateError, RegistryError
-from churn_assets.learning.gates import Contender, Evidence, Verdict, closed, decide, refusal
-from churn_assets.learning.recipe import MAX_ROWS
+from churn_assets.errors import GateError
+from churn_assets.learning.evidence import Evidence, gather
+from churn_assets.learning.gates import Verdict, closed, decide, refusal
+from churn_assets.learning.recipe import GATES_AS_THEY_COME, MAX_ROWS, GateSettings
 from churn_assets.learning.registry import CHALLENGER, CHAMPION, Registry, Version
 from churn_assets.tables.engine import ConflictError
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.tables.lineage import data_version
-from churn_assets.tables.sampling import sampled
 from churn_assets.usecases.spec import UseCase
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _TRANSACTION = "promotion"
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """One promotion, as the champion table records it."""
+    """One promotion or rollback, as the champion table records it."""
 
     promotion: int
     action: str
@@ -48,13 +43,35 @@ class Promotion:
         return data_version(self.model_name, {"version": str(self.version), "run": self.run_id})
 
 
-def on_record(champion: Table, state: Committed | None = None) -> Promotion | None:
-    """The newest promotion, or None where there never was one."""
+@dataclass(frozen=True)
+class Judgement:
+    """What the gates say of the present Challenger.
+
+    Parameters
+    ----------
+    verdicts : list of Verdict
+        One of each gate.
+    evidence : Evidence or None
+        What they decided by; None where nothing was decided now, or nothing could be had.
+    """
+
+    verdicts: list[Verdict]
+    evidence: Evidence | None = None
+
+
+def history(champion: Table, state: Committed | None = None) -> list[Promotion]:
+    """Every promotion and rollback, the oldest first."""
     state = state or champion.state()
     if state is None or state.rows == 0:
-        return None
+        return []
     rows = champion.engine.collect(champion.scan(state.version)).to_pylist()
-    return Promotion(**max(rows, key=lambda row: row["promotion"]))
+    return sorted((Promotion(**row) for row in rows), key=lambda record: record.promotion)
+
+
+def on_record(champion: Table, state: Committed | None = None) -> Promotion | None:
+    """The newest promotion, or None where there never was one."""
+    records = history(champion, state)
+    return records[-1] if records else None
 
 
 def align(champion: Table, registry: Registry) -> Promotion | None:
@@ -76,77 +93,38 @@ def align(champion: Table, registry: Registry) -> Promotion | None:
     return record
 
 
-def gather(
+def judge(
     use_case: UseCase,
     tables: Mapping[str, Table],
     registry: Registry,
-    record: Promotion | None,
+    settings: GateSettings = GATES_AS_THEY_COME,
     most_rows: int = MAX_ROWS,
-) -> Evidence:
-    """Score the test rows, or as large a sample of them, with both models, now.
-
-    Raises
-    ------
-    RegistryError
-        Where there is no Challenger, or the Champion on record cannot be had.
-    """
-    import narwhals.stable.v2 as nw
-
-    challenger = registry.by_alias(CHALLENGER)
-    if challenger is None:
-        raise RegistryError(
-            f"{registry.model_name}: there is no Challenger; run `churn run` first."
-        )
-    incumbent = _incumbent(registry, record, challenger)
-    features, state = tables["features"], tables["features"].require()
-    test = features.scan(state.version).filter(
-        (nw.col("split") == "test") & ~nw.col("label").is_null()
-    )
-    wanted = test.select(use_case.key, *use_case.inputs, "label")
-    drawn = sampled(wanted, use_case, features.engine, share=1, most_rows=most_rows)
-    rows = features.engine.collect(drawn.frame)
-    champion = None if incumbent is None else _contender(registry, incumbent, rows, use_case)
-    if champion is not None and record is not None:
-        # What predictions are decided by, whatever became of the version's tag.
-        champion = replace(champion, threshold=record.threshold)
-    return Evidence(
-        challenger=_contender(registry, challenger, rows, use_case),
-        champion=champion,
-        labels=np.asarray(rows["label"].to_numpy(zero_copy_only=False), dtype=bool),
-        split=state.details["split"],
-        known=drawn.rows,
-    )
-
-
-def verdicts(
-    use_case: UseCase,
-    tables: Mapping[str, Table],
-    registry: Registry,
-    most_rows: int = MAX_ROWS,
-) -> list[Verdict]:
+) -> Judgement:
     """What every gate says of the present Challenger.
 
-    Where it is the Champion already, or no outcome is known to judge it by, that is what they
-    said when the Champion was promoted.
+    Where it is the Champion already, was rolled back from, or no outcome is known to judge it
+    by, that is what they said when the Champion was promoted.
     """
-    record: Promotion | None = None
+    try:
+        records = history(tables["champion"])
+        stands = _stands(records, tables["features"], registry)
+        if stands:
+            return Judgement(recorded(records, stands))
+    except Exception as error:
+        return Judgement(closed(error, use_case, settings))
 
     def seen() -> Evidence:
-        return gather(use_case, tables, registry, record, most_rows)
+        record = records[-1] if records else None
+        return gather(use_case, tables, registry, record, most_rows, settings)
 
-    try:
-        record = on_record(tables["champion"])
-        stands = record and _stands(record, tables["features"], registry)
-        if record and stands:
-            return recorded(record, stands)
-    except Exception as error:
-        return closed(error)
-    return decide(seen)
+    return Judgement(*decide(seen, use_case, settings))
 
 
-def recorded(promotion: Promotion, stands: str) -> list[Verdict]:
-    """What the gates said when a promotion was decided, and why it stands."""
-    said = [Verdict(**verdict) for verdict in json.loads(promotion.gates)]
+def recorded(records: list[Promotion], stands: str) -> list[Verdict]:
+    """What the gates said when the Champion was last promoted, and why it stands."""
+    champion = records[-1].version
+    promoted = [r for r in records if r.version == champion and r.action == "promotion"]
+    said = [Verdict(**verdict) for verdict in json.loads(promoted[-1].gates)]
     return [replace(verdict, reason=f"{stands}: {verdict.reason}") for verdict in said]
 
 
@@ -155,6 +133,7 @@ def promote(
     tables: Mapping[str, Table],
     registry: Registry,
     decided_by: str,
+    settings: GateSettings = GATES_AS_THEY_COME,
     most_rows: int = MAX_ROWS,
 ) -> tuple[Committed, Promotion]:
     """Make the Challenger the Champion, if every gate lets it pass.
@@ -168,6 +147,8 @@ def promote(
         Whose Challenger it is, and where.
     decided_by : str
         Kept with the promotion.
+    settings : GateSettings
+        What it must reach.
     most_rows : int
         Greatest number of test rows to judge by.
 
@@ -185,37 +166,153 @@ def promote(
     """
     champion = tables["champion"]
     state = _started(champion)
-    record = align(champion, registry)
-    if record is not None and _stands(record, tables["features"], registry):
-        return champion.require(), record
-    evidence: list[Evidence] = []
+    align(champion, registry)
+    records = history(champion, state)
+    if _stands(records, tables["features"], registry):
+        return champion.require(), records[-1]
 
     def seen() -> Evidence:
-        record = on_record(champion, state)
-        evidence.append(gather(use_case, tables, registry, record, most_rows))
-        return evidence[0]
+        record = records[-1] if records else None
+        return gather(use_case, tables, registry, record, most_rows, settings)
 
-    decided = decide(seen)
-    refused = refusal(decided)
-    if refused:
+    verdicts, evidence = decide(seen, use_case, settings)
+    refused = refusal(verdicts, use_case, settings)
+    if refused or evidence is None:
         raise GateError(f"Challenger refused: {refused}. The Champion and its predictions stand.")
     challenger = registry.by_alias(CHALLENGER)
-    if challenger is None or challenger.version != evidence[0].challenger.version:
+    if challenger is None or challenger.version != evidence.challenger.version:
         raise GateError(
             "Challenger refused: a newer one was registered while it was judged. Run again."
         )
-    promotion = Promotion(
-        promotion=1 if record is None else record.promotion + 1,
+    promotion = _next(
+        records,
         action="promotion",
         model_name=registry.model_name,
         version=challenger.version,
         run_id=challenger.run_id,
         threshold=challenger.threshold,
-        previous_version=None if record is None else record.version,
         decided_by=decided_by,
-        decided_at=datetime.now(UTC),
-        gates=json.dumps([asdict(verdict) for verdict in decided], default=str),
+        gates=json.dumps([asdict(verdict) for verdict in verdicts], default=str),
     )
+    return _commit(tables, registry, state, promotion)
+
+
+def rollback(
+    tables: Mapping[str, Table], registry: Registry, version: int | None, decided_by: str
+) -> tuple[Committed, Promotion]:
+    """Make an earlier Champion the Champion again; no gate is asked.
+
+    The version that it is rolled back from is not promoted again.
+
+    Parameters
+    ----------
+    tables, registry
+        Where the Champion is on record, and where the models are.
+    version : int, optional
+        Which earlier Champion; by default the one before the present.
+    decided_by : str
+        Kept with the rollback.
+
+    Raises
+    ------
+    GateError
+        Where that version was never Champion, or another promotion was first.
+    RegistryError
+        Where the registry does not hold it any more.
+    """
+    champion = tables["champion"]
+    state = champion.require()
+    align(champion, registry)
+    records = history(champion, state)
+    present = records[-1] if records else None
+    earlier = [r for r in records if present and r.version != present.version]
+    known = ", ".join(str(v) for v in sorted({r.version for r in earlier})) or "none"
+    if present is None or not earlier:
+        raise GateError("There is no earlier Champion to roll back to. The Champion stands.")
+    if version is None and present.action == "rollback":
+        raise GateError(
+            f"Champion {present.version} is itself the outcome of a rollback: name the version "
+            f"to roll back to. Earlier Champions: {known}."
+        )
+    version = present.previous_version if version is None else version
+    if version == present.version:
+        return state, present
+    then = next((r for r in reversed(earlier) if r.version == version), None)
+    if then is None:
+        raise GateError(
+            f"Version {version} was never Champion. Earlier Champions: {known}. The Champion "
+            "stands."
+        )
+    # What cannot be loaded must not become Champion.
+    registry.by_number(then.version, then.run_id)
+    registry.load(then.version)
+    restored = _next(
+        records,
+        action="rollback",
+        model_name=then.model_name,
+        version=then.version,
+        run_id=then.run_id,
+        threshold=then.threshold,
+        decided_by=decided_by,
+        gates=then.gates,
+    )
+    return _commit(tables, registry, state, restored)
+
+
+def answer(
+    use_case: UseCase,
+    tables: Mapping[str, Table],
+    registry: Registry,
+    settings: GateSettings,
+    *,
+    approved: bool,
+    by: str,
+    note: str = "",
+    most_rows: int = MAX_ROWS,
+) -> Version:
+    """Approve or reject the Challenger on the evidence as it is now, in the registry's tags.
+
+    Raises
+    ------
+    GateError
+        Where there is nothing to decide, or the evidence cannot be had.
+    """
+    judgement = judge(use_case, tables, registry, settings, most_rows)
+    challenger = registry.by_alias(CHALLENGER)
+    if judgement.evidence is None or challenger is None:
+        raise GateError(
+            f"There is nothing to {'approve' if approved else 'reject'}: "
+            f"{judgement.verdicts[0].reason}."
+        )
+    registry.tag(
+        challenger.version,
+        {
+            "approval": "approved" if approved else "rejected",
+            "approval_by": by,
+            "approval_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "approval_note": note,
+            "approval_digest": judgement.evidence.digest,
+        },
+    )
+    return challenger
+
+
+def _next(records: list[Promotion], **decided: Any) -> Promotion:
+    """The record that follows the newest."""
+    last = records[-1] if records else None
+    return Promotion(
+        promotion=1 if last is None else last.promotion + 1,
+        previous_version=None if last is None else last.version,
+        decided_at=datetime.now(UTC),
+        **decided,
+    )
+
+
+def _commit(
+    tables: Mapping[str, Table], registry: Registry, state: Committed, promotion: Promotion
+) -> tuple[Committed, Promotion]:
+    """Record a Champion, unless another was recorded since the table was looked at."""
+    champion = tables["champion"]
     try:
         committed = champion.append(
             _frame(champion, [promotion]),
@@ -233,16 +330,31 @@ def promote(
     return committed, promotion
 
 
-def _stands(record: Promotion, features: Table, registry: Registry) -> str | None:
+def _stands(records: list[Promotion], features: Table, registry: Registry) -> str | None:
     """Why there is nothing to decide and the Champion on record stands; None where there is."""
     import narwhals.stable.v2 as nw
 
-    if _holds(record, registry.by_alias(CHALLENGER)):
-        return f"Champion since {record.decided_at:%Y-%m-%d %H:%M} UTC"
+    if not records:
+        return None
+    champion, challenger = records[-1], registry.by_alias(CHALLENGER)
+    if _holds(champion, challenger):
+        return f"Champion since {_when(champion)}"
+    for record in reversed(records):
+        if record.action != "rollback" or challenger is None:
+            continue
+        if challenger.version == record.previous_version:
+            return (
+                f"Challenger {challenger.version} was rolled back from on {_when(record)}, so "
+                f"Champion {champion.version} stands until another is trained"
+            )
     labelled = features.scan(features.require().version).filter(~nw.col("label").is_null())
     if len(features.engine.collect(labelled.select("label").head(1))):
         return None
-    return f"no outcome is known to judge by, so Champion {record.version} stands"
+    return f"no outcome is known to judge by, so Champion {champion.version} stands"
+
+
+def _when(record: Promotion) -> str:
+    return f"{record.decided_at:%Y-%m-%d %H:%M} UTC"
 
 
 def _holds(record: Promotion, version: Version | None) -> bool:
@@ -250,32 +362,6 @@ def _holds(record: Promotion, version: Version | None) -> bool:
     return version is not None and (version.version, version.run_id) == (
         record.version,
         record.run_id,
-    )
-
-
-def _incumbent(registry: Registry, record: Promotion | None, challenger: Version) -> Version | None:
-    """The Champion on record; without a record, whoever else bears the alias."""
-    if record is not None:
-        return registry.by_number(record.version, record.run_id)
-    bearer = registry.by_alias(CHAMPION)
-    # An alias that was set by hand on the Challenger itself lets it pass no gate.
-    return None if bearer is None or bearer.version == challenger.version else bearer
-
-
-def _contender(
-    registry: Registry, version: Version, rows: pa.Table, use_case: UseCase
-) -> Contender:
-    card = registry.card(version.version)
-    inputs = rows.select(list(use_case.inputs)).to_pandas()
-    scores = registry.load(version.version).predict_proba(inputs)[:, 1] if len(inputs) else []
-    return Contender(
-        version=version.version,
-        description=version.description,
-        tags=version.tags,
-        has_signature=card.signature is not None,
-        has_input_example=card.saved_input_example_info is not None,
-        threshold=version.threshold,
-        scores=np.asarray(scores, dtype=float),
     )
 
 

@@ -7,17 +7,28 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from churn_assets.tables.lineage import code_version
+from churn_assets.tables.lineage import code_version, data_version
 from churn_assets.usecases.spec import UseCase
 
 _MODEL = (
     *(
         f"churn_assets.learning.{module}"
-        for module in ("candidates", "encoding", "metrics", "training")
+        for module in (
+            "candidates",
+            "encoding",
+            "ensembles",
+            "metrics",
+            "training",
+            "tuning",
+            "value",
+        )
     ),
     "churn_assets.tables.sampling",
 )
-_PREDICTIONS = ("churn_assets.learning.scoring", "churn_assets.learning.encoding")
+_PREDICTIONS = tuple(
+    f"churn_assets.learning.{module}"
+    for module in ("encoding", "ensembles", "explain", "scoring", "tree_shap", "value")
+)
 
 MAX_ROWS = 1_000_000
 """What a laptop trains on in minutes; measured in docs/scaling.md."""
@@ -158,15 +169,16 @@ class GateSettings(_Part):
     first_auc : float
         Lower 95 % bound of ROC AUC that the first Champion must reach.
     floors : mapping of str to float
-        Least value of a metric on test rows, for every Challenger.
+        Least value of a metric on test rows, of a loss the greatest, for every Challenger.
     value : {"block", "warn"}
         Whether less simulated value than the Champion's refuses, or warns.
     value_tolerance : float
         Share of the Champion's value that may be lost.
     slice_rows : int
-        Least test rows of a slice that is judged.
+        Least test rows of a slice that is judged; one with fewer than 50 churners or stayers
+        is not.
     slice_tolerance : float
-        F1 that a slice may lose.
+        F1 that a slice may lose, beyond chance.
     approval : {"none", "required"}
         Whether a person must approve.
     """
@@ -177,10 +189,13 @@ class GateSettings(_Part):
     first_auc: float = Field(default=0.6, ge=0.5, le=1)
     floors: Mapping[str, float] = {}
     value: Literal["block", "warn"] = "warn"
-    value_tolerance: float = Field(default=0.05, ge=0, le=1)
+    value_tolerance: float = Field(default=0.02, ge=0, le=1)
     slice_rows: int = Field(default=100, ge=1)
     slice_tolerance: float = Field(default=0.05, ge=0, le=1)
     approval: Literal["none", "required"] = "none"
+
+
+GATES_AS_THEY_COME = GateSettings()
 
 
 def model_code(use_case: UseCase, settings: TrainingSettings) -> str:
@@ -188,6 +203,21 @@ def model_code(use_case: UseCase, settings: TrainingSettings) -> str:
     return code_version(use_case.features, *_MODEL, **settings.model_dump())
 
 
-def predictions_code(use_case: UseCase) -> str:
-    """Version of the code that scores."""
-    return code_version(use_case.features, *_PREDICTIONS)
+def study_name(use_case: UseCase, settings: TrainingSettings, rows_version: str) -> str:
+    """Name of a search: of everything that changes a trial, and not of how many there are."""
+    unbounded = settings.tuning.model_copy(update={"trials": 0, "seconds": None})
+    # The threshold comes after the search.
+    searched = settings.model_copy(update={"tuning": unbounded, "threshold": "f1"})
+    version = data_version(model_code(use_case, searched), {"rows": rows_version})
+    return f"{use_case.name}-{version[:16]}"
+
+
+def trusted_packages(settings: TrainingSettings) -> tuple[str, ...]:
+    """Packages of the estimators that settings name, whose types a stored model may hold."""
+    named = (candidate.estimator for candidate in settings.candidates or ())
+    return tuple(dict.fromkeys(name.partition(".")[0] for name in named if name))
+
+
+def predictions_code(use_case: UseCase, contacts: int | None = None) -> str:
+    """Version of the code that scores, and of the budget of contacts."""
+    return code_version(use_case.features, *_PREDICTIONS, contacts=contacts)

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,15 +26,27 @@ PICTURES = "pictures"
 """Folder of a run's artifacts."""
 
 TRUSTED_TYPES = [
+    "churn_assets.learning.encoding.LinearEncoder",
+    "churn_assets.learning.encoding.MonotonePipeline",
     "churn_assets.learning.encoding.TableEncoder",
+    "churn_assets.learning.ensembles.Blend",
+    "churn_assets.learning.ensembles.Recalibrated",
     "collections.OrderedDict",
     "lightgbm.basic.Booster",
     "lightgbm.sklearn.LGBMClassifier",
     "numpy.dtype",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+    "xgboost.core.Booster",
+    "xgboost.sklearn.XGBClassifier",
 ]
-"""What a stored model may hold beside scikit-learn's own types."""
+"""What a stored model may hold beside what skops takes by itself."""
 
-REQUIREMENTS = ("lightgbm", "numpy", "pandas", "scikit-learn", "skops")
+REQUIREMENTS = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
+"""What every stored model needs; and the packages of its own types."""
+_DISTRIBUTIONS = {"lightgbm": "lightgbm", "xgboost": "xgboost-cpu"}
+_NEEDS_NO_MORE = {"builtins", "churn_assets", "collections", "numpy", "sklearn"}
+"""Packages that come with Python, the model or `REQUIREMENTS`."""
 
 _UNREACHABLE = r"connection|max retries|timed out|unable to open database|name or service"
 _START = "Start it, or set CHURN_MLFLOW__TRACKING_URI to one that runs."
@@ -100,6 +112,8 @@ class Registry:
         Where versions are registered, if not in the tracking store.
     experiment : str, optional
         Name of the experiment, if not the model's.
+    trusted : tuple of str
+        Packages whose types a stored model may hold as well: of estimators that a user named.
     """
 
     tracking_uri: str = field(repr=False)
@@ -107,6 +121,7 @@ class Registry:
     artifacts: str | None = None
     registry_uri: str | None = field(default=None, repr=False)
     experiment: str | None = None
+    trusted: tuple[str, ...] = ()
 
     @property
     def client(self) -> MlflowClient:
@@ -189,6 +204,13 @@ class Registry:
         with self.refusals():
             client.set_registered_model_alias(self.model_name, alias, str(version))
 
+    def tag(self, version: int, tags: Mapping[str, str]) -> None:
+        """Set tags of a version."""
+        client = self.client
+        with self.refusals():
+            for name, value in tags.items():
+                client.set_model_version_tag(self.model_name, str(version), name, value)
+
     def load(self, version: int) -> Pipeline:
         """The pipeline of a version, read without pickle.
 
@@ -200,12 +222,12 @@ class Registry:
         import mlflow.sklearn
 
         stored = self.card(version).flavors.get("sklearn", {})
-        if stored.get("serialization_format") != "skops" or not (
-            set(stored.get("skops_trusted_types") or []) <= set(TRUSTED_TYPES)
-        ):
+        odd = self._untrusted(stored.get("skops_trusted_types") or [])
+        if stored.get("serialization_format") != "skops" or odd:
+            also = f" (it holds {odd[0]}, which no candidate of the settings names)" if odd else ""
             raise RegistryError(
                 f"{self.model_name}: version {version} is not stored by skops with the types that "
-                "this package names, so reading it could run any code. Register it through "
+                f"this package names{also}, so reading it could run any code. Register it through "
                 "`churn run`."
             )
         with self.refusals(_restore(version)), _unchanged_path():
@@ -253,11 +275,17 @@ class Registry:
             For a reader of the registry.
         tags : mapping of str to str
             Kept with the version.
+
+        Raises
+        ------
+        RegistryError
+            Where it cannot be stored without pickle, or MLflow cannot be reached.
         """
         import mlflow.sklearn
         from mlflow.models import infer_signature
 
         client = self.client
+        types = self._storable(pipeline)
         with self.refusals(), _quiet():
             stored = mlflow.sklearn.log_model(
                 pipeline,
@@ -266,8 +294,8 @@ class Registry:
                 input_example=example,
                 pyfunc_predict_fn="predict_proba",
                 serialization_format="skops",
-                skops_trusted_types=TRUSTED_TYPES,
-                pip_requirements=[f"{p}=={importlib.metadata.version(p)}" for p in REQUIREMENTS],
+                skops_trusted_types=types,
+                pip_requirements=_requirements(types),
                 code_paths=[str(Path(__file__).parents[1])],
             )
             with _unless_it_exists():
@@ -284,6 +312,37 @@ class Registry:
             )
             client.set_registered_model_alias(self.model_name, CHALLENGER, str(version.version))
         return version
+
+    def _storable(self, pipeline: Any) -> list[str]:
+        """The types of a pipeline that skops takes only by name."""
+        from skops.io import dumps, get_untrusted_types, loads
+
+        try:
+            stored = dumps(pipeline)
+            types: list[str] = get_untrusted_types(data=stored)
+            odd = self._untrusted(types)
+            if not odd:
+                # Some things can be written and not be read.
+                loads(stored, trusted=types)
+        except Exception as error:
+            said = (str(error) or type(error).__name__).splitlines()[0][:200].rstrip(".")
+            raise RegistryError(
+                f"{self.model_name}: the model cannot be stored without pickle: {said}. Choose "
+                "another estimator in `training.candidates`."
+            ) from error
+        if odd:
+            raise RegistryError(
+                f"{self.model_name}: the model holds {odd[0]}, and only types of packages that "
+                "`training.candidates` names are stored beside this package's own."
+            )
+        return types
+
+    def _untrusted(self, types: Iterable[str]) -> list[str]:
+        return [
+            name
+            for name in types
+            if name not in TRUSTED_TYPES and name.partition(".")[0] not in self.trusted
+        ]
 
     @contextmanager
     def refusals(self, advice: str = "") -> Iterator[None]:
@@ -308,6 +367,19 @@ class Registry:
             raise RegistryError(
                 f"MLflow at {public_uri(self.tracking_uri)}: {said}. {todo}".rstrip()
             ) from error
+
+
+def _requirements(types: Iterable[str]) -> list[str]:
+    """The distributions that a model of such types needs, pinned to those that made it."""
+    packages = {name.partition(".")[0] for name in types} - _NEEDS_NO_MORE
+    unknown = packages - set(_DISTRIBUTIONS)
+    # Asking what each installed file belongs to takes its time.
+    known = importlib.metadata.packages_distributions() if unknown else {}
+    names = {_DISTRIBUTIONS.get(name) or known.get(name, [""])[0] for name in packages}
+    return [
+        f"{name}=={importlib.metadata.version(name)}"
+        for name in sorted({*REQUIREMENTS, *filter(None, names)})
+    ]
 
 
 def _restore(version: int) -> str:

@@ -2,29 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from churn_assets.errors import RegistryError
+from churn_assets.learning.explain import contributions, reasons
 from churn_assets.learning.promotion import Promotion, align
 from churn_assets.learning.recipe import predictions_code
 from churn_assets.learning.registry import Registry
+from churn_assets.learning.value import amounts, expected_value
+from churn_assets.tables.engine import Engine
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.tables.lineage import data_version
 from churn_assets.usecases.spec import UseCase
 
 if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
     import pyarrow as pa
     from sklearn.pipeline import Pipeline
 
+    from churn_assets.learning.value import Floats
+
+    Frame = nw.LazyFrame[Any]
     Scorer = Callable[[pa.RecordBatch], pa.RecordBatch]
 
+REASONS = ("reason_1", "reason_2", "reason_3")
+_SCORE_DECIMALS, _VALUE_DECIMALS = 12, 6
+"""The last bits of a score hang on the batch, and must not order customers who are alike."""
 
-def score(use_case: UseCase, tables: Mapping[str, Table], registry: Registry) -> Committed:
+
+def score(
+    use_case: UseCase,
+    tables: Mapping[str, Table],
+    registry: Registry,
+    *,
+    contacts: int | None = None,
+) -> Committed:
     """Replace predictions by the Champion's of every customer in features.
+
+    Parameters
+    ----------
+    use_case, tables, registry
+        Who is scored, and where the features and the Champion are.
+    contacts : int, optional
+        How many customers may be contacted; as many as it pays to by default.
 
     Raises
     ------
@@ -38,24 +63,33 @@ def score(use_case: UseCase, tables: Mapping[str, Table], registry: Registry) ->
             f"{use_case.name}: there is no Champion to score with; run `churn run` first."
         )
     version = data_version(
-        predictions_code(use_case),
+        predictions_code(use_case, contacts),
         {"features": features.data_version, "champion": champion.data_version},
     )
     current = tables["predictions"].current(version)
     if current:
         return current
     engine = tables["features"].engine
-    frame = engine.map_batches(
-        tables["features"].scan(features.version).select(use_case.key, *use_case.inputs, "split"),
+    scored = engine.map_batches(
+        tables["features"].scan(features.version).select(scored_columns(use_case)),
         scorer(use_case, registry.load(champion.version), champion, features.version),
         predictions_schema(use_case),
     )
     reads = {"features": features.version, "champion": tables["champion"].require().version}
-    return tables["predictions"].replace(frame, version, reads, model_version=champion.version)
+    with _with_contacts(use_case, engine, scored, contacts) as predictions:
+        return tables["predictions"].replace(
+            predictions, version, reads, model_version=champion.version
+        )
+
+
+def scored_columns(use_case: UseCase) -> list[str]:
+    """The columns of features that a scorer needs."""
+    amounts = () if use_case.business is None else use_case.business.columns
+    return list(dict.fromkeys([use_case.key, *use_case.inputs, *amounts, "split"]))
 
 
 def predictions_schema(use_case: UseCase) -> pa.Schema:
-    """The columns of predictions."""
+    """The columns of a scorer's batches: those of predictions but `contact` and `rank`."""
     import pyarrow as pa
 
     return pa.schema(
@@ -65,6 +99,8 @@ def predictions_schema(use_case: UseCase) -> pa.Schema:
             ("decision", pa.bool_()),
             ("threshold", pa.float64()),
             ("risk_band", pa.string()),
+            *([] if use_case.business is None else [("expected_value", pa.float64())]),
+            *((reason, pa.string()) for reason in REASONS),
             ("model_version", pa.int64()),
             ("features_version", pa.int64()),
             ("scored_at", pa.timestamp("us", "UTC")),
@@ -81,7 +117,7 @@ def scorer(
     Parameters
     ----------
     use_case : UseCase
-        Names the inputs and the risk bands.
+        Names the inputs and the risk bands, and has the business case and the words.
     pipeline : Pipeline
         The Champion's.
     champion : Promotion
@@ -97,12 +133,15 @@ def scorer(
     floors = np.array(list(use_case.risk_bands.values()))
 
     def apply(batch: pa.RecordBatch) -> pa.RecordBatch:
-        inputs = batch.select(list(use_case.inputs)).to_pandas(strings_to_categorical=True)
         rows = len(batch)
-        scores = pipeline.predict_proba(inputs)[:, 1] if rows else np.zeros(0)
+        if rows == 0:
+            return pa.RecordBatch.from_pylist([], schema)
+        inputs = batch.select(list(use_case.inputs)).to_pandas(strings_to_categorical=True)
+        scores = np.round(pipeline.predict_proba(inputs)[:, 1], _SCORE_DECIMALS)
         bands = pa.DictionaryArray.from_arrays(
             np.searchsorted(floors, scores, side="right").astype(np.int32) - 1, names
         )
+        told = reasons(contributions(pipeline, inputs), inputs, use_case, most=len(REASONS))
         return pa.RecordBatch.from_arrays(
             [
                 batch[use_case.key].cast(pa.string()),
@@ -110,6 +149,8 @@ def scorer(
                 pa.array(scores >= champion.threshold),
                 pa.repeat(pa.scalar(champion.threshold, pa.float64()), rows),
                 bands.cast(pa.string()),
+                *_value(use_case, batch, scores),
+                *told,
                 pa.repeat(pa.scalar(champion.version, pa.int64()), rows),
                 pa.repeat(pa.scalar(features_version, pa.int64()), rows),
                 pa.repeat(pa.scalar(scored_at, pa.timestamp("us", "UTC")), rows),
@@ -119,3 +160,38 @@ def scorer(
         )
 
     return apply
+
+
+def _value(use_case: UseCase, batch: pa.RecordBatch, scores: Floats) -> list[pa.Array]:
+    """The expected value of contacting each customer, where there is a business case."""
+    import pyarrow as pa
+
+    case = use_case.business
+    if case is None:
+        return []
+    columns = batch.select(list(case.columns)).to_pandas()
+    value = expected_value(scores, amounts(case, columns, len(batch)))
+    # No zero below zero.
+    return [pa.array(np.round(value, _VALUE_DECIMALS) + 0.0)]
+
+
+@contextmanager
+def _with_contacts(
+    use_case: UseCase, engine: Engine, scored: Frame, contacts: int | None
+) -> Iterator[Frame]:
+    """Predictions with whom to contact, and in which order, where there is a business case."""
+    import narwhals.stable.v2 as nw
+
+    if use_case.business is None:
+        yield scored
+        return
+    names = predictions_schema(use_case).names
+    after = names.index("expected_value") + 1
+    order = ["expected_value", "churn_probability", use_case.key]
+    with engine.ranked(scored, order, [True, True, False], into="rank") as ranked:
+        contact = nw.col("expected_value") > 0
+        if contacts is not None:
+            contact &= nw.col("rank") <= contacts
+        yield ranked.with_columns(contact.alias("contact")).select(
+            *names[:after], "contact", "rank", *names[after:]
+        )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -115,3 +115,206 @@ def realised_value(labels: Bools, contacted: Bools, stake: Amounts) -> Floats:
     """
     value: Floats = np.where(contacted, expected_value(labels.astype(float), stake), 0.0)
     return value
+
+
+def best_contacts(scores: Floats, stake: Amounts, contacts: int | None = None) -> Bools:
+    """Whom to contact: everybody whom it pays to, or the best of them under a budget.
+
+    Parameters
+    ----------
+    scores : array of shape (n_customers,)
+        Probability of churn.
+    stake : Amounts
+        What is at stake with them.
+    contacts : int, optional
+        How many may be contacted.
+
+    Returns
+    -------
+    array of shape (n_customers,)
+    """
+    worth = expected_value(scores, stake)
+    chosen = np.zeros(len(scores), dtype=bool)
+    chosen[_best_first(scores, stake)[:contacts]] = True
+    return chosen & (worth > 0)
+
+
+@dataclass(frozen=True)
+class ValueCurve:
+    """What contacting the best customers first comes to.
+
+    Parameters
+    ----------
+    value : array of shape (n_customers + 1,)
+        Simulated value of so many contacts as the place says, from 0 to all.
+    advised : int
+        How many customers it is expected to pay to contact.
+    """
+
+    value: Floats
+    advised: int
+
+
+def value_curve(labels: Bools, scores: Floats, stake: Amounts) -> ValueCurve:
+    """Simulated value against the number of contacts, the best expected values first."""
+    order = _best_first(scores, stake)
+    each = realised_value(labels, np.ones(len(labels), dtype=bool), stake)
+    value = np.concatenate([[0.0], np.cumsum(each[order])])
+    return ValueCurve(value, int(np.sum(expected_value(scores, stake) > 0)))
+
+
+POLICIES = ("nobody", "everybody", "threshold", "break-even", "perfect")
+"""Whom to contact: by one threshold, by each customer's own, or knowing who leaves."""
+PER_CUSTOMERS = 1000
+
+
+def policies(labels: Bools, scores: Floats, threshold: float, stake: Amounts) -> dict[str, float]:
+    """Simulated value of each of `POLICIES`, per 1,000 customers.
+
+    Parameters
+    ----------
+    labels : array of shape (n_customers,)
+        Whether each churned.
+    scores : array of shape (n_customers,)
+        Probability of churn.
+    threshold : float
+        Least score that is decided as churn.
+    stake : Amounts
+        What is at stake with them.
+    """
+    contacted = {
+        "nobody": np.zeros(len(labels), dtype=bool),
+        "everybody": np.ones(len(labels), dtype=bool),
+        "threshold": scores >= threshold,
+        "break-even": best_contacts(scores, stake),
+        "perfect": best_contacts(labels.astype(float), stake),
+    }
+    return {
+        name: PER_CUSTOMERS * float(realised_value(labels, contacted[name], stake).mean())
+        for name in POLICIES
+    }
+
+
+SAVE_RATES = tuple(rate / 100 for rate in range(5, 65, 5))
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """How much hangs on the share of churners that the offer keeps.
+
+    Parameters
+    ----------
+    save_rates : tuple of float
+        The shares that were tried.
+    values : mapping of str to array of shape (n_rates,)
+        Of each of `POLICIES`, per 1,000 customers.
+    best : tuple of str
+        The policy to choose at each share: the most valuable one but `perfect`, of two equal
+        ones the first.
+    """
+
+    save_rates: tuple[float, ...]
+    values: Mapping[str, Floats]
+    best: tuple[str, ...]
+
+
+def sensitivity(
+    labels: Bools,
+    scores: Floats,
+    threshold: float,
+    stake: Amounts,
+    save_rates: Sequence[float] = SAVE_RATES,
+) -> Sensitivity:
+    """Simulated value of each policy, were the save rate another one.
+
+    The parameters are those of `policies`.
+    """
+    found = [
+        policies(labels, scores, threshold, replace(stake, save_rate=rate)) for rate in save_rates
+    ]
+    possible = [name for name in POLICIES if name != "perfect"]
+    return Sensitivity(
+        tuple(save_rates),
+        {name: np.array([values[name] for values in found]) for name in POLICIES},
+        tuple(max(possible, key=lambda name: values[name]) for values in found),
+    )
+
+
+TENTHS = 10
+
+
+@dataclass(frozen=True)
+class Lift:
+    """How far churners come first when customers are ranked by score.
+
+    Parameters
+    ----------
+    lift : array of shape (10,)
+        Churn rate in each tenth of the customers, the highest scores first, over that of all.
+    gain : array of shape (10,)
+        Share of all churners in that tenth and those before it.
+    """
+
+    lift: Floats
+    gain: Floats
+
+
+def lift(labels: Bools, scores: Floats) -> Lift:
+    """Lift and gain by tenths of at least ten customers, of whom some churned."""
+    ranked = labels[np.argsort(-scores, kind="stable")]
+    tenths = np.array_split(ranked, TENTHS)
+    churners = np.array([tenth.sum() for tenth in tenths])
+    rates = churners / np.array([len(tenth) for tenth in tenths])
+    return Lift(rates / labels.mean(), np.cumsum(churners) / churners.sum())
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Shares of the customers who stay.
+
+    Parameters
+    ----------
+    alone : float
+        Where nobody is contacted.
+    contacted : float
+        Where those chosen are.
+    """
+
+    alone: float
+    contacted: float
+
+
+def retention(churn: Floats | Bools, contacted: Bools, stake: Amounts) -> Retention:
+    """The retention rate that follows from contacting some customers.
+
+    Parameters
+    ----------
+    churn : array of shape (n_customers,)
+        Whether each churned, or the probability of it.
+    contacted : array of shape (n_customers,)
+        Who is contacted.
+    stake : Amounts
+        Gives the save rate.
+    """
+    leave = np.asarray(churn, dtype=np.float64)
+    saved = leave * stake.save_rate * contacted
+    return Retention(float(1 - leave.mean()), float(1 - (leave - saved).mean()))
+
+
+LIMITS = (
+    "This is a simulation on customers whose outcome is known, none of whom was offered "
+    "anything. It takes the business case's word for the share of churners that an offer keeps "
+    "and for the share of the others that takes it, and takes both to be the same for everyone. "
+    "It cannot tell who would stay because of the offer: that is a causal question, and only a "
+    "trial answers it in which customers are contacted or left alone at random. Nor does it "
+    "count what an offer changes later: customers who learn to wait for one, churners who leave "
+    "a month after, people reminded that they can leave. The amounts are assumptions, and the "
+    "value moves in proportion to them."
+)
+"""What a simulated value cannot tell; shown wherever one is."""
+
+
+def _best_first(scores: Floats, stake: Amounts) -> NDArray[np.int64]:
+    """Places of the customers, the highest expected value first, then the highest score."""
+    order: NDArray[np.int64] = np.lexsort((-scores, -expected_value(scores, stake)))
+    return order

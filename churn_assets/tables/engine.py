@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -119,6 +120,28 @@ class Engine(Protocol):
         schema: pa.Schema,
     ) -> Frame:
         """Apply a function of Arrow batches, streaming."""
+        ...
+
+    def ranked(
+        self, frame: Frame, by: Sequence[str], descending: Sequence[bool], into: str
+    ) -> AbstractContextManager[Frame]:
+        """Add a column: the place of each row in an order, from 1.
+
+        The frame is computed once, however large it is, and lies on disk meanwhile; what is
+        given holds within the context.
+
+        Parameters
+        ----------
+        frame : frame
+            The rows.
+        by : sequence of str
+            Columns without nulls that together tell any two rows apart; of equal values in one
+            the next decides. Text is ordered by its bytes in UTF-8.
+        descending : sequence of bool
+            Of each, whether the greatest comes first.
+        into : str
+            Name of the new column.
+        """
         ...
 
     def collect(self, frame: Frame) -> pa.Table:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from queue import Full, Queue
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 from urllib.parse import unquote
 
 from churn_assets.tables.engine import BUCKETS, UNNAMED, Commit, ConflictError, StorageOptions
@@ -14,9 +16,11 @@ from churn_assets.usecases.spec import DType
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
+    import numpy as np
     import polars as pl
     import pyarrow as pa
     from deltalake import DeltaTable, Transaction
+    from numpy.typing import NDArray
 
     Frame = nw.LazyFrame[Any]
 
@@ -151,10 +155,8 @@ class PolarsEngine:
             target = DeltaTable(uri, version=commit.base, storage_options=options)
         is_first = not DeltaTable.is_deltatable(uri, options)
         is_only_one_meant = commit.base is not None or (is_first and commit.mode == "overwrite")
-        # What does not change keeps its NOT NULL.
-        changes_columns = commit.mode == "overwrite" and (
-            is_first or not self._has_columns(uri, frame, storage_options)
-        )
+        there = None if is_first else self.read_delta(uri, None, storage_options=storage_options)
+        schema_mode = _schema_mode(commit, there, frame)
         # String views go to delta-rs as they are; plain strings would be copied.
         views = pl.CompatLevel.newest()
         failure: list[BaseException] = []
@@ -176,7 +178,7 @@ class PolarsEngine:
                 target,
                 pa.RecordBatchReader.from_batches(schema, batches()),
                 mode=commit.mode,
-                schema_mode="overwrite" if changes_columns else None,
+                schema_mode=schema_mode,
                 storage_options=options,
                 writer_properties=WriterProperties(max_row_group_size=_ROW_GROUP),
                 commit_properties=CommitProperties(
@@ -192,10 +194,6 @@ class PolarsEngine:
             if failure:
                 raise failure[0] from None
             raise
-
-    def _has_columns(self, uri: str, frame: Frame, options: StorageOptions | None) -> bool:
-        there = self.read_delta(uri, None, storage_options=options)
-        return there.collect_schema() == frame.collect_schema()
 
     def parse(self, frame: Frame, dtypes: Mapping[str, DType]) -> Frame:
         """Text columns to types; null where the text does not say such a value."""
@@ -235,6 +233,34 @@ class PolarsEngine:
 
         return self.read_batches(schema, mapped)
 
+    @contextmanager
+    def ranked(
+        self, frame: Frame, by: Sequence[str], descending: Sequence[bool], into: str
+    ) -> Iterator[Frame]:
+        """Add a column: the place of each row in an order, from 1.
+
+        Rows lie in a temporary file while only what they are ordered by is held in memory.
+        """
+        import pyarrow as pa
+
+        lazy = _unwrap(frame)
+        empty = lazy.collect_schema().to_frame().to_arrow(compat_level=_compatible())
+        place = pa.field(into, pa.int64())
+
+        def placed() -> Iterator[pa.RecordBatch]:
+            # It has no name, so that nothing is left of it even where the process is killed.
+            with tempfile.TemporaryFile() as file:
+                places = _kept(lazy, empty.schema, by, descending, file)
+                reader = pa.ipc.open_file(file)
+                first = 0
+                for number in range(reader.num_record_batches):
+                    batch = reader.get_batch(number)
+                    of_batch = pa.array(places[first : first + len(batch)])
+                    first += len(batch)
+                    yield batch.append_column(place, of_batch)
+
+        yield self.read_batches(empty.schema.append(place), placed)
+
     def collect(self, frame: Frame) -> pa.Table:
         """Bring a small frame, such as counts or a training sample, into this process."""
         import polars as pl
@@ -244,6 +270,25 @@ class PolarsEngine:
         except pl.exceptions.PanicException as error:
             raise _broken_off(error) from None
         return collected.to_arrow(compat_level=_compatible())
+
+
+def _schema_mode(
+    commit: Commit, there: Frame | None, frame: Frame
+) -> Literal["merge", "overwrite"] | None:
+    """How delta-rs takes a frame's columns: rows that are added may bring new ones."""
+    from deltalake.exceptions import SchemaMismatchError
+
+    if there is None:
+        return "overwrite" if commit.mode == "overwrite" else None
+    old, new = there.collect_schema(), frame.collect_schema()
+    if commit.mode == "overwrite":
+        # What does not change keeps its NOT NULL.
+        return None if old == new else "overwrite"
+    for name, dtype in new.items():
+        # By itself it would cut a fraction off to fit a column of whole numbers.
+        if old.get(name, dtype) != dtype:
+            raise SchemaMismatchError(f"column '{name}' is {old[name]}, and {dtype} is added to it")
+    return None if old.keys() == new.keys() else "merge"
 
 
 def _transactions(commit: Commit) -> list[Transaction] | None:
@@ -291,6 +336,30 @@ def _batches(frame: pl.LazyFrame, rows: int | None = None) -> Iterator[pl.DataFr
     finally:
         abandoned.set()
         thread.join()
+
+
+def _kept(
+    frame: pl.LazyFrame,
+    schema: pa.Schema,
+    by: Sequence[str],
+    descending: Sequence[bool],
+    file: BinaryIO,
+) -> NDArray[np.int64]:
+    """Write a frame's rows to an Arrow file, and give the place of each in an order, from 1."""
+    import numpy as np
+    import polars as pl
+    import pyarrow as pa
+
+    ordered_by = [pl.DataFrame(schema=frame.select(by).collect_schema())]
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with pa.ipc.new_file(file, schema, options=options) as writer:
+        for part in _batches(frame, _SCORING_BATCH):
+            ordered_by.append(part.select(by))
+            writer.write_table(part.to_arrow(compat_level=_compatible()))
+    order = pl.concat(ordered_by).select(pl.arg_sort_by(by, descending=list(descending)))
+    places = np.empty(len(order), dtype=np.int64)
+    places[order.to_series().to_numpy()] = np.arange(1, len(order) + 1)
+    return places
 
 
 def _broken_off(panic: BaseException) -> RuntimeError:

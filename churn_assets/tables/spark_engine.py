@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, cast
 
 from churn_assets.errors import ChurnError, EngineError, public_uri
@@ -35,6 +36,9 @@ _JAVA_FAULT = re.compile(r"^(Caused by)?: ")
 # Python's own names of errors stand at the start of a line, those of the JVM have dots.
 _PYTHON_FAULT = re.compile(r"\w*(Error|Exception): ")
 _MOST_SAID = 300
+_PARTITION, _FIRST = "__partition", "__first"
+_PLACE_BITS = 33
+"""What Spark numbers the rows of a partition in."""
 
 
 class SparkEngine:
@@ -164,6 +168,8 @@ class SparkEngine:
         with _table_faults():
             writer = _plain(_unwrap(frame)).write.format("delta").mode(commit.mode)
             writer = writer.options(**metadata)
+            if commit.mode == "append":
+                writer = writer.option("mergeSchema", "true")
             if commit.mode == "overwrite" and self._columns(uri) != _unwrap(frame).dtypes:
                 # Otherwise the columns keep their NOT NULL.
                 writer = writer.option("overwriteSchema", "true")
@@ -233,10 +239,59 @@ class SparkEngine:
         with _refusals():
             return _wrap(_unwrap(frame).mapInArrow(apply, from_arrow_schema(schema)))
 
+    @contextmanager
+    def ranked(
+        self, frame: Frame, by: Sequence[str], descending: Sequence[bool], into: str
+    ) -> Iterator[Frame]:
+        """Add a column: the place of each row in an order, from 1.
+
+        Rows are sorted over all workers, and each partition's places begin after those of the
+        partitions before it.
+        """
+        from pyspark import StorageLevel
+        from pyspark.sql import functions as F  # noqa: N812
+
+        keys = [
+            _column(name).desc() if falling else _column(name)
+            for name, falling in zip(by, descending, strict=True)
+        ]
+        # The number of the partition in the upper bits, the row's place in it in the lower ones.
+        number = F.monotonically_increasing_id()
+        partition = F.shiftright(_column(into), _PLACE_BITS).alias(_PARTITION)
+        place = _column(into).bitwiseAND(F.lit((1 << _PLACE_BITS) - 1))
+        with _refusals():
+            # A sort draws its rows twice, the first time to find the bounds of the partitions.
+            drawn = _unwrap(frame).persist(StorageLevel.DISK_ONLY)
+            kept = drawn.sort(*keys).withColumn(into, number).persist(StorageLevel.DISK_ONLY)
+        try:
+            with _refusals():
+                counts = {row[0]: row[1] for row in kept.groupBy(partition).count().collect()}
+                offsets = _unwrap(self.from_arrow(_firsts(counts)))
+                placed = kept.withColumn(_PARTITION, partition).join(
+                    F.broadcast(offsets), _PARTITION
+                )
+                placed = placed.withColumn(into, place + F.col(_FIRST)).select(*kept.columns)
+            yield _wrap(placed)
+        finally:
+            with _refusals():
+                kept.unpersist()
+                drawn.unpersist()
+
     def collect(self, frame: Frame) -> pa.Table:
         """Bring a small frame, such as counts or a training sample, into this process."""
         with _refusals():
             return _unwrap(frame).toArrow()
+
+
+def _firsts(counts: Mapping[int, int]) -> pa.Table:
+    """The place of the first row of each partition, from how many rows each has."""
+    import pyarrow as pa
+
+    numbers = sorted(counts)
+    firsts = accumulate((counts[number] for number in numbers), initial=1)
+    schema = pa.schema([(_PARTITION, pa.int64()), (_FIRST, pa.int64())])
+    rows = [{_PARTITION: n, _FIRST: first} for n, first in zip(numbers, firsts, strict=False)]
+    return pa.Table.from_pylist(rows, schema)
 
 
 def _require_visible(uris: Sequence[str]) -> None:

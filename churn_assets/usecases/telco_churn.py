@@ -32,7 +32,7 @@ OPTIONAL_SERVICES = (
     "streaming_tv",
     "streaming_movies",
 )
-NEW_CUSTOMER_MONTHS = 6
+NEW_CUSTOMER_MONTHS = 1
 
 
 def clean(records: Frame) -> Frame:
@@ -63,13 +63,12 @@ def features(silver: Frame) -> Frame:
     tenure = nw.col("tenure_months").cast(nw.Float64)
     monthly = nw.col("monthly_charges_usd")
     optional = [(nw.col(name) == "Yes").cast(nw.Int64) for name in OPTIONAL_SERVICES]
-    has_phone = (nw.col("phone_service") == "Yes").cast(nw.Int64)
-    has_internet = (nw.col("internet_service") != "No").cast(nw.Int64)
     # A tenure of 0 has no average month yet; the month to come is the best guess of it.
     average_month = (
         nw.when(tenure > 0).then(nw.col("total_charges_usd") / tenure).otherwise(monthly)
     )
     month_to_month = (nw.col("contract") == "Month-to-month").cast(nw.Int64)
+    fiber = (nw.col("internet_service") == "Fiber optic").cast(nw.Int64)
     return silver.with_columns(
         nw.sum_horizontal(*optional).cast(nw.Int64).alias("num_optional_services"),
         (monthly - average_month).alias("avg_price_increase_usd"),
@@ -77,21 +76,11 @@ def features(silver: Frame) -> Frame:
         .is_in(["Bank transfer (automatic)", "Credit card (automatic)"])
         .cast(nw.Int64)
         .alias("has_automatic_payment"),
-        (tenure < NEW_CUSTOMER_MONTHS).cast(nw.Int64).alias("is_new"),
-        (month_to_month * (nw.col("internet_service") == "Fiber optic").cast(nw.Int64)).alias(
-            "has_fiber_month_to_month"
-        ),
+        (tenure <= NEW_CUSTOMER_MONTHS).cast(nw.Int64).alias("is_new"),
+        (month_to_month * fiber).alias("has_fiber_month_to_month"),
         (month_to_month * nw.col("tenure_months")).alias("tenure_month_to_month_months"),
-        (has_phone + has_internet).alias("num_main_services"),
-    ).with_columns(
-        # Every customer has phone or internet; the least of 1 guards a record that has neither.
-        (
-            monthly
-            / nw.max_horizontal(
-                nw.lit(1.0),
-                (nw.col("num_optional_services") + nw.col("num_main_services")).cast(nw.Float64),
-            )
-        ).alias("charge_per_service_usd"),
+        (month_to_month * monthly).alias("monthly_charges_month_to_month_usd"),
+        ((nw.col("senior_citizen") == "Yes").cast(nw.Int64) * fiber).alias("is_senior_with_fiber"),
     )
 
 
@@ -146,11 +135,12 @@ telco_churn = UseCase(
         "total_charges_usd",
         "num_optional_services",
         "avg_price_increase_usd",
-        "charge_per_service_usd",
         "has_automatic_payment",
         "is_new",
         "has_fiber_month_to_month",
         "tenure_month_to_month_months",
+        "monthly_charges_month_to_month_usd",
+        "is_senior_with_fiber",
     ),
     categorical=(
         "gender",
@@ -186,11 +176,12 @@ telco_churn = UseCase(
         "total_charges_usd": "charges so far",
         "num_optional_services": "number of optional services",
         "avg_price_increase_usd": "monthly charges above the own average",
-        "charge_per_service_usd": "charge for each service",
         "has_automatic_payment": "automatic payment",
         "is_new": "new customer",
         "has_fiber_month_to_month": "fiber from month to month",
         "tenure_month_to_month_months": "months with us from month to month",
+        "monthly_charges_month_to_month_usd": "monthly charges from month to month",
+        "is_senior_with_fiber": "senior with fiber",
         "streaming_tv": "streaming TV",
     },
 )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 
-from churn_assets_tests.project import USE_CASE, Project, Run
+from churn_assets_tests.conftest import Finished
+from churn_assets_tests.project import USE_CASE, Project
 
 PROMOTE = "raw silver rejects features model champion"
 """Every table but predictions."""
@@ -16,20 +16,9 @@ PROMOTE = "raw silver rejects features model champion"
 Copy = Callable[[Project], Project]
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A project whose job ran once, and that run; not to be changed."""
-
-    project: Project
-    run: Run
-
-
 @pytest.fixture(scope="session")
-def finished(new_project: Callable[..., Project]) -> Finished:
-    project = new_project()
-    run = project.run(project.write())
-    assert run.success, run.error
-    return Finished(project, run)
+def finished(first_run: Finished) -> Finished:
+    return first_run
 
 
 @pytest.fixture(scope="session")

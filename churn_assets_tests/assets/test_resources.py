@@ -19,9 +19,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
 
 from churn_assets.assets.resources import Mlflow
-from churn_assets.learning.candidates import CANDIDATES
-from churn_assets_tests.assets.conftest import Finished
-from churn_assets_tests.project import USE_CASE, Project
+from churn_assets_tests.conftest import Finished
+from churn_assets_tests.project import QUICK, USE_CASE, Project
 
 METRICS = ("accuracy", "f1", "roc_auc", "pr_auc", "log_loss", "brier", "precision", "recall")
 PICTURES = {"roc_curve", "precision_recall_curve", "confusion_matrix", "calibration"}
@@ -60,9 +59,13 @@ def test_a_training_is_one_finished_mlflow_run_that_names_the_dagster_run(
 def test_the_model_links_its_mlflow_run(finished: Finished, training: MlflowRun) -> None:
     link = finished.run.metadata("model")["mlflow_run"].value
 
-    assert link.endswith(
-        f"/#/experiments/{training.info.experiment_id}/runs/{training.info.run_id}"
-    )
+    page = f"/#/experiments/{training.info.experiment_id}/runs/{training.info.run_id}"
+    assert link.endswith(page)
+    card = finished.run.metadata("model")["model_card"].value
+    assert card == f"{link}/artifacts/card/model_card.html"
+    assert [
+        file.path for file in client(finished.project).list_artifacts(training.info.run_id, "card")
+    ] == ["card/model_card.html"]
 
 
 def test_a_training_logs_every_metric_of_every_split(
@@ -70,27 +73,28 @@ def test_a_training_logs_every_metric_of_every_split(
 ) -> None:
     row = finished.project.rows("model").row(0, named=True)
 
-    for split in ("train", "validation", "test"):
+    for part in ("oof", "test"):
         for metric in METRICS:
-            assert training.data.metrics[f"{split}_{metric}"] == row[f"{split}_{metric}"]
-    losses = {name: training.data.metrics[f"{name}_validation_log_loss"] for name in CANDIDATES}
-    assert losses == json.loads(row["candidates"])
+            assert training.data.metrics[f"{part}_{metric}"] == row[f"{part}_{metric}"]
+    found = json.loads(row["candidates"])
+    assert set(found) == set(QUICK["candidates"])
+    assert {name: training.data.metrics[f"{name}_oof_log_loss"] for name in found} == found
 
 
 def test_a_training_logs_what_the_model_was_made_with(
     finished: Finished, training: MlflowRun
 ) -> None:
     row = finished.project.rows("model").row(0, named=True)
-    step = finished.project.registry.load(1)[-1]
 
     params = training.data.params
     assert params["recipe"] == row["recipe"]
     assert float(params["threshold"]) == row["threshold"]
     assert params["seed"] == "0"
     assert params["sample"] == "1.0"
-    train = finished.project.rows("features").filter(pl.col("split") == "train")
+    train = finished.project.rows("features").filter(pl.col("split") != "test")
     assert params["train_rows"] == str(train.height)
-    told = {name: value for name, value in step.get_params().items() if value is not None}
+    told = json.loads(row["parameters"])
+    assert told
     assert {name: params[name] for name in told} == {n: str(v) for n, v in told.items()}
 
 
@@ -133,7 +137,7 @@ def test_two_dagster_runs_in_one_process_have_an_mlflow_run_each(
     """Nothing of the second is found in the first."""
     (first,) = trainings(copied).values()
 
-    second = copied.run(tables="model", training={"seed": 1, "sample": 0.8})
+    second = copied.run(tables="model", training={**QUICK, "seed": 1, "sample": 0.8})
 
     found = trainings(copied)
     assert "model" in second.materialized
@@ -164,17 +168,17 @@ def test_a_training_writes_into_no_run_that_was_left_open(copied: Project) -> No
     assert mlflow.active_run() is None
 
 
-def test_a_training_that_raises_ends_failed_and_the_next_one_is_apart(
-    copied: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def breaking(estimator: str, **parameters: str) -> dict[str, Any]:
+    """A training whose only candidate breaks it."""
+    place = f"churn_assets_tests.assets.breaking.{estimator}"
+    return {"candidates": [{"name": "breaks", "estimator": place, "parameters": parameters}]}
+
+
+def test_a_training_that_raises_ends_failed_and_the_next_one_is_apart(copied: Project) -> None:
     import mlflow
 
-    def broken(*_: object) -> None:
-        raise ZeroDivisionError("a candidate that breaks")
-
-    with monkeypatch.context() as patch:
-        patch.setitem(CANDIDATES, "broken", broken)
-        failed = copied.run(tables="model", retrain=True)
+    failed = copied.run(tables="model", training=breaking("Broken"))
+    assert "candidate 'breaks': its default configuration cannot be fitted" in failed.error
     assert mlflow.active_run() is None
     passed = copied.run(tables="model", retrain=True)
 
@@ -200,21 +204,11 @@ def test_labels_of_one_class_end_the_mlflow_run_failed_and_are_told_in_one_line(
     assert copied.rows("model").height == 1
 
 
-def test_an_mlflow_that_breaks_during_a_training_is_told_in_one_line(
-    copied: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_mlflow_that_breaks_during_a_training_is_told_in_one_line(copied: Project) -> None:
     """The first error is told, not the one of ending a run that cannot be ended."""
-    good = CANDIDATES["logistic_regression"]
+    database = str(copied.folder / ".churn" / "mlflow.db")
 
-    def breaks_mlflow(*given: Any) -> Any:
-        with closing(sqlite3.connect(copied.folder / ".churn" / "mlflow.db")) as database:
-            for table in ("params", "runs"):
-                database.execute(f"ALTER TABLE {table} RENAME TO lost_{table}")
-        return good(*given)
-
-    monkeypatch.setitem(CANDIDATES, "logistic_regression", breaks_mlflow)
-
-    run = copied.run(tables="model", retrain=True)
+    run = copied.run(tables="model", training=breaking("BreaksMlflow", database=database))
 
     assert run.error.startswith("MLflow at sqlite:///")
     assert "no such table" in run.error

@@ -14,8 +14,8 @@ from churn_assets.assets.shared import key, preview, refusals, window
 from churn_assets.definitions import definitions
 from churn_assets.errors import SourceError
 from churn_assets.tables.lake import TABLES
-from churn_assets_tests.assets.conftest import Finished
-from churn_assets_tests.project import USE_CASE, Project, Run
+from churn_assets_tests.conftest import Finished
+from churn_assets_tests.project import QUICK, USE_CASE, Project, Run
 
 READS = {
     "raw": set(),
@@ -115,7 +115,7 @@ def test_what_reads_unchanged_data_is_not_stale(copied: Project) -> None:
 
 
 def test_another_training_setting_makes_the_model_stale_and_no_table(finished: Finished) -> None:
-    found = stale(finished.project, training={"seed": 1})
+    found = stale(finished.project, training={**QUICK, "seed": 1})
 
     assert found == {"model"}
 

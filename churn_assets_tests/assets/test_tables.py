@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from churn_assets.assets.shared import key
-from churn_assets_tests.assets.conftest import Finished
+from churn_assets_tests.conftest import Finished
 from churn_assets_tests.project import ROWS, USE_CASE, Project, Run
 
 TABLES = "raw silver rejects features"

@@ -18,14 +18,14 @@ import polars as pl
 import pytest
 
 from churn_assets.errors import GateError
-from churn_assets.learning.gates import GATES
 from churn_assets.learning.promotion import Promotion, promote
 from churn_assets.learning.registry import CHALLENGER, CHAMPION
 from churn_assets.tables.lake import Lake
 from churn_assets.tables.polars_engine import PolarsEngine
+from churn_assets_tests.conftest import Finished
 from churn_assets_tests.integration.promoting import DIED
 from churn_assets_tests.learning.registering import challenge, copy_of
-from churn_assets_tests.project import USE_CASE, Project, Run
+from churn_assets_tests.project import BLOCKING, GATES, USE_CASE, Project, Run
 
 NewProject = Callable[..., Project]
 NOBODY = "0.99"
@@ -42,11 +42,8 @@ class Refused:
 
 
 @pytest.fixture(scope="module")
-def finished(new_project: NewProject) -> Project:
-    project = new_project()
-    run = project.run(project.write())
-    assert run.success, run.error
-    return project
+def finished(first_run: Finished) -> Project:
+    return first_run.project
 
 
 @pytest.fixture
@@ -104,7 +101,7 @@ def test_the_first_champion_is_whoever_passes_the_gates(finished: Project) -> No
 
     evidence = {verdict["gate"]: verdict for verdict in json.loads(champion.gates)}
     assert (champion.promotion, champion.previous_version) == (1, None)
-    assert set(evidence) == set(GATES)
+    assert set(evidence) == GATES
     assert all(verdict["passed"] for verdict in evidence.values())
     assert "no Champion yet" in evidence["f1_gate"]["reason"]
     numbers = evidence["better_than_chance"]["numbers"]
@@ -117,7 +114,7 @@ def test_a_worse_challenger_is_refused_and_nothing_of_the_champion_changes(worse
 
     verdict = run.checks["f1_gate"]
     assert not run.success
-    assert run.blocked_by == {"f1_gate"}
+    assert "f1_gate" in run.blocked_by
     assert not run.materialized & {"champion", "predictions"}
     assert verdict.metadata["challenger_f1"].value < verdict.metadata["champion_f1"].value
     assert verdict.description.startswith("Challenger 2 has F1 0.")
@@ -139,7 +136,7 @@ def test_a_refused_challenger_is_refused_again_where_champion_runs_alone(worse: 
 def test_a_refused_challenger_is_refused_again_where_nothing_changed(worse: Refused) -> None:
     run = worse.project.run()
 
-    assert run.blocked_by == {"f1_gate"}
+    assert "f1_gate" in run.blocked_by
     assert worse.project.state("model").rows == 2
     assert kept(worse.project) == worse.before
 
@@ -152,7 +149,7 @@ def test_labels_shuffled_everywhere_are_refused_though_f1_beats_the_champions(
     run = copied.run(copied.write(shuffle_labels))
 
     assert run.checks["f1_gate"].passed
-    assert run.blocked_by == {"better_than_chance"}
+    assert "better_than_chance" in run.blocked_by
     assert "not both above those of guessing" in run.checks["better_than_chance"].description
     assert kept(copied) == before
 
@@ -168,7 +165,7 @@ def test_no_alias_set_by_hand_makes_a_first_champion_of_a_refused_challenger(
     scored = project.run(tables="predictions")
 
     for run in (first, again):
-        assert run.blocked_by == {"better_than_chance"}
+        assert "better_than_chance" in run.blocked_by
     assert "better_than_chance: lower 95 % bounds" in alone.error
     assert "there is no Champion to score with" in scored.error
     assert project.champion() is None
@@ -258,7 +255,7 @@ def test_a_registry_that_was_lost_promotes_nobody_and_says_what_to_do(
     run = copied.run()
     scored = copied.run(tables="predictions")
 
-    assert run.blocked_by == set(GATES)
+    assert run.blocked_by == BLOCKING
     for said in (run.checks["f1_gate"].description, scored.error):
         assert "version 1 of run" in said
         assert "Restore the registry's database" in said
@@ -277,7 +274,7 @@ def test_a_champion_whose_files_were_deleted_is_not_replaced_unseen(copied: Proj
 
     said = run.checks["f1_gate"].description
     assert copied.registry.by_alias(CHALLENGER).version == 3
-    assert run.blocked_by == set(GATES)
+    assert run.blocked_by == BLOCKING
     assert "Restore the files of version 2, or remove" in said
     assert "\n" not in said
     assert kept(copied) == before

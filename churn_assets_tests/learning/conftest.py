@@ -9,17 +9,15 @@ import pytest
 
 from churn_assets.learning.recipe import TrainingSettings
 from churn_assets.learning.training import Trained, labelled_rows, train
+from churn_assets_tests.conftest import Finished
 from churn_assets_tests.learning.registering import copy_of
 from churn_assets_tests.project import USE_CASE, Project
 
 
 @pytest.fixture(scope="session")
-def finished(new_project: Callable[..., Project]) -> Project:
+def finished(first_run: Finished) -> Project:
     """A project after its first whole run; to be read only."""
-    project = new_project()
-    run = project.run(project.write())
-    assert run.success, run.error
-    return project
+    return first_run.project
 
 
 @pytest.fixture
@@ -29,9 +27,18 @@ def copied(finished: Project, project: Project) -> Project:
 
 
 @pytest.fixture(scope="session")
-def labelled(finished: Project) -> pd.DataFrame:
+def prepared(new_project: Callable[..., Project]) -> Project:
+    """A project that has features and no model yet; to be read only."""
+    project = new_project()
+    run = project.run(project.write(), tables="raw silver rejects features")
+    assert run.success, run.error
+    return project
+
+
+@pytest.fixture(scope="session")
+def labelled(prepared: Project) -> pd.DataFrame:
     """The labelled rows of its features."""
-    features = finished.table("features")
+    features = prepared.table("features")
     version = features.require().version
     return labelled_rows(USE_CASE, features, version, TrainingSettings()).rows
 
@@ -39,4 +46,4 @@ def labelled(finished: Project) -> pd.DataFrame:
 @pytest.fixture(scope="session")
 def trained(labelled: pd.DataFrame) -> Trained:
     """What training makes of them."""
-    return train(USE_CASE, labelled, seed=0)
+    return train(USE_CASE, labelled, TrainingSettings())

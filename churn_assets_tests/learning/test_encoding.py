@@ -6,7 +6,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.preprocessing import OneHotEncoder
 
-from churn_assets.learning.encoding import TableEncoder
+from churn_assets.learning.encoding import LinearEncoder, TableEncoder
 
 NUMERIC, CATEGORICAL = ["tenure", "charges"], ["contract", "payment"]
 
@@ -113,6 +113,93 @@ def test_a_clone_is_unfitted_and_learns_the_same() -> None:
     assert copy.fit(table()).categories_ == fitted.categories_
 
 
+@pytest.mark.parametrize("value", [1e300, -1e300, np.inf, -np.inf])
+def test_an_extreme_number_is_one_that_single_precision_holds(value: float) -> None:
+    encoded = encoder().fit(table()).transform(table(1).assign(charges=value))
+
+    assert np.isfinite(encoded.astype(np.float32)).all()
+    assert np.sign(encoded[0, 1]) == np.sign(value)
+
+
+@pytest.mark.parametrize("kind", [TableEncoder, LinearEncoder])
+def test_each_encoded_column_comes_from_one_column_of_the_table(kind: type[TableEncoder]) -> None:
+    rows = table()
+    fitted = kind(NUMERIC, CATEGORICAL).fit(rows)
+    before = fitted.transform(rows)
+
+    assert len(fitted.sources_) == before.shape[1] == len(fitted.get_feature_names_out())
+    for name in [*NUMERIC, *CATEGORICAL]:
+        other = rows.assign(**{name: rows[name].to_numpy()[::-1]})
+        moved = (fitted.transform(other) != before).any(axis=0)
+        assert moved.any()
+        assert {fitted.sources_[i] for i in np.flatnonzero(moved)} == {name}
+
+
 def test_a_missing_column_is_named() -> None:
     with pytest.raises(KeyError, match="charges"):
         encoder().fit(table()).transform(table().drop(columns="charges"))
+
+
+# The encoder of linear models
+
+
+def linear(**given: int) -> LinearEncoder:
+    return LinearEncoder(NUMERIC, CATEGORICAL, **given)
+
+
+def test_the_linear_encoder_begins_with_the_columns_of_the_other_one() -> None:
+    rows = table()
+
+    encoded, plain = (one.fit(rows).transform(rows) for one in (linear(), encoder()))
+
+    assert np.array_equal(encoded[:, : plain.shape[1]], plain)
+
+
+def test_a_number_gets_its_logarithm_and_what_it_exceeds_its_quantiles_by() -> None:
+    rows = table()
+    fitted = linear(bends=1).fit(rows)
+
+    named = dict(zip(fitted.get_feature_names_out(), fitted.transform(rows).T, strict=True))
+
+    median = rows["tenure"].median()
+    assert named["log(tenure)"] == pytest.approx(np.log1p(rows["tenure"]))
+    assert named[f"tenure>{median:g}"] == pytest.approx(np.maximum(rows["tenure"] - median, 0))
+
+
+def test_a_number_that_may_be_negative_has_no_logarithm_and_a_flag_nothing_more() -> None:
+    rows = table().assign(charges=lambda t: t.charges - 60, tenure=lambda t: t.tenure % 2)
+
+    names = linear(bends=2).fit(rows).get_feature_names_out()
+
+    assert [name for name in names if name.startswith("log(")] == []
+    assert [name for name in names if ">" in name and name.startswith("tenure")] == []
+    assert len([name for name in names if name.startswith("charges>")]) == 2
+
+
+def test_a_number_beyond_those_fitted_on_counts_as_the_last_of_them() -> None:
+    rows = table()
+    fitted = linear().fit(rows)
+
+    odd = fitted.transform(table(2).assign(tenure=[-5.0, np.inf]))
+
+    ends = fitted.transform(table(2).assign(tenure=[rows.tenure.min(), rows.tenure.max()]))
+    assert np.array_equal(odd, ends)
+
+
+def test_a_missing_number_is_missing_in_all_that_comes_of_it() -> None:
+    fitted = linear().fit(table())
+
+    encoded = fitted.transform(table(1).assign(tenure=np.nan))
+
+    of_tenure = [name == "tenure" for name in fitted.sources_]
+    assert np.isnan(encoded[0]).tolist() == of_tenure
+
+
+@pytest.mark.parametrize("values", [np.nan, 3.0, [0.0] * 199 + [1e300]])
+def test_numbers_without_a_spread_can_be_encoded(values: object) -> None:
+    rows = table().assign(charges=values)
+
+    encoded = linear().fit(rows).transform(rows)
+
+    assert np.isfinite(encoded[:, :1]).all()
+    assert not np.isinf(encoded).any()

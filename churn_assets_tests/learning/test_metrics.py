@@ -6,9 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from churn_assets.learning.metrics import (
+    RESAMPLED_ROWS,
+    auc_difference,
     best_constant_f1,
+    brier_gain,
+    calibration_error,
+    calibration_line,
+    f1,
     f1_best_threshold,
+    f1_difference,
     f1_lower,
+    mean_bounds,
     metrics,
     roc_auc_lower,
 )
@@ -21,6 +29,18 @@ def made(rows: int = 600, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     scores = rng.beta(1, 3, rows)
     return rng.random(rows) < scores, scores
+
+
+def pair(rows: int = 600, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, well-calibrated scores, and the same disturbed."""
+    labels, scores = made(rows, seed)
+    noise = np.random.default_rng(seed + 1).normal(0, 0.1, rows)
+    return labels, scores, np.clip(scores + noise, 0, 1)
+
+
+def resampled(rows: int, draws: int = 500) -> list[np.ndarray]:
+    rng = np.random.default_rng(1)
+    return [rng.integers(0, rows, rows) for _ in range(draws)]
 
 
 def test_each_metric_is_what_its_name_says() -> None:
@@ -163,3 +183,156 @@ def test_the_threshold_parts_two_neighbouring_floats() -> None:
     threshold = f1_best_threshold(np.array([True, False]), np.array([above, below]))
 
     assert below < threshold <= above
+
+
+def test_f1_of_decisions_is_what_its_name_says() -> None:
+    from sklearn.metrics import f1_score
+
+    labels, scores = made()
+
+    assert f1(labels, scores >= 0.3) == pytest.approx(f1_score(labels, scores >= 0.3))
+    assert f1(~labels & False, labels & False) == 0
+
+
+def test_a_model_does_not_differ_from_itself() -> None:
+    labels, scores = made()
+
+    for found in (
+        auc_difference(labels, scores, scores),
+        brier_gain(labels, scores, scores),
+        f1_difference(labels, scores > 0.3, scores > 0.3),
+    ):
+        assert (found.value, found.lower, found.upper) == (0, 0, 0)
+
+
+def test_the_bounds_of_an_auc_difference_are_delongs_counted_pair_by_pair() -> None:
+    labels = np.array([True, True, True, False, False, False, False])
+    ours = np.array([0.8, 0.7, 0.3, 0.6, 0.3, 0.2, 0.1])
+    theirs = np.array([0.9, 0.2, 0.4, 0.6, 0.3, 0.1, 0.2])
+
+    def wins(scores: np.ndarray) -> np.ndarray:
+        ahead = scores[labels][:, None] - scores[~labels]
+        return (ahead > 0) + 0.5 * (ahead == 0)
+
+    gained = wins(ours) - wins(theirs)
+    deviation = np.sqrt(gained.mean(axis=1).var(ddof=1) / 3 + gained.mean(axis=0).var(ddof=1) / 4)
+
+    found = auc_difference(labels, ours, theirs)
+
+    assert found.value == pytest.approx(gained.mean())
+    assert found.lower == pytest.approx(gained.mean() - 1.6448536 * deviation)
+    assert found.upper == pytest.approx(gained.mean() + 1.6448536 * deviation)
+
+
+def test_the_bounds_of_an_auc_difference_agree_with_a_bootstrap_of_the_rows() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    labels, ours, theirs = pair()
+    gained = [
+        roc_auc_score(labels[rows], ours[rows]) - roc_auc_score(labels[rows], theirs[rows])
+        for rows in resampled(len(labels))
+    ]
+
+    found = auc_difference(labels, ours, theirs)
+
+    assert found.value == pytest.approx(roc_auc_score(labels, ours) - roc_auc_score(labels, theirs))
+    assert (found.lower, found.upper) == pytest.approx(np.quantile(gained, [0.05, 0.95]), abs=0.003)
+
+
+def test_the_bounds_of_a_brier_gain_are_those_of_a_paired_t_test() -> None:
+    from scipy.stats import ttest_rel
+
+    labels, ours, theirs = pair()
+    losses = [(scores - labels) ** 2 for scores in (theirs, ours)]
+    greater = ttest_rel(*losses, alternative="greater").confidence_interval(0.95)
+    less = ttest_rel(*losses, alternative="less").confidence_interval(0.95)
+
+    found = brier_gain(labels, ours, theirs)
+
+    assert found.value > 0
+    assert (found.lower, found.upper) == pytest.approx((greater.low, less.high))
+
+
+def test_the_bounds_of_an_f1_difference_agree_with_a_bootstrap_of_the_rows() -> None:
+    labels, scores, others = pair()
+    ours, theirs = scores >= 0.3, others >= 0.4
+    gained = [
+        f1(labels[rows], ours[rows]) - f1(labels[rows], theirs[rows])
+        for rows in resampled(len(labels), 2000)
+    ]
+
+    found = f1_difference(labels, ours, theirs)
+
+    assert found.value == pytest.approx(f1(labels, ours) - f1(labels, theirs))
+    assert (found.lower, found.upper) == pytest.approx(np.quantile(gained, [0.05, 0.95]), abs=0.005)
+    assert f1_difference(labels, ours, theirs) == found
+
+
+@pytest.mark.parametrize("rows", [400, RESAMPLED_ROWS, RESAMPLED_ROWS + 1])
+def test_the_bounds_of_a_mean_are_those_of_the_normal_law_or_near(rows: int) -> None:
+    values = np.random.default_rng(0).gamma(2, 10, rows)
+    reach = 1.645 * values.std() / np.sqrt(rows)
+
+    found = mean_bounds(values)
+
+    assert found.value == pytest.approx(values.mean())
+    assert (found.lower, found.upper) == pytest.approx(
+        (values.mean() - reach, values.mean() + reach), abs=0.08 * reach
+    )
+    assert mean_bounds(values) == found
+
+
+def test_scores_that_are_right_have_slope_1_and_intercept_0() -> None:
+    labels, scores = made(20_000)
+
+    assert calibration_line(labels, scores) == pytest.approx((1, 0), abs=0.06)
+
+
+def test_scores_that_are_too_extreme_have_a_slope_below_1() -> None:
+    labels, scores = made(20_000)
+    odds = (scores / (1 - scores)) ** 2
+
+    slope, intercept = calibration_line(labels, odds / (1 + odds))
+
+    assert slope == pytest.approx(0.5, abs=0.03)
+    assert intercept == pytest.approx(0, abs=0.06)
+
+
+@pytest.mark.parametrize("rows", [1500, RESAMPLED_ROWS + 1])
+def test_right_scores_are_beyond_the_calibration_error_of_chance_once_in_a_hundred(
+    rows: int,
+) -> None:
+    samples = [calibration_error(*made(rows, seed), seed=seed) for seed in range(150)]
+
+    beyond = [found.error > found.consistent_error for found in samples]
+    outside = [(found.observed < found.low) | (found.observed > found.high) for found in samples]
+    assert np.mean(beyond) <= 0.04
+    assert np.mean(outside) == pytest.approx(0.01, abs=0.01)
+    assert np.median([found.error / found.consistent_error for found in samples]) > 0.4
+
+
+def test_wrong_scores_show_the_gap_in_each_bin() -> None:
+    labels, scores = made(2000)
+
+    found = calibration_error(labels, np.clip(scores + 0.2, 0, 1))
+
+    assert len(found.predicted) == 10
+    assert found.error == pytest.approx(np.abs(found.predicted - found.observed).mean())
+    assert found.error > 0.15 > found.consistent_error
+    assert (found.observed < found.low).sum() >= 8
+
+
+def test_a_million_rows_are_compared_in_seconds() -> None:
+    import time
+
+    labels, ours, theirs = pair(1_000_000)
+    start = time.process_time()
+
+    auc_difference(labels, ours, theirs)
+    brier_gain(labels, ours, theirs)
+    f1_difference(labels, ours > 0.3, theirs > 0.3)
+    mean_bounds(ours - theirs)
+    calibration_error(labels, ours)
+    calibration_line(labels, ours)
+
+    assert time.process_time() - start < 10

@@ -11,13 +11,24 @@ import pytest
 
 from churn_assets.assets.resources import resources
 from churn_assets.errors import GateError, RegistryError
-from churn_assets.learning.gates import GATES, Verdict
-from churn_assets.learning.promotion import Promotion, align, gather, on_record, promote, verdicts
+from churn_assets.learning.evidence import gather
+from churn_assets.learning.gates import Verdict
+from churn_assets.learning.promotion import (
+    Promotion,
+    align,
+    answer,
+    judge,
+    on_record,
+    promote,
+    rollback,
+)
+from churn_assets.learning.recipe import GATES_AS_THEY_COME, GateSettings
 from churn_assets.learning.registry import CHALLENGER, CHAMPION, Registry
 from churn_assets.tables.lake import Committed, Table
 from churn_assets_tests.learning.registering import challenge
-from churn_assets_tests.project import USE_CASE, Project
+from churn_assets_tests.project import GATES, USE_CASE, Project
 
+APPROVED = GateSettings(approval="required")
 NOBODY = "0.99"
 """A threshold at which nobody is decided as churn, so that F1 is 0."""
 
@@ -26,13 +37,27 @@ def tables(project: Project) -> Mapping[str, Table]:
     return resources(project.settings())["lake"].of(USE_CASE)
 
 
-def promoted(project: Project, registry: Registry | None = None) -> tuple[Committed, Promotion]:
-    return promote(USE_CASE, tables(project), registry or project.registry, "a test")
+def promoted(
+    project: Project,
+    registry: Registry | None = None,
+    settings: GateSettings = GATES_AS_THEY_COME,
+) -> tuple[Committed, Promotion]:
+    return promote(USE_CASE, tables(project), registry or project.registry, "a test", settings)
 
 
-def judged(project: Project) -> dict[str, Verdict]:
-    said = verdicts(USE_CASE, tables(project), project.registry)
-    return {verdict.gate: verdict for verdict in said}
+def judged(
+    project: Project, settings: GateSettings = GATES_AS_THEY_COME, **changes: int
+) -> dict[str, Verdict]:
+    said = judge(USE_CASE, tables(project), project.registry, settings, **changes)
+    return {verdict.gate: verdict for verdict in said.verdicts}
+
+
+def rolled_back(project: Project, version: int | None = None) -> tuple[Committed, Promotion]:
+    return rollback(tables(project), project.registry, version, "a person")
+
+
+def answered(project: Project, *, approved: bool) -> None:
+    answer(USE_CASE, tables(project), project.registry, APPROVED, approved=approved, by="a person")
 
 
 def bearers(project: Project) -> dict[str, int | None]:
@@ -54,7 +79,7 @@ def test_the_first_promotion_is_recorded_with_all_evidence(finished: Project) ->
     assert (record.version, record.run_id) == (model["version"], model["run_id"])
     assert record.threshold == model["threshold"]
     assert record.decided_by.startswith("Dagster run ")
-    assert set(gates) == set(GATES)
+    assert set(gates) == GATES
     assert all(verdict["passed"] for verdict in gates.values())
     assert gates["f1_gate"]["numbers"]["challenger_f1"] == pytest.approx(model["test_f1"])
     assert gates["better_than_chance"]["numbers"]["roc_auc"] == pytest.approx(model["test_roc_auc"])
@@ -122,7 +147,7 @@ def test_the_checks_of_a_champion_show_what_it_was_promoted_by(finished: Project
     said = judged(finished)
 
     record = {verdict["gate"]: verdict for verdict in json.loads(finished.champion().gates)}
-    assert set(said) == set(GATES)
+    assert set(said) == GATES
     for gate, verdict in said.items():
         assert verdict.passed
         assert verdict.numbers == record[gate]["numbers"]
@@ -170,7 +195,14 @@ def test_both_are_scored_on_every_labelled_test_row_of_the_present_features(
     challenge(copied)
     test = copied.rows("features").filter(pl.col("split") == "test").drop_nulls("label")
 
-    evidence = gather(USE_CASE, tables(copied), copied.registry, copied.champion())
+    evidence = gather(
+        USE_CASE,
+        tables(copied),
+        copied.registry,
+        copied.champion(),
+        most_rows=10_000,
+        settings=GATES_AS_THEY_COME,
+    )
 
     assert len(evidence.labels) == test.height
     assert evidence.labels.sum() == test["label"].sum()
@@ -181,21 +213,20 @@ def test_both_are_scored_on_every_labelled_test_row_of_the_present_features(
 def test_of_more_test_rows_than_are_wanted_a_sample_judges_and_says_so(copied: Project) -> None:
     challenge(copied)
 
-    said = verdicts(USE_CASE, tables(copied), copied.registry, most_rows=300)
+    said = judged(copied, most_rows=300)
 
-    judged = {verdict.gate: verdict for verdict in said}
     test = copied.rows("features").filter(pl.col("split") == "test").height
-    assert 250 < judged["f1_gate"].numbers["rows"] <= 300
-    assert judged["f1_gate"].numbers["sampled_from"] == test
-    assert f"a sample of {test}" in judged["f1_gate"].reason
+    assert 250 < said["f1_gate"].numbers["rows"] <= 300
+    assert said["f1_gate"].numbers["sampled_from"] == test
+    assert f"a sample of {test}" in said["f1_gate"].reason
 
 
 def test_without_a_challenger_every_gate_says_what_to_do(project: Project) -> None:
-    said = verdicts(USE_CASE, tables(project), project.registry)
+    said = judged(project)
 
-    assert {verdict.gate for verdict in said} == set(GATES)
-    assert not any(verdict.passed for verdict in said)
-    assert "there is no Challenger; run `churn run` first" in said[0].reason
+    assert set(said) == GATES
+    assert not any(verdict.passed for verdict in said.values())
+    assert "there is no Challenger; run `churn run` first" in said["governance"].reason
 
 
 def test_where_no_outcome_is_known_a_refused_challenger_waits_and_the_champion_stands(
@@ -290,3 +321,148 @@ def test_a_challenger_is_not_compared_with_itself_where_the_alias_is_on_it(
     assert (promotion.promotion, promotion.version, promotion.previous_version) == (1, 1, None)
     assert "there is no Champion yet" in gates["f1_gate"]["reason"]
     assert "champion_f1" not in gates["f1_gate"]["numbers"]
+
+
+# Rollback
+
+
+def test_a_rollback_restores_the_earlier_champion_and_is_recorded_like_a_promotion(
+    copied: Project,
+) -> None:
+    first = copied.champion()
+    challenge(copied)
+    promoted(copied)
+
+    committed, restored = rolled_back(copied)
+
+    assert committed.changed
+    assert copied.champion() == restored
+    assert (restored.promotion, restored.action, restored.decided_by) == (3, "rollback", "a person")
+    assert (restored.version, restored.run_id) == (first.version, first.run_id)
+    assert (restored.threshold, restored.previous_version) == (first.threshold, 2)
+    assert bearers(copied) == {CHALLENGER: 2, CHAMPION: 1}
+
+
+def test_what_was_rolled_back_from_is_not_promoted_again(copied: Project) -> None:
+    challenge(copied)
+    promoted(copied)
+    rolled_back(copied)
+    before = copied.states()
+
+    committed, promotion = promoted(copied)
+    said = judged(copied)
+
+    assert not committed.changed
+    assert promotion.version == 1
+    assert copied.states() == before
+    assert all(verdict.passed for verdict in said.values())
+    assert "Challenger 2 was rolled back from on " in said["f1_gate"].reason
+
+
+def test_after_a_rollback_another_challenger_is_judged_against_the_restored_champion(
+    copied: Project,
+) -> None:
+    challenge(copied)
+    promoted(copied)
+    rolled_back(copied)
+    challenge(copied)
+
+    _, promotion = promoted(copied)
+
+    assert (promotion.promotion, promotion.version, promotion.previous_version) == (4, 3, 1)
+
+
+def test_any_earlier_champion_can_be_named_and_a_rollback_be_taken_back(copied: Project) -> None:
+    for _ in range(2):
+        challenge(copied)
+        promoted(copied)
+
+    _, to_first = rolled_back(copied, 1)
+    with pytest.raises(GateError, match=r"name the version .* Earlier Champions: 2, 3"):
+        rolled_back(copied)
+    _, to_third = rolled_back(copied, 3)
+    unchanged, same = rolled_back(copied, 3)
+
+    assert (to_first.version, to_third.version) == (1, 3)
+    assert same == to_third
+    assert not unchanged.changed
+
+
+@pytest.mark.parametrize("version", [None, 7])
+def test_a_rollback_to_what_was_never_champion_is_refused(
+    copied: Project, version: int | None
+) -> None:
+    if version:
+        challenge(copied)
+        promoted(copied)
+    before = copied.states()
+
+    with pytest.raises(GateError, match=r"no earlier Champion|7 was never Champion"):
+        rolled_back(copied, version)
+
+    assert copied.states() == before
+
+
+def test_a_rollback_to_a_model_whose_files_are_gone_changes_nothing(copied: Project) -> None:
+    challenge(copied)
+    promoted(copied)
+    copied.registry.client.delete_model_version("telco_churn", "1")
+    before = copied.states()
+
+    with pytest.raises(RegistryError, match="Restore the registry's database"):
+        rolled_back(copied)
+
+    assert copied.states() == before
+
+
+# A person's approval
+
+
+def test_where_approval_is_required_the_champion_waits_for_it(copied: Project) -> None:
+    challenge(copied)
+
+    with pytest.raises(GateError, match=r"approval: .*`churn approve`"):
+        promoted(copied, settings=APPROVED)
+    answered(copied, approved=True)
+    _, promotion = promoted(copied, settings=APPROVED)
+
+    gates = {verdict["gate"]: verdict for verdict in json.loads(promotion.gates)}
+    assert promotion.version == 2
+    assert "a person" in gates["approval"]["reason"]
+
+
+def test_a_rejected_challenger_is_refused_and_says_by_whom(copied: Project) -> None:
+    challenge(copied)
+    answered(copied, approved=False)
+
+    with pytest.raises(GateError, match=r"approval: .*rejected.*a person"):
+        promoted(copied, settings=APPROVED)
+
+
+def test_an_approval_is_void_once_the_evidence_changes(copied: Project) -> None:
+    challenge(copied)
+    answered(copied, approved=True)
+    other = pl.when(pl.col("Churn") == "Yes").then(pl.lit("No")).otherwise("Churn")
+    few = pl.int_range(pl.len()) < 100
+    source = copied.write(
+        lambda frame: frame.with_columns(Churn=pl.when(few).then(other).otherwise("Churn"))
+    )
+    copied.run(source, tables="raw silver rejects features")
+
+    said = judged(copied, APPROVED)["approval"]
+
+    assert not said.passed
+    assert "changed" in said.reason
+
+
+def test_an_approval_walks_around_no_other_gate(copied: Project) -> None:
+    challenge(copied, threshold=NOBODY)
+    answered(copied, approved=True)
+
+    with pytest.raises(GateError, match="f1_gate"):
+        promoted(copied, settings=APPROVED)
+
+
+def test_there_is_nothing_to_approve_where_the_champion_stands(copied: Project) -> None:
+    with pytest.raises(GateError, match="nothing to approve: Champion since"):
+        answered(copied, approved=True)

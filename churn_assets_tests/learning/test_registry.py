@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import importlib.metadata
 import json
 import os
 import pickle
@@ -12,12 +13,17 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.pipeline import Pipeline
 
 from churn_assets.errors import RegistryError
+from churn_assets.learning.candidates import REGISTRY, blend, pipeline
+from churn_assets.learning.ensembles import Recalibrated
 from churn_assets.learning.registry import CHALLENGER, CHAMPION, Registry
 from churn_assets_tests.learning.registering import challenge, inputs, open_run, register
 from churn_assets_tests.project import USE_CASE, Project
@@ -122,16 +128,99 @@ def test_a_model_is_kept_and_read_without_pickle(
 
 
 def test_a_model_of_a_type_that_nobody_named_is_not_stored(copied: Project) -> None:
-    from sklearn.pipeline import Pipeline
-
-    pipeline = copied.registry.load(1)
-    odd = Pipeline([("odd", OddStep()), *pipeline.steps])
+    odd = Pipeline([("odd", OddStep()), *copied.registry.load(1).steps])
     tags = copied.registry.by_alias(CHALLENGER).tags
 
     with pytest.raises(RegistryError, match="OddStep"):
         register(copied.registry, odd, inputs(copied), tags)
 
     assert copied.registry.by_alias(CHALLENGER).version == 1
+
+
+def fitted(name: str, project: Project) -> Any:
+    """A small model of each kind that training makes."""
+    rows = project.rows("features").head(300)
+    frame, labels = rows.select(USE_CASE.inputs).to_pandas(), rows["label"].to_numpy()
+    few = {"lightgbm": {"n_estimators": 5}, "xgboost": {"n_estimators": 5}}
+    single = {
+        one: pipeline(USE_CASE, REGISTRY[one], few.get(one, {}), 0)
+        for one in ("logistic_regression", "lightgbm")
+    }
+    if name == "blend":
+        return blend(single).fit(frame, labels)
+    if name == "recalibrated":
+        return Recalibrated(blend(single).fit(frame, labels), 0.9, 0.1)
+    if name == "monotone":
+        case = replace(USE_CASE, monotone={"tenure_months": -1})
+        return pipeline(case, REGISTRY["lightgbm"], few["lightgbm"], 0).fit(frame, labels)
+    return pipeline(USE_CASE, REGISTRY[name], few.get(name, {}), 0).fit(frame, labels)
+
+
+def requirements(registry: Registry, version: int) -> dict[str, str]:
+    """The distributions that a stored model asks for, and their versions."""
+    from mlflow.artifacts import download_artifacts
+
+    folder = download_artifacts(
+        f"models:/{registry.model_name}/{version}", tracking_uri=registry.tracking_uri
+    )
+    lines = Path(folder, "requirements.txt").read_text().split()
+    return dict(line.split("==") for line in lines)
+
+
+ALWAYS = {"mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skops"}
+
+
+@pytest.mark.parametrize(
+    ("name", "needs"),
+    [
+        ("logistic_regression", set()),
+        ("random_forest", set()),
+        ("gradient_boosting", set()),
+        ("lightgbm", {"lightgbm"}),
+        ("xgboost", {"xgboost-cpu"}),
+        ("blend", {"lightgbm"}),
+        ("recalibrated", {"lightgbm"}),
+        ("monotone", {"lightgbm"}),
+    ],
+)
+def test_a_model_of_each_kind_is_stored_with_what_it_needs_and_scores_the_same(
+    name: str, needs: set[str], copied: Project
+) -> None:
+    registry, model, rows = copied.registry, fitted(name, copied), inputs(copied)
+
+    version = register(registry, model, rows, {"threshold": "0.5"}).version
+
+    again = registry.load(version)
+    assert np.array_equal(again.predict_proba(rows), model.predict_proba(rows))
+    needed = requirements(registry, version)
+    assert set(needed) == ALWAYS | needs
+    assert needed["scikit-learn"] == importlib.metadata.version("scikit-learn")
+
+
+def test_types_of_a_package_that_settings_name_are_stored_and_read(copied: Project) -> None:
+    rows, plain = inputs(copied), copied.registry
+    trusting = replace(plain, trusted=("churn_assets_tests",))
+    own = Pipeline([("odd", OddStep()), *plain.load(1).steps])
+
+    version = register(trusting, own, rows, {"threshold": "0.5"}).version
+
+    again = trusting.load(version)
+    assert np.array_equal(again.predict_proba(rows), own.predict_proba(rows))
+    with pytest.raises(RegistryError, match=r"it holds churn_assets_tests.*OddStep"):
+        plain.load(version)
+
+
+def test_a_model_that_only_pickle_could_store_is_refused_in_one_line(copied: Project) -> None:
+    registry = replace(copied.registry, trusted=("churn_assets_tests",))
+    odd = OddStep()
+    odd.rule = lambda score: score
+    own = Pipeline([("odd", odd), *registry.load(1).steps])
+
+    with pytest.raises(RegistryError, match="cannot be stored without pickle") as refusal:
+        register(registry, own, inputs(copied), {"threshold": "0.5"})
+
+    assert "\n" not in str(refusal.value)
+    assert registry.by_alias(CHALLENGER).version == 1
 
 
 def test_a_model_that_was_registered_by_other_means_is_not_unpickled(copied: Project) -> None:

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import cloudpickle
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.pipeline import Pipeline
 
+import churn_assets
 from churn_assets.assets.resources import resources
 from churn_assets.errors import RegistryError
+from churn_assets.learning.encoding import TableEncoder
 from churn_assets.learning.promotion import promote
 from churn_assets.learning.registry import CHAMPION
-from churn_assets.learning.scoring import predictions_schema, score, scorer
+from churn_assets.learning.scoring import (
+    REASONS,
+    predictions_schema,
+    score,
+    scored_columns,
+    scorer,
+)
+from churn_assets.learning.value import amounts, expected_value
 from churn_assets.tables.lake import Committed, Table
+from churn_assets.tables.polars_engine import PolarsEngine
 from churn_assets_tests.learning.registering import challenge
 from churn_assets_tests.project import ROWS, USE_CASE, Project
 
@@ -24,24 +41,41 @@ def tables(project: Project) -> Mapping[str, Table]:
     return resources(project.settings())["lake"].of(USE_CASE)
 
 
-def scored(project: Project) -> Committed:
-    return score(USE_CASE, tables(project), project.registry)
+def scored(project: Project, **budget: int) -> Committed:
+    return score(USE_CASE, tables(project), project.registry, **budget)
 
 
 def batch(project: Project, rows: int = 50) -> pa.RecordBatch:
-    columns = [USE_CASE.key, *USE_CASE.inputs, "split"]
-    frame = project.rows("features").select(columns).head(rows)
+    frame = project.rows("features").select(scored_columns(USE_CASE)).head(rows)
     return frame.to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks().to_batches()[0]
 
 
-class Fixed:
-    """Gives the scores that it was made with."""
+class Fixed(ClassifierMixin, BaseEstimator):
+    """Gives the customers of 0, 1, 2 months and so on the scores that it was made with."""
 
     def __init__(self, scores: list[float]) -> None:
-        self._scores = np.array(scores)
+        self.scores = scores
 
-    def predict_proba(self, inputs: object) -> np.ndarray:
-        return np.column_stack([1 - self._scores, self._scores])
+    def fit(self, X: object, y: object) -> Fixed:  # noqa: N803
+        self.classes_ = np.array([False, True])
+        return self
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:  # noqa: N803
+        months = np.nan_to_num(X[:, USE_CASE.numeric.index("tenure_months")])
+        scores = np.array(self.scores)[np.clip(months.astype(int), 0, len(self.scores) - 1)]
+        return np.column_stack([1 - scores, scores])
+
+
+def fixed(
+    project: Project, scores: list[float], **columns: list[Any]
+) -> tuple[Any, pa.RecordBatch]:
+    """A model that gives these scores, and the customers that it gives them to."""
+    frame = batch(project, len(scores)).to_pandas()
+    frame = frame.assign(tenure_months=np.arange(len(scores), dtype=float), **columns)
+    encoder = TableEncoder(list(USE_CASE.numeric), list(USE_CASE.categorical))
+    model = Pipeline([("encode", encoder), ("model", Fixed(scores))])
+    model.fit(frame, np.arange(len(scores)) % 2 == 0)
+    return model, pa.RecordBatch.from_pandas(frame, schema=batch(project).schema)
 
 
 def test_each_prediction_is_the_champions_score_of_that_customer(finished: Project) -> None:
@@ -61,8 +95,9 @@ def test_each_prediction_is_the_champions_score_of_that_customer(finished: Proje
 def test_scores_at_the_edge_are_decided_and_banded_upwards(finished: Project) -> None:
     champion = replace(finished.champion(), threshold=0.4)
     scores = [0.0, 0.2999, 0.3, 0.3999, 0.4, 0.5999, 0.6, 1.0]
+    model, customers = fixed(finished, scores)
 
-    found = scorer(USE_CASE, Fixed(scores), champion, 0)(batch(finished, len(scores))).to_pydict()
+    found = scorer(USE_CASE, model, champion, 0)(customers).to_pydict()
 
     assert found["churn_probability"] == scores
     assert found["decision"] == [False] * 4 + [True] * 4
@@ -70,7 +105,7 @@ def test_scores_at_the_edge_are_decided_and_banded_upwards(finished: Project) ->
 
 
 def test_an_empty_batch_gives_an_empty_batch_of_the_same_columns(finished: Project) -> None:
-    apply = scorer(USE_CASE, Fixed([]), finished.champion(), 0)
+    apply = scorer(USE_CASE, finished.registry.load(1), finished.champion(), 0)
 
     found = apply(batch(finished).slice(0, 0))
 
@@ -83,10 +118,11 @@ def test_a_customer_is_scored_the_same_in_any_batch(finished: Project) -> None:
     whole = batch(finished, 200)
     apply = scorer(USE_CASE, finished.registry.load(1), finished.champion(), 0)
 
-    together = apply(whole).column("churn_probability").to_pylist()
+    columns = ["churn_probability", "expected_value", *REASONS]
+    together = apply(whole).select(columns).to_pylist()
 
-    alone = [apply(whole.slice(i, 1)).column("churn_probability")[0].as_py() for i in range(20)]
-    assert alone == pytest.approx(together[:20], abs=1e-12)
+    alone = [apply(whole.slice(i, 1)).select(columns).to_pylist()[0] for i in range(20)]
+    assert alone == together[:20]
 
 
 def test_missing_and_unknown_inputs_are_scored(finished: Project) -> None:
@@ -99,6 +135,149 @@ def test_missing_and_unknown_inputs_are_scored(finished: Project) -> None:
     found = apply(pa.RecordBatch.from_pandas(odd, schema=batch(finished).schema))
 
     assert all(0 <= p <= 1 for p in found.column("churn_probability").to_pylist())
+    assert found.column("reason_1").null_count == 0
+
+
+# Whom to contact, and why
+
+
+def test_predictions_have_their_columns_in_order(finished: Project) -> None:
+    assert finished.rows("predictions").columns == [
+        "customer_id",
+        "churn_probability",
+        "decision",
+        "threshold",
+        "risk_band",
+        "expected_value",
+        "contact",
+        "rank",
+        "reason_1",
+        "reason_2",
+        "reason_3",
+        "model_version",
+        "features_version",
+        "scored_at",
+        "split",
+    ]
+
+
+def test_a_contact_is_worth_what_the_business_case_says(finished: Project) -> None:
+    predictions = finished.rows("predictions").sort("customer_id")
+    features = finished.rows("features").sort("customer_id")
+    stake = amounts(USE_CASE.business, features, len(features))
+
+    expected = expected_value(predictions["churn_probability"].to_numpy(), stake)
+
+    assert predictions["expected_value"].to_numpy() == pytest.approx(expected, abs=1e-6)
+    assert predictions["contact"].to_list() == (expected > 0).tolist()
+    assert 0.1 < predictions["contact"].mean() < 0.9
+
+
+def test_customers_are_ranked_by_value_then_score_then_key(finished: Project) -> None:
+    predictions = finished.rows("predictions")
+
+    ranked = predictions.sort(
+        "expected_value", "churn_probability", "customer_id", descending=[True, True, False]
+    )
+
+    assert ranked["rank"].to_list() == list(range(1, ROWS + 1))
+    assert ranked.schema["rank"] == pl.Int64
+
+
+def test_a_budget_is_spent_on_the_first_and_never_at_a_loss(copied: Project) -> None:
+    paying = int(copied.rows("predictions")["contact"].sum())
+
+    few = scored(copied, contacts=25)
+    first = copied.rows("predictions").sort("rank")["contact"].to_list()
+    more = scored(copied, contacts=ROWS)
+    whole = copied.rows("predictions").sort("rank")["contact"].to_list()
+
+    assert few.changed
+    assert more.changed
+    assert first == [True] * 25 + [False] * (ROWS - 25)
+    assert whole == [True] * paying + [False] * (ROWS - paying)
+
+
+def test_a_budget_that_stays_scores_nobody_again(copied: Project) -> None:
+    first = scored(copied, contacts=25)
+
+    again = scored(copied, contacts=25)
+
+    assert not again.changed
+    assert again.version == first.version
+
+
+def test_a_use_case_without_a_business_case_has_reasons_and_no_value(copied: Project) -> None:
+    """What a contact is worth is not known, so nobody is ranked."""
+    plain = replace(USE_CASE, business=None)
+
+    score(plain, tables(copied), copied.registry, contacts=1)
+
+    predictions = copied.rows("predictions")
+    assert not {"expected_value", "contact", "rank"} & set(predictions.columns)
+    assert set(REASONS) <= set(predictions.columns)
+    assert len(predictions) == ROWS
+
+
+def test_reasons_tell_each_customer_of_their_own_values(finished: Project) -> None:
+    features = finished.rows("features").sort("customer_id")
+    predictions = finished.rows("predictions").sort("customer_id")
+    known = {
+        name: USE_CASE.words.get(name, name.replace("_", " ")) for name in USE_CASE.categorical
+    }
+
+    told = 0
+    for name, said in known.items():
+        for reason in REASONS:
+            values = predictions[reason].str.extract(f"^{said}: (.+) (?:raises|lowers) the risk ")
+            assert (values.drop_nulls() == features[name].filter(values.is_not_null())).all()
+            told += values.count()
+
+    assert told > ROWS
+    assert predictions["reason_1"].null_count() == 0
+
+
+def test_a_score_that_is_not_told_apart_leaves_the_order_to_the_key(finished: Project) -> None:
+    customers = {"monthly_charges_usd": [50.0] * 4, "customer_id": ["d", "a", "c", "b"]}
+    model, batch_of_all = fixed(finished, [0.5, 0.5 + 1e-15, 0.5 - 1e-15, 0.7], **customers)
+    engine = PolarsEngine()
+
+    found = scorer(USE_CASE, model, finished.champion(), 0)(batch_of_all)
+    order = ["expected_value", "churn_probability", "customer_id"]
+    scored = engine.from_arrow(pa.Table.from_batches([found]))
+    with engine.ranked(scored, order, [True, True, False], into="rank") as ranked:
+        places = engine.collect(ranked.sort("rank"))["customer_id"].to_pylist()
+
+    assert places == ["b", "a", "c", "d"]
+
+
+def test_a_scorer_works_where_this_package_is_not_installed(
+    finished: Project, tmp_path: Path
+) -> None:
+    """As on the workers of a Spark cluster."""
+    apply = scorer(USE_CASE, finished.registry.load(1), finished.champion(), 0)
+    customers = batch(finished, ROWS)
+    # Whoever has scored before sends no more than who has not.
+    here = apply(customers)
+    cloudpickle.register_pickle_by_value(churn_assets)
+    try:
+        (tmp_path / "scorer").write_bytes(cloudpickle.dumps((apply, customers)))
+    finally:
+        cloudpickle.unregister_pickle_by_value(churn_assets)
+    there = (
+        "import pickle, sys; from pathlib import Path; import pyarrow as pa;"
+        "sys.modules['churn_assets'] = None;"
+        "apply, customers = pickle.loads(Path('scorer').read_bytes());"
+        "scored = apply(customers);"
+        "pa.OSFile('scored', 'wb').write(scored.serialize());"
+        "Path('schema').write_bytes(scored.schema.serialize().to_pybytes())"
+    )
+
+    subprocess.run([sys.executable, "-c", there], cwd=tmp_path, check=True, timeout=120)
+
+    schema = pa.ipc.read_schema(pa.BufferReader((tmp_path / "schema").read_bytes()))
+    found = pa.ipc.read_record_batch(pa.BufferReader((tmp_path / "scored").read_bytes()), schema)
+    assert found.equals(here)
 
 
 def test_the_same_champion_and_features_are_not_scored_again(copied: Project) -> None:

@@ -187,10 +187,25 @@ def test_appending_keeps_what_was_there(table: Table) -> None:
     assert sorted(row["promotion"] for row in rows(table)) == [1, 2]
 
 
-def test_an_append_with_other_columns_is_refused_and_adds_nothing(table: Table) -> None:
+def test_an_append_may_bring_new_columns_and_leave_out_old_ones(table: Table) -> None:
+    """So that a lake which an older release wrote goes on."""
+    table.append(frame(promotion=[1], f1=[0.5]), "1")
+
+    committed = table.append(frame(promotion=[2], brier=[0.1]), "2")
+
+    assert committed.columns == {"promotion": "long", "f1": "double", "brier": "double"}
+    assert sorted(rows(table), key=lambda row: row["promotion"]) == [
+        {"promotion": 1, "f1": 0.5, "brier": None},
+        {"promotion": 2, "f1": None, "brier": 0.1},
+    ]
+    assert rows(table, version=0) == [{"promotion": 1, "f1": 0.5}]
+
+
+@pytest.mark.parametrize("value", ["x", 1.5])
+def test_an_append_of_another_type_is_refused_and_adds_nothing(table: Table, value: Any) -> None:
     table.append(frame(promotion=[1]), "1")
 
-    refused = refusal(lambda: table.append(frame(score=[0.5]), "2"))
+    refused = refusal(lambda: table.append(frame(promotion=[value], score=[0.5]), "2"))
 
     assert table.uri in refused
     assert "Its last version stands." in refused

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
@@ -344,6 +347,135 @@ def test_python_that_fails_on_a_worker_is_told_in_one_line_and_leaves_the_table_
     assert DeltaTable(str(tmp_path)).version() == 0
 
 
+def to_rank(rows: int) -> dict[str, list[Any]]:
+    """Rows of many equal values, that their keys tell apart."""
+    rng = random.Random(0)
+    texts = ["", " ", "Z", "a", "é", "e\u0301", "\ue000", "🙂", "日本", "x" * 50]
+    values = [-1e300, -1.5, -0.0, 0.0, 5e-324, 1.5, 1e300, float("inf")]
+    return {
+        "key": [f"{rng.choice(texts)}{number}" for number in range(rows)],
+        "worth": [rng.choice(values) for _ in range(rows)],
+        "count": [rng.randrange(-3, 3) for _ in range(rows)],
+        "more": [rng.choice([None, "more"]) for _ in range(rows)],
+    }
+
+
+RANKED = ("worth", "count", "key"), (True, False, True)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5000])
+def test_rows_are_ranked_in_one_order_on_every_engine(engine: Engine, rows: int) -> None:
+    schema = pa.schema(
+        [("key", pa.string()), ("worth", pa.float64()), ("count", pa.int64()),
+         ("more", pa.string())]
+    )  # fmt: skip
+    columns = to_rank(rows)
+    table = pa.table(columns, schema)
+    order = sorted(range(rows), key=lambda i: columns["key"][i].encode(), reverse=True)
+    order.sort(key=lambda i: (-columns["worth"][i], columns["count"][i]))
+
+    with engine.ranked(engine.from_arrow(table), *RANKED, into="rank") as ranked:
+        found = engine.collect(ranked)
+        again = engine.collect(ranked.select("rank", "key"))
+
+    assert found.column_names == [*schema.names, "rank"]
+    assert found["rank"].type == pa.int64()
+    records = table.to_pylist()
+    expected = [records[i] | {"rank": place} for place, i in enumerate(order, start=1)]
+    assert sorted(found.to_pylist(), key=lambda row: row["rank"]) == expected
+    assert sorted(again["rank"].to_pylist()) == list(range(1, rows + 1))
+
+
+def test_places_go_on_from_one_partition_to_the_next(
+    spark_engine: Engine, spark_session_settings: Callable[..., None]
+) -> None:
+    from pyspark.sql import functions as F  # noqa: N812
+
+    spark_session_settings(
+        **{
+            "spark.sql.adaptive.coalescePartitions.enabled": "false",
+            "spark.sql.shuffle.partitions": "7",
+        }
+    )
+    values = [(37 * number) % 4999 for number in range(4999)]
+
+    with spark_engine.ranked(on(spark_engine, a=values), ["a"], [False], into="rank") as ranked:
+        partition = F.spark_partition_id().alias("partition")
+        found = ranked.to_native().select("a", "rank", partition).toArrow().to_pylist()
+
+    assert all(row["rank"] == row["a"] + 1 for row in found)
+    assert len(found) == 4999
+    assert len({row["partition"] for row in found}) > 1
+
+
+@pytest.fixture
+def spark_session_settings(spark_engine: Engine) -> Iterator[Callable[..., None]]:
+    """Changes settings of the session for a test."""
+    from pyspark.sql import SparkSession
+
+    spark_engine.collect(on(spark_engine, a=[1]))
+    conf = SparkSession.active().conf
+    before: dict[str, str] = {}
+
+    def change(**settings: str) -> None:
+        for name, value in settings.items():
+            before[name] = conf.get(name)
+            conf.set(name, value)
+
+    yield change
+    for name, value in before.items():
+        conf.set(name, value)
+
+
+def test_what_is_ranked_is_computed_once_and_nothing_of_it_is_left(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, left = tmp_path / "seen", tmp_path / "left"
+    seen.mkdir()
+    left.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(left))
+
+    def mark(batch: pa.RecordBatch) -> pa.RecordBatch:
+        Path(seen, uuid.uuid4().hex).write_text(str(len(batch)))
+        return batch
+
+    mapped = engine.map_batches(on(engine, a=range(300_000)), mark, WHOLE)
+    with engine.ranked(mapped, ["a"], [True], into="rank") as ranked:
+        write(engine, tmp_path / "table", ranked)
+
+    written = rows(POLARS, tmp_path / "table")
+    assert sum(int(file.read_text()) for file in seen.iterdir()) == 300_000
+    assert all(row["rank"] == 300_000 - row["a"] for row in written)
+    assert len(written) == 300_000
+    assert not list(left.iterdir())
+    assert kept_by(engine) == 0
+
+
+def test_what_cannot_be_computed_is_told_and_nothing_of_it_is_left(
+    engine: Engine, tmp_path: Path
+) -> None:
+    mapped = engine.map_batches(on(engine, a=[1]), fail, WHOLE)
+
+    with (
+        pytest.raises((ValueError, EngineError), match="no score for you"),
+        engine.ranked(mapped, ["a"], [True], into="rank") as ranked,
+    ):
+        write(engine, tmp_path / "table", ranked)
+
+    assert not (tmp_path / "table" / "_delta_log").exists()
+    assert kept_by(engine) == 0
+
+
+def kept_by(engine: Engine) -> int:
+    """How many frames Spark keeps for later."""
+    if engine.name != "spark":
+        return 0
+    from pyspark.sql import SparkSession
+
+    context = SparkSession.active().sparkContext
+    return int(context._jsc.getPersistentRDDs().size())
+
+
 # Delta tables
 
 
@@ -375,10 +507,20 @@ def test_a_replacement_may_change_the_columns_and_keeps_its_note(
     assert state(tmp_path)["userMetadata"] == "note"
 
 
-@pytest.mark.parametrize(
-    "other", [{"b": [1]}, {"a": [1], "b": [1]}, {"a": ["x"]}], ids=["name", "number", "type"]
-)
-def test_an_append_with_other_columns_is_refused_and_adds_nothing(
+def test_an_append_may_bring_new_columns_and_leave_out_old_ones(
+    engine: Engine, tmp_path: Path
+) -> None:
+    write(engine, tmp_path, on(engine, a=[1], b=["x"]))
+
+    write(engine, tmp_path, on(engine, a=[2], c=[0.5]), APPEND)
+
+    found = sorted(rows(engine, tmp_path), key=lambda row: row["a"])
+    assert found == [{"a": 1, "b": "x", "c": None}, {"a": 2, "b": None, "c": 0.5}]
+    assert rows(engine, tmp_path, version=0) == [{"a": 1, "b": "x"}]
+
+
+@pytest.mark.parametrize("other", [{"a": ["x"]}, {"a": [1.5]}, {"a": ["x"], "b": [1]}])
+def test_an_append_of_another_type_is_refused_and_adds_nothing(
     engine: Engine, tmp_path: Path, other: dict[str, Any]
 ) -> None:
     write(engine, tmp_path, on(engine, a=[1]))

@@ -1,0 +1,107 @@
+"""Pictures of what contacting customers is worth, as PNG."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from churn_assets.learning.plots import BLUE, GREY, RED, draw
+from churn_assets.learning.value import (
+    PER_CUSTOMERS,
+    TENTHS,
+    Amounts,
+    lift,
+    sensitivity,
+    value_curve,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from churn_assets.learning.value import Bools, Floats
+
+_COLOURS = {"everybody": GREY, "threshold": RED, "break-even": BLUE}
+
+
+def pictures(
+    labels: Bools, scores: Floats, threshold: float, stake: Amounts, currency: str
+) -> dict[str, bytes]:
+    """Value curve, sensitivity to the save rate, lift and gain by name.
+
+    Parameters
+    ----------
+    labels : array of shape (n_customers,)
+        Whether each customer churned; some must have.
+    scores : array of shape (n_customers,)
+        Probability of churn.
+    threshold : float
+        Least score that is decided as churn.
+    stake : Amounts
+        What is at stake with them.
+    currency : str
+        Of the amounts.
+    """
+    return {
+        "value_curve": draw(lambda axes: _value_curve(axes, labels, scores, stake, currency)),
+        "save_rate_sensitivity": draw(
+            lambda axes: _sensitivity(axes, labels, scores, threshold, stake, currency)
+        ),
+        "lift": draw(lambda axes: _lift(axes, labels, scores)),
+        "gain": draw(lambda axes: _gain(axes, labels, scores)),
+    }
+
+
+def _value_curve(axes: Axes, labels: Any, scores: Any, stake: Amounts, currency: str) -> None:
+    curve = value_curve(labels, scores, stake)
+    each = PER_CUSTOMERS / len(labels)
+    share = np.linspace(0, 1, len(curve.value))
+    at = curve.advised
+    axes.plot(share, curve.value * each, color=BLUE)
+    axes.plot([0, 1], [0, curve.value[-1] * each], color=GREY, linestyle="--")
+    axes.plot(share[at], curve.value[at] * each, "o", color=BLUE)
+    axes.set(
+        title=f"Simulated value, {share[at]:.0%} advised",
+        xlabel="share of customers contacted",
+        ylabel=f"{currency} per {PER_CUSTOMERS:,} customers",
+    )
+
+
+def _sensitivity(
+    axes: Axes, labels: Any, scores: Any, threshold: float, stake: Amounts, currency: str
+) -> None:
+    found = sensitivity(labels, scores, threshold, stake)
+    for name, colour in _COLOURS.items():
+        axes.plot(found.save_rates, found.values[name], color=colour, label=name)
+    axes.axhline(0, color="black", linewidth=0.8)
+    axes.axvline(stake.save_rate, color=GREY, linestyle="--", linewidth=0.8)
+    axes.legend(frameon=False, title="contacted by")
+    axes.set(
+        title="Value by save rate",
+        xlabel="share of contacted churners kept",
+        ylabel=f"{currency} per {PER_CUSTOMERS:,} customers",
+    )
+
+
+def _lift(axes: Axes, labels: Any, scores: Any) -> None:
+    found = lift(labels, scores)
+    axes.bar(np.arange(TENTHS) + 1, found.lift, color=BLUE)
+    axes.axhline(1, color=GREY, linestyle="--")
+    axes.set(
+        title=f"Lift, {found.lift[0]:.2f} in the first tenth",
+        xlabel="tenth of customers, highest scores first",
+        ylabel="churn rate over that of all",
+        xticks=range(1, TENTHS + 1),
+    )
+
+
+def _gain(axes: Axes, labels: Any, scores: Any) -> None:
+    found = lift(labels, scores)
+    share = np.linspace(0, 1, TENTHS + 1)
+    axes.plot(share, [0, *found.gain], "o-", color=BLUE)
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--")
+    axes.set(
+        title=f"Gain, {found.gain[1]:.0%} of churners in a fifth",
+        xlabel="share of customers, highest scores first",
+        ylabel="share of churners",
+    )
