@@ -28,6 +28,7 @@ TELCO = DATA / "telco_customer_churn.csv"
 CASES = ("load", "run", "quality", "tables")
 RUNS = 5
 LOOK_SECONDS = 0.2
+EXPLAINED_ROWS = 100_000
 MOST_UDF_ROWS = 1_000_000
 SPARK_AS_IT_COMES = {
     "spark.driver.extraJavaOptions": "-XX:+UseG1GC",
@@ -86,6 +87,8 @@ def run() -> None:
             [_python(*churn, "--retrain", environment=environment) for _ in range(RUNS)]
         )
         print(f"retrain          {retrain}")
+        tuned = _python(*churn, "--retrain", "--tune", "30", environment=environment)
+        print(f"with 30 trials   {tuned}, ratio to retrain {tuned.wall / retrain.wall:.2f}")
         unchanged = _middle([_python(*churn, environment=environment) for _ in range(RUNS)])
         print(f"unchanged        {unchanged}, ratio to retrain {unchanged.cpu / retrain.cpu:.2f}")
         print(f"imports alone    {bare:6.1f} s CPU, {bare / retrain.cpu:.0%} of a retrain")
@@ -128,6 +131,9 @@ def tables(sizes: Sequence[int]) -> None:
             scored = _case("score", environment)
             print(f"{'':>12}      scoring, process    {scored}")
             print(scored.output.rstrip(), flush=True)
+            explained = _case("explained", environment, str(EXPLAINED_ROWS))
+            print(f"{'':>12}      {EXPLAINED_ROWS:,} rows explained")
+            print(explained.output.rstrip(), flush=True)
 
 
 def engines(sizes: Sequence[int], spark: Mapping[str, str]) -> None:

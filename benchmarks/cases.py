@@ -22,12 +22,13 @@ import pyarrow.parquet as pq
 
 import churn_assets
 from churn_assets.assets.resources import resources
-from churn_assets.learning.candidates import CANDIDATES, lightgbm
+from churn_assets.learning.candidates import REGISTRY, blend, pipeline
+from churn_assets.learning.explain import contributions, reasons
 from churn_assets.learning.metrics import metrics
 from churn_assets.learning.promotion import Promotion
 from churn_assets.learning.recipe import TrainingSettings
 from churn_assets.learning.registry import TRUSTED_TYPES
-from churn_assets.learning.scoring import predictions_schema, scorer
+from churn_assets.learning.scoring import predicted, scorer
 from churn_assets.learning.training import Labelled, labelled_rows, train
 from churn_assets.settings import Settings, load_settings
 from churn_assets.tables.featurise import featurise
@@ -70,13 +71,16 @@ def features() -> None:
 
 
 def predictions() -> None:
-    """Score all features on the engine that the settings name."""
-    tables, (pipeline, champion) = _tables(), _model()
+    """Score, explain and rank all customers on the engine that the settings name."""
+    tables, (model, champion) = _tables(), _model()
     table = tables["features"]
-    columns = table.scan().select(USE_CASE.key, *USE_CASE.inputs, "split")
-    scores = scorer(USE_CASE, pipeline, champion, 0)
-    frame = table.engine.map_batches(columns, scores, predictions_schema(USE_CASE))
-    _timed("scoring", lambda: tables["predictions"].replace(frame, ""))
+    apply = scorer(USE_CASE, model, champion, 0)
+
+    def write() -> None:
+        with predicted(USE_CASE, table.engine, table.scan(), apply) as frame:
+            tables["predictions"].replace(frame, "")
+
+    _timed("scoring", write)
     _show_shuffled()
 
 
@@ -87,15 +91,15 @@ def udf() -> None:
     from pyspark.sql import SparkSession
     from pyspark.sql import functions as F  # noqa: N812
 
-    tables, (pipeline, _) = _tables(), _model()
+    tables, (model, _) = _tables(), _model()
     frame = tables["features"].scan().to_native()
     inputs = list(USE_CASE.inputs)
     sample = frame.select(*inputs).limit(100).toPandas()
     with tempfile.TemporaryDirectory() as folder:
         mlflow.sklearn.save_model(
-            pipeline,
+            model,
             f"{folder}/model",
-            signature=infer_signature(sample, pipeline.predict_proba(sample)),
+            signature=infer_signature(sample, model.predict_proba(sample)),
             pyfunc_predict_fn="predict_proba",
             serialization_format="skops",
             skops_trusted_types=TRUSTED_TYPES,
@@ -137,11 +141,12 @@ def _tables() -> Mapping[str, Table]:
 
 
 def fit() -> None:
-    """Keep a LightGBM pipeline of some of the features, to score with."""
+    """Keep a blend, fitted on some of the features, to score with."""
     table = _tables()["features"]
     sample = table.engine.collect(table.scan().head(TRAINED_ON)).to_pandas()
-    pipeline = lightgbm(USE_CASE, 0).fit(sample[list(USE_CASE.inputs)], sample["label"])
-    joblib.dump(pipeline, load_settings().root_folder / "model")
+    members = {n: pipeline(USE_CASE, REGISTRY[n], {}, 0) for n in REGISTRY["blend"].members}
+    model = blend(members).fit(sample[list(USE_CASE.inputs)], sample["label"])
+    joblib.dump(model, load_settings().root_folder / "model")
 
 
 def training() -> None:
@@ -150,13 +155,13 @@ def training() -> None:
     version = table.require().version
     labelled: list[Labelled] = []
     _timed("sample", lambda: labelled.append(labelled_rows(USE_CASE, table, version, settings)))
-    _timed("fit and judge", lambda: train(USE_CASE, labelled[0].rows, 0))
+    _timed("fit and judge", lambda: train(USE_CASE, labelled[0].rows, settings))
     print(f"{'':>12}        {len(labelled[0].rows):,} of {labelled[0].known:,} rows")
 
 
 def _model() -> tuple[Any, Promotion]:
-    pipeline = joblib.load(load_settings().root_folder / "model")
-    return pipeline, Promotion(1, "", "", 1, "", 0.3, None, "", datetime.now(UTC), "[]")
+    model = joblib.load(load_settings().root_folder / "model")
+    return model, Promotion(1, "", "", 1, "", 0.3, None, "", datetime.now(UTC), "[]")
 
 
 def _show_shuffled() -> None:
@@ -172,25 +177,25 @@ def _show_shuffled() -> None:
 
 
 def score() -> None:
-    """Score all features, beside the bare LightGBM predict of the same encoded rows."""
-    tables, (pipeline, champion) = _tables(), _model()
+    """Score, explain and rank, beside the bare LightGBM predict of the same encoded rows."""
+    tables, (model, champion) = _tables(), _model()
+    trees = dict(zip(REGISTRY["blend"].members, model.pipelines_, strict=True))["lightgbm"]
     table = tables["features"]
     inputs = list(USE_CASE.inputs)
 
     def ours() -> None:
-        columns = table.scan().select(USE_CASE.key, *inputs, "split")
-        scores = scorer(USE_CASE, pipeline, champion, 0)
-        frame = table.engine.map_batches(columns, scores, predictions_schema(USE_CASE))
-        tables["predictions"].replace(frame, "")
+        apply = scorer(USE_CASE, model, champion, 0)
+        with predicted(USE_CASE, table.engine, table.scan(), apply) as frame:
+            tables["predictions"].replace(frame, "")
 
     spent = [0.0, 0.0]
 
     def bare() -> None:
         lazy = table.scan().select(*inputs).to_native()
         for part in lazy.collect_batches(chunk_size=131_072, engine="streaming"):
-            matrix = pipeline[0].transform(part.to_pandas())
+            matrix = trees[0].transform(part.to_pandas())
             wall, cpu = time.perf_counter(), time.process_time()
-            pipeline[-1].predict_proba(matrix)
+            trees[-1].predict_proba(matrix)
             spent[0] += time.perf_counter() - wall
             spent[1] += time.process_time() - cpu
 
@@ -202,9 +207,18 @@ def score() -> None:
     print(f"scoring is {wall / spent[0]:.2f} times its wall, {cpu / spent[1]:.2f} times its CPU")
 
 
+def explained(rows: str) -> None:
+    """Contributions and reasons of so many customers, and nothing else."""
+    tables, (model, _) = _tables(), _model()
+    table = tables["features"]
+    drawn = table.engine.collect(table.scan().select(*USE_CASE.inputs).head(int(rows)))
+    inputs = drawn.to_pandas(strings_to_categorical=True)
+    _timed("explained", lambda: reasons(contributions(model, inputs), inputs, USE_CASE))
+
+
 def quality(source: str = "") -> None:
     """Test metrics with 95 % bootstrap intervals, as JSON."""
-    trained = train(USE_CASE, _labelled(source), 0)
+    trained = train(USE_CASE, _labelled(source), TrainingSettings())
     labels, scores, threshold = trained.test_labels, trained.test_scores, trained.threshold
     random = np.random.default_rng(0)
     drawn = []
@@ -237,14 +251,15 @@ def inputs(source: str = "") -> None:
     found: dict[str, dict[str, float]] = {}
     for name, numeric in sets.items():
         case = replace(USE_CASE, numeric=numeric)
-        for recipe, candidate in CANDIDATES.items():
+        for recipe in REGISTRY["blend"].members:
             losses = []
             for seed in range(RESPLITS):
                 train_rows, test_rows = train_test_split(
                     rows, test_size=0.2, random_state=seed, stratify=rows["label"]
                 )
                 columns = list(case.inputs)
-                fitted = candidate(case, 0).fit(train_rows[columns], train_rows["label"])
+                fitted = pipeline(case, REGISTRY[recipe], {}, 0)
+                fitted.fit(train_rows[columns], train_rows["label"])
                 scores = fitted.predict_proba(test_rows[columns])[:, 1]
                 losses.append(log_loss(test_rows["label"].astype(bool), scores))
             found.setdefault(recipe, {})[name] = float(np.mean(losses))
@@ -272,7 +287,7 @@ def shares(*source: str) -> None:
 
     def fit() -> None:
         nonlocal trained
-        trained = train(USE_CASE, rows, 0)
+        trained = train(USE_CASE, rows, TrainingSettings())
 
     spent["training"] = _cpu(fit)
     spent["pictures"] = _cpu(
@@ -328,6 +343,7 @@ CASES = (
     predictions,
     udf,
     training,
+    explained,
     score,
     start,
     start_as_spark_comes,

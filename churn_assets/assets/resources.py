@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from churn_assets.errors import EngineError, public_uri
+from churn_assets.learning.recipe import trusted_packages
 from churn_assets.settings import Settings
 from churn_assets.tables.engine import Engine
 from churn_assets.tables.lake import Lake
@@ -49,6 +50,7 @@ class Mlflow:
             settings.artifacts,
             settings.mlflow.registry_uri,
             settings.experiment_name(use_case.name),
+            trusted_packages(settings.training),
         )
 
     def opener(

@@ -69,14 +69,10 @@ def score(
     current = tables["predictions"].current(version)
     if current:
         return current
-    engine = tables["features"].engine
-    scored = engine.map_batches(
-        tables["features"].scan(features.version).select(scored_columns(use_case)),
-        scorer(use_case, registry.load(champion.version), champion, features.version),
-        predictions_schema(use_case),
-    )
+    rows = tables["features"].scan(features.version)
+    apply = scorer(use_case, registry.load(champion.version), champion, features.version)
     reads = {"features": features.version, "champion": tables["champion"].require().version}
-    with _with_contacts(use_case, engine, scored, contacts) as predictions:
+    with predicted(use_case, tables["features"].engine, rows, apply, contacts) as predictions:
         return tables["predictions"].replace(
             predictions, version, reads, model_version=champion.version
         )
@@ -176,12 +172,30 @@ def _value(use_case: UseCase, batch: pa.RecordBatch, scores: Floats) -> list[pa.
 
 
 @contextmanager
-def _with_contacts(
-    use_case: UseCase, engine: Engine, scored: Frame, contacts: int | None
+def predicted(
+    use_case: UseCase, engine: Engine, features: Frame, apply: Scorer, contacts: int | None = None
 ) -> Iterator[Frame]:
-    """Predictions with whom to contact, and in which order, where there is a business case."""
+    """Predictions of the customers in features, to be used in the block.
+
+    Where there is a business case, they say whom to contact and in which order.
+
+    Parameters
+    ----------
+    use_case : UseCase
+        Whose features these are.
+    engine : Engine
+        What scores and ranks.
+    features : frame
+        Who is scored.
+    apply : callable
+        As `scorer` gives it.
+    contacts : int, optional
+        As `score` takes it.
+    """
     import narwhals.stable.v2 as nw
 
+    columns = scored_columns(use_case)
+    scored = engine.map_batches(features.select(columns), apply, predictions_schema(use_case))
     if use_case.business is None:
         yield scored
         return

@@ -43,8 +43,8 @@ Configuration = tuple[str, Mapping[str, Any]]
 Progress = Callable[[str], None]
 """Takes a line for whoever waits."""
 
-PRUNED_AFTER = 5
-"""Completed trials before the first is stopped early, as Optuna's MedianPruner has it."""
+PRUNED_AFTER = 3
+"""Completed trials of a candidate before one of its own is stopped early."""
 GRID_POINTS = 5
 """Of a range in a grid."""
 _SECONDS = 5.0
@@ -95,7 +95,7 @@ class Trial:
     parameters : mapping of str to object
         What differs from the candidate's default configuration.
     state : {"complete", "pruned", "failed"}
-        Pruned: after some folds it was worse than the median of the completed trials.
+        Pruned: after some folds it was worse than the median of its candidate's completed trials.
     losses : tuple of float
         Mean loss of all rows scored so far, after each fold.
     """
@@ -236,7 +236,7 @@ def search(
         # The scores of a trial that was read from the journal are made again.
         read = [one for one in best.values() if scores.get(one.candidate, (None,))[0] != one]
         made = pool.map(
-            partial(_tried, task, None), [(one.candidate, one.parameters) for one in read]
+            partial(_tried, task, {}), [(one.candidate, one.parameters) for one in read]
         )
         scores.update({trial.candidate: (trial, found) for trial, found in made})
     return {
@@ -307,9 +307,9 @@ def _defaults(task: _Task, pool: ThreadPoolExecutor) -> list[tuple[Trial, Floats
 
 
 def _tried(
-    task: _Task, medians: Floats | None, configuration: Configuration
+    task: _Task, medians: Mapping[str, Floats], configuration: Configuration
 ) -> tuple[Trial, Floats]:
-    """Try a configuration, fold after fold, until it is worse than the medians."""
+    """Try a configuration, fold after fold, until it is worse than its candidate's medians."""
     name, parameters = configuration
     scores: list[Floats] = []
     for fold in range(len(task.rows.folds)):
@@ -319,7 +319,7 @@ def _tried(
         except Exception:
             # Whether an estimator takes a configuration, only trying tells.
             return Trial(name, parameters, "failed", ()), np.zeros(0)
-        if medians is not None and trial.losses[-1] > medians[fold]:
+        if name in medians and trial.losses[-1] > medians[name][fold]:
             break
     return trial, found
 
@@ -352,10 +352,17 @@ def _fold_loss(task: _Task, fold: int, scores: Floats) -> float:
     return loss(task.settings.metric, task.rows.labels[task.rows.folds[fold][1]], scores)
 
 
-def _medians(trials: Sequence[Trial]) -> Floats | None:
-    """Median loss of the completed trials after each fold; none while they are few."""
-    complete = [trial.losses for trial in trials if trial.state == "complete"]
-    return np.median(complete, axis=0) if len(complete) >= PRUNED_AFTER else None
+def _medians(trials: Sequence[Trial]) -> dict[str, Floats]:
+    """Median loss of each candidate's completed trials after each fold, where they are enough."""
+    complete: dict[str, list[tuple[float, ...]]] = {}
+    for trial in trials:
+        if trial.state == "complete":
+            complete.setdefault(trial.candidate, []).append(trial.losses)
+    return {
+        name: np.median(losses, axis=0)
+        for name, losses in complete.items()
+        if len(losses) >= PRUNED_AFTER
+    }
 
 
 def _best(trials: Sequence[Trial], name: str) -> Trial:
@@ -389,7 +396,13 @@ def _asked(task: _Task, history: Sequence[Trial]) -> list[Configuration]:
     seed = int(np.random.SeedSequence([task.settings.seed, len(history)]).generate_state(1)[0])
     study = optuna.create_study(sampler=_sampler(task.settings, seed))
     study.add_trials([_frozen(task, number, trial) for number, trial in enumerate(history)])
-    return [_suggested(task, study.ask()) for _ in range(parallel)]
+    # In turns: left to itself, the sampler goes for the candidate that leads, and a blend is as
+    # good as all of its members.
+    searched = [name for name, candidate in task.candidates.items() if candidate.space]
+    turns = range(len(history), len(history) + (parallel if searched else 0))
+    for turn in turns:
+        study.enqueue_trial({"candidate": searched[turn % len(searched)]})
+    return [_suggested(task, study.ask()) for _ in turns]
 
 
 def _sampler(settings: TrainingSettings, seed: int) -> optuna.samplers.BaseSampler:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
+from collections import Counter
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -128,10 +129,33 @@ def test_a_configuration_worse_than_the_median_is_stopped_before_the_last_fold(
 
     stopped = [trial for trial in trials if trial.state == "pruned"]
     assert stopped
-    assert all(1 <= len(trial.losses) < 5 for trial in stopped)
-    complete = [trial for trial in trials if trial.state == "complete"]
     for trial in stopped:
-        assert trial.losses[-1] > min(one.losses[len(trial.losses) - 1] for one in complete)
+        folds = len(trial.losses)
+        earlier = [
+            one.losses
+            for one in trials[: trials.index(trial)]
+            if one.candidate == trial.candidate and one.state == "complete"
+        ]
+        assert 1 <= folds < 5
+        assert len(earlier) >= 3
+        assert trial.losses[-1] > min(losses[folds - 1] for losses in earlier)
+
+
+def test_candidates_take_turns_and_one_without_a_space_is_not_tried_again(
+    few: pd.DataFrame,
+) -> None:
+    neighbours = {
+        "name": "neighbours",
+        "estimator": "sklearn.neighbors.KNeighborsClassifier",
+        "inputs": "linear",
+    }
+
+    trials = tried(few, asked(9, candidates=[*CANDIDATES, neighbours]))
+    alone = tried(few, asked(9, candidates=[neighbours]))
+
+    tally = Counter(trial.candidate for trial in trials)
+    assert tally == {"logistic_regression": 4, "lightgbm": 4, "neighbours": 1}
+    assert len(alone) == 1
 
 
 def test_a_configuration_that_cannot_be_fitted_is_passed_over(few: pd.DataFrame) -> None:
