@@ -182,16 +182,18 @@ def learning_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetCheck
         lake: dg.ResourceParam[Lake],
         mlflow: dg.ResourceParam[Mlflow],
     ) -> Iterator[dg.AssetCheckResult]:
-        from churn_assets.learning.card import keep_card
-        from churn_assets.learning.gate_plots import picture
         from churn_assets.learning.promotion import judge
 
         asked = {check.name for check in context.selected_asset_check_keys}
         tables, registry = lake.of(use_case), mlflow.registry(use_case)
         judgement = judge(use_case, tables, registry, settings.gates, settings.training.max_rows)
         told = {verdict.gate: verdict for verdict in judgement.verdicts}
-        drawn = {gate: picture(verdict, judgement.evidence) for gate, verdict in told.items()}
+        drawn: dict[str, bytes | None] = {}
         if judgement.evidence:
+            from churn_assets.learning.card import keep_card
+            from churn_assets.learning.gate_plots import picture
+
+            drawn = {gate: picture(verdict, judgement.evidence) for gate, verdict in told.items()}
             with refusals():
                 keep_card(use_case, tables, registry, judgement, drawn)
         # A Champion that stands was promoted when some gate was not there yet.

@@ -63,7 +63,7 @@ class Mlflow:
         """Where a person sees an MLflow run and its model card, as Dagster's metadata."""
         import mlflow
 
-        from churn_assets.learning.card import ARTIFACT as CARD
+        from churn_assets.learning.registry import CARD
 
         uri = self._settings.tracking_uri
         server = uri if uri.startswith("http") else LOCAL_MLFLOW_UI

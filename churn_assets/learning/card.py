@@ -32,6 +32,7 @@ from churn_assets.learning.metrics import (
     metrics,
     roc_auc_lower,
 )
+from churn_assets.learning.registry import CARD
 from churn_assets.learning.value import POLICIES, best_contacts, policies
 from churn_assets.usecases.spec import Amount, BusinessCase, PerCustomer
 
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from churn_assets.tables.lake import Table
     from churn_assets.usecases.spec import UseCase
 
-ARTIFACT = "card/model_card.html"
 
 Z_95 = 1.959963984540054
 RESAMPLES, FEWEST_RESAMPLES, RESAMPLED_ROWS = 500, 30, 10_000_000
@@ -95,8 +95,8 @@ def keep_card(
     told = gathered(use_case, tables, registry, judgement.verdicts, judgement.evidence, drawn)
     client = registry.client
     with registry.refusals():
-        client.log_text(judgement.evidence.challenger.run_id, card(told), ARTIFACT)
-    return ARTIFACT
+        client.log_text(judgement.evidence.challenger.run_id, card(told), CARD)
+    return CARD
 
 
 def gathered(

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import TrainingError, public_uri
@@ -111,6 +112,8 @@ def train_challenger(
         )
     # What settings ask for in vain is no run.
     chosen(settings)
+    # The search waits for threads that fit without Python: time for what comes after it.
+    Thread(target=_import_what_follows, daemon=True).start()
     with open_run() as run_id:
         try:
             trained = training.train(
@@ -157,6 +160,10 @@ def train_challenger(
         _frame(row, tables["model"]), version, {"features": features.version}
     )
     return Challenger(committed, row, drawn, registered.description)
+
+
+def _import_what_follows() -> None:
+    import skops.io  # noqa: F401
 
 
 def semantic_version(previous: Mapping[str, str], tags: Mapping[str, str]) -> str:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CHALLENGER, CHAMPION = "challenger", "champion"
 PICTURES = "pictures"
 """Folder of a run's artifacts."""
+CARD = "card/model_card.html"
+"""The model card among them."""
 
 TRUSTED_TYPES = [
     "churn_assets.learning.encoding.LinearEncoder",

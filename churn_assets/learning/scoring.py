@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from churn_assets.errors import RegistryError
-from churn_assets.learning.explain import contributions, reasons
 from churn_assets.learning.promotion import Promotion, align
 from churn_assets.learning.recipe import predictions_code
 from churn_assets.learning.registry import Registry
@@ -122,6 +121,9 @@ def scorer(
         Delta version of the features that are scored.
     """
     import pyarrow as pa
+
+    # Imported here, not by a worker, which lacks this package; and only where somebody is scored.
+    from churn_assets.learning.explain import contributions, reasons
 
     scored_at = datetime.now(UTC)
     schema = predictions_schema(use_case)

@@ -12,14 +12,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from churn_assets.learning.card import ARTIFACT, gathered, reaches
+from churn_assets.learning.card import gathered, reaches
 from churn_assets.learning.card_page import Card, card
 from churn_assets.learning.evidence import gather
 from churn_assets.learning.gates import Verdict, decide
 from churn_assets.learning.metrics import metrics
 from churn_assets.learning.promotion import Judgement
 from churn_assets.learning.recipe import GateSettings
-from churn_assets.learning.registry import CHALLENGER
+from churn_assets.learning.registry import CARD, CHALLENGER
 from churn_assets.tables.lake import TABLES, Table
 from churn_assets.usecases.spec import UseCase
 from churn_assets_tests.learning.cards import WORD, made_up
@@ -214,7 +214,7 @@ def told(finished: Project, judged: Judgement) -> Card:
 def test_the_run_of_a_challenger_keeps_its_card(finished: Project, tmp_path: Path) -> None:
     challenger = finished.registry.by_alias(CHALLENGER)
 
-    file = finished.registry.client.download_artifacts(challenger.run_id, ARTIFACT, str(tmp_path))
+    file = finished.registry.client.download_artifacts(challenger.run_id, CARD, str(tmp_path))
 
     page = Page(Path(file).read_text(encoding="utf-8"))
     assert f"version {challenger.version}" in page.text
