@@ -39,8 +39,11 @@ format: $(READY) ## Rewrite the code in the project's style.
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(READY) ## Measure, and print the figures as ratios.
+bench: $(READY) ## Measure, and print the figures as ratios; an hour, most of it the peers'.
 	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.gates
+	@$(BIN)/python -m benchmarks.peers
+	@$(BIN)/python -m benchmarks.peers --law
 
 lock: $(READY) ## Renew requirements.lock from pyproject.toml.
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \

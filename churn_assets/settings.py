@@ -278,7 +278,7 @@ def _with_experiment(given: dict[str, Any]) -> dict[str, Any]:
         try:
             models[part].model_validate(content)
         except ValidationError as error:
-            raise SettingsError(_first_fault(error, file)) from None
+            raise SettingsError(_first_fault(error, file, models[part])) from None
         given = {**given, part: {**(given.get(part) or {}), **content}}
     return {**given, "experiment": str(file)}
 
@@ -327,12 +327,12 @@ def _unreadable(error: UnreadableVariable) -> str:
     return " or ".join(given) or "environment"
 
 
-def _first_fault(error: ValidationError, file: Path) -> str:
+def _first_fault(error: ValidationError, file: Path, within: type[BaseModel] = Settings) -> str:
     fault = error.errors(include_url=False)[0]
     path = [str(part) for part in fault["loc"]]
     place = _variable(path) or f"{file}: {'.'.join(path)}"
     if fault["type"] == "extra_forbidden":
-        return f"{place}: there is no such setting.{_hint(path[-1], _known_beside(path))}"
+        return f"{place}: there is no such setting.{_hint(path[-1], _known_beside(path, within))}"
     # What was given there may hold a password.
     private = {"storage_options", "sources", "mlflow", "lake", "spark"} & set(path)
     found = "" if private else f" (found {fault['input']!r})"
@@ -348,9 +348,9 @@ def _variable(path: Sequence[str]) -> str:
     return ""
 
 
-def _known_beside(path: Sequence[str]) -> set[str]:
+def _known_beside(path: Sequence[str], within: type[BaseModel]) -> set[str]:
     """Names of the settings that there are where a path has an unknown one."""
-    model: Any = Settings
+    model: Any = within
     for part in path[:-1]:
         is_model = hasattr(model, "model_fields")
         model = model.model_fields[part].annotation if is_model else get_args(model)[-1]

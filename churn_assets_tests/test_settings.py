@@ -117,6 +117,53 @@ def test_delta_s_jars_lie_below_the_root_or_where_the_settings_say(
     assert load_settings().spark_jars_folder == folder / place
 
 
+def test_an_experiment_beats_the_file_and_the_environment_beats_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given(folder, "experiment: x.yaml\ntraining: {seed: 1, folds: 3}\ngates: {rule: improve}\n")
+    (folder / "x.yaml").write_text(
+        "candidates: [lightgbm]\nfolds: 4\ntuning: {trials: 9}\ngates: {floors: {f1: 0.5}}\n"
+    )
+    monkeypatch.setenv("CHURN_TRAINING__TUNING__TRIALS", "2")
+
+    settings = load_settings()
+
+    assert settings.training.candidates is not None
+    assert [one.name for one in settings.training.candidates] == ["lightgbm"]
+    assert (settings.training.seed, settings.training.folds) == (1, 4)
+    assert settings.training.tuning.trials == 2
+    assert (settings.gates.rule, settings.gates.floors) == ("improve", {"f1": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "experiment: there is no file "),
+        ("trials: 3\n", "x.yaml: trials: there is no such setting."),
+        ("gates: {floor: {}}\n", "x.yaml: floor: there is no such setting. Did you mean floors?"),
+        ("candidates: []\n", "x.yaml: candidates: Tuple should have at least 1 item"),
+        ("folds: [\n", "x.yaml: line 2 is no YAML"),
+    ],
+)
+def test_a_fault_of_an_experiment_is_one_line_that_names_its_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, says: str
+) -> None:
+    if text is not None:
+        (folder / "x.yaml").write_text(text)
+    monkeypatch.setenv("CHURN_EXPERIMENT", "x.yaml")
+
+    assert says in refusal()
+
+
+@pytest.mark.parametrize("file", sorted((project_folder() / "experiments").glob("*.yaml")))
+def test_the_experiments_that_come_with_the_project_can_be_chosen(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHURN_EXPERIMENT", str(file))
+
+    assert load_settings().training.tuning.trials > 0
+
+
 def test_an_empty_file_and_a_missing_one_leave_the_defaults(folder: Path) -> None:
     missing = load_settings()
     given(folder, "# nothing yet\n")

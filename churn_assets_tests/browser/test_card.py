@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from churn_assets.learning.card_page import card
-from churn_assets_tests.browser.test_ui import _executable
 from churn_assets_tests.learning.cards import made_up
 
 SIZES = {"desk": {"width": 1280, "height": 860}, "phone": {"width": 400, "height": 800}}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    # Chromium's own sandbox does not start as root.
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_executable(), args=arguments)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,36 @@
+"""The browser that tests look through."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+SEEN_SECONDS = 20
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium."""
+    # Chromium's own sandbox does not start as root.
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    expect.set_options(timeout=SEEN_SECONDS * 1000)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=_executable(), args=arguments)
+        yield browser
+        browser.close()
+
+
+def _executable() -> str:
+    """The browser on the PATH."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        missing = "there is no Chromium on the PATH; `apt-get install chromium` puts it there"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return found
