@@ -23,6 +23,7 @@ from churn_assets_tests.processes import (
     background,
     free_ports,
 )
+from churn_assets_tests.project import QUICK
 
 SPARK = Path(pyspark.__file__).parent
 START_SECONDS = 120
@@ -157,6 +158,7 @@ def environ_of(root: Path, spark: Mapping[str, str], **settings: str) -> dict[st
         "CHURN_ROOT": str(root),
         "CHURN_ENGINE": "spark",
         "CHURN_SPARK": json.dumps(dict(spark)),
+        "CHURN_TRAINING": json.dumps(QUICK),
     }
 
 

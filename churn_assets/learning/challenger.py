@@ -112,9 +112,9 @@ def train_challenger(
         )
     # What settings ask for in vain is no run.
     chosen(settings)
-    # The search waits for threads that fit without Python: time for what comes after it.
-    Thread(target=_import_what_follows, daemon=True).start()
     with open_run() as run_id:
+        # The search waits for threads that fit without Python: time for what comes after it.
+        Thread(target=_import_what_follows, daemon=True).start()
         try:
             trained = training.train(
                 use_case,

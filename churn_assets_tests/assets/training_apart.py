@@ -13,12 +13,12 @@ import dagster as dg
 from churn_assets.assets.learning import learning_assets
 from churn_assets.assets.resources import resources
 from churn_assets.settings import Settings
-from churn_assets_tests.project import USE_CASE
+from churn_assets_tests.project import QUICK, USE_CASE
 
 
 def training(root: str) -> Any:
     """A job of the model alone, each of whose steps has a process of its own."""
-    settings = Settings(root=root)
+    settings = Settings(root=root, training=QUICK)
     model = learning_assets(USE_CASE, settings)[0]
     defs = dg.Definitions(
         assets=[model],

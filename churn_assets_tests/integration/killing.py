@@ -26,6 +26,7 @@ from churn_assets.tables.polars_engine import PolarsEngine
 from churn_assets.tables.refine import refine
 from churn_assets.tables.sources import Source
 from churn_assets.usecases import USE_CASES
+from churn_assets_tests.project import QUICK
 
 USE_CASE = USE_CASES["telco_churn"]
 GENERATION = "generation"
@@ -75,7 +76,7 @@ def run_once(root: str, seed: int) -> None:
     ingest(USE_CASE, Source(rows=ROWS, seed=seed), tables)
     list(refine(USE_CASE, tables, SHARE))
     featurise(USE_CASE, tables)
-    train_challenger(USE_CASE, tables, registry, TrainingSettings(), _opener(registry))
+    train_challenger(USE_CASE, tables, registry, TrainingSettings(**QUICK), _opener(registry))
     # Two samples of one law: which of their models has the higher F1 is chance.
     with suppress(GateError):
         promote(USE_CASE, tables, registry, "a test")

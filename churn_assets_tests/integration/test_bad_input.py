@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 
 from churn_assets_tests.disks import Disk, small_disk
 from churn_assets_tests.processes import free_ports
-from churn_assets_tests.project import ROWS, Project, Run, customers
+from churn_assets_tests.project import QUICK, ROWS, Project, Run, customers
 
 CHURN = Path(sys.executable).with_name("churn")
 TABLES = {"raw", "silver", "rejects", "features", "model", "champion", "predictions"}
@@ -526,7 +527,12 @@ def churn(root: Path, *arguments: str, **settings: str) -> subprocess.CompletedP
     environment = {k: v for k, v in os.environ.items() if k != "DAGSTER_HOME"}
     return subprocess.run(
         [CHURN, *arguments],
-        env={**environment, "CHURN_ROOT": str(root), **settings},
+        env={
+            **environment,
+            "CHURN_ROOT": str(root),
+            "CHURN_TRAINING": json.dumps(QUICK),
+            **settings,
+        },
         cwd=root.parent,
         capture_output=True,
         text=True,

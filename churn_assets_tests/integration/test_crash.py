@@ -32,6 +32,7 @@ from churn_assets_tests.integration.killing import (
     run_for_ever,
     run_once,
 )
+from churn_assets_tests.project import QUICK
 
 RANDOM_KILLS, AIMED_KILLS = 20, 8
 LONGEST_SECONDS = 0.15
@@ -158,6 +159,7 @@ def test_a_killed_run_keeps_the_next_one_from_nothing(tmp_path: Path) -> None:
     environ = {
         **os.environ,
         "CHURN_ROOT": str(tmp_path),
+        "CHURN_TRAINING": json.dumps(QUICK),
         "CHURN_SOURCES__TELCO_CHURN__ROWS": str(ROWS),
     }
     with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import polars as pl
 import pytest
 
 from churn_assets_tests.processes import CHECKOUT, background
-from churn_assets_tests.project import Project
+from churn_assets_tests.project import QUICK, Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
@@ -61,6 +62,7 @@ def refreshed(
     artifacts, hidden = project.folder / ".churn" / "artifacts", project.folder / "hidden"
     environ = {
         "CHURN_ROOT": str(project.folder / ".churn"),
+        "CHURN_TRAINING": json.dumps(QUICK),
         "CHURN_SOURCES__TELCO_CHURN__URI": str(project.folder / "customers.csv"),
         "CHURN_FRESHNESS__RAW_MINUTES": "1",
         "CHURN_FRESHNESS__PREDICTIONS_MINUTES": "1",

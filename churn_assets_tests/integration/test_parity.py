@@ -15,7 +15,7 @@ from deltalake import DeltaTable
 from churn_assets.tables.engine import Engine
 from churn_assets.tables.lake import TABLES
 from churn_assets_tests.parity import break_some, rows
-from churn_assets_tests.project import Project, customers, write_csv
+from churn_assets_tests.project import QUICK, Project, customers, write_csv
 
 DATA = Path(os.environ.get("CHURN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 TELCO = DATA / "telco_customer_churn.csv"
@@ -48,7 +48,7 @@ def both(
     if request.param != "real":
         source = tmp_path_factory.mktemp("source") / "customers.parquet"
         break_some(customers(1_000_000)).write_parquet(source)
-    few = {"training": {"max_rows": 20_000}}
+    few = {"training": {**QUICK, "max_rows": 20_000}}
     found = Both(new_project(**few), new_project(**few, **spark_settings))
     for project in (found.embedded, found.spark):
         run = project.run(source)
