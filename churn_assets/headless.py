@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -120,7 +121,9 @@ class Progress:
         """Take one event of the run's log."""
         event = entry.dagster_event
         if event is None:
-            self._console.print(f"[dim]… {escape(entry.user_message)}[/]")
+            # What a step says on its way, not what Dagster says of it.
+            if entry.level == logging.INFO and entry.step_key:
+                self._console.print(f"[dim]… {escape(entry.user_message)}[/]")
             return
         if event.event_type == dg.DagsterEventType.STEP_START:
             self._started[event.step_key or ""] = time.monotonic()
