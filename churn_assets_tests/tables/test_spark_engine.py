@@ -449,7 +449,7 @@ def test_what_is_ranked_is_computed_once_and_nothing_of_it_is_left(
     assert all(row["rank"] == 300_000 - row["a"] for row in written)
     assert len(written) == 300_000
     assert not list(left.iterdir())
-    assert kept_by(engine) == before
+    assert kept_by(engine) <= before
 
 
 def test_what_cannot_be_computed_is_told_and_nothing_of_it_is_left(
@@ -465,7 +465,7 @@ def test_what_cannot_be_computed_is_told_and_nothing_of_it_is_left(
         write(engine, tmp_path / "table", ranked)
 
     assert not (tmp_path / "table" / "_delta_log").exists()
-    assert kept_by(engine) == before
+    assert kept_by(engine) <= before
 
 
 def kept_by(engine: Engine) -> int:
