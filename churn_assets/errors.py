@@ -39,6 +39,15 @@ class GateError(ChurnError):
     """A gate refused the Challenger; the Champion stands."""
 
 
+def first_line(error: Exception, most: int = 200) -> str:
+    """What an error says, or its name, in one short line without a full stop.
+
+    >>> first_line(ValueError("there is no such column."))
+    'there is no such column'
+    """
+    return (str(error) or type(error).__name__).splitlines()[0][:most].rstrip(".")
+
+
 def public_uri(text: str) -> str:
     """Text without the credentials that a URI in it may carry.
 

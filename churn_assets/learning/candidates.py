@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from churn_assets.errors import TrainingError
+from churn_assets.errors import TrainingError, first_line
 from churn_assets.learning.recipe import Candidate, Range, TrainingSettings
 from churn_assets.usecases.spec import UseCase
 
@@ -277,7 +277,7 @@ def _estimator(candidate: Candidate, parameters: Mapping[str, Any], seed: int) -
     except Exception as error:
         raise TrainingError(
             f"candidate '{candidate.name}': {candidate.estimator} cannot be made with these "
-            f"parameters: {_first_line(error)}"
+            f"parameters: {first_line(error)}"
         ) from error
 
 
@@ -294,7 +294,7 @@ def _imported(candidate: Candidate) -> Any:
     except (ImportError, AttributeError, ValueError) as error:
         raise TrainingError(
             f"candidate '{candidate.name}': {candidate.estimator} cannot be imported: "
-            f"{_first_line(error)}. Install its package, or correct `estimator`."
+            f"{first_line(error)}. Install its package, or correct `estimator`."
         ) from None
     if not (inspect.isclass(found) and hasattr(found, "fit")):
         raise TrainingError(
@@ -320,7 +320,3 @@ def _parameter_names(candidate: Candidate) -> set[str]:
         return named | set(kind().get_params())
     except (TypeError, AttributeError):
         return named
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:200].rstrip(".")

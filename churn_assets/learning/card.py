@@ -153,7 +153,7 @@ def gathered(
     shown = list(strengths)[:INPUTS]
     return replace(
         found,
-        importance={_said(use_case, name): strengths[name] for name in shown},
+        importance={use_case.called(name): strengths[name] for name in shown},
         effects=[_effect(use_case, model, inputs, name) for name in shown[:EFFECTS]],
     )
 
@@ -281,7 +281,7 @@ def _groups(evidence: Evidence, verdicts: list[Verdict], use_case: UseCase) -> I
         for name in sorted(names[np.argsort(-counts, kind="stable")][:shown].tolist()):
             rows = groups == name
             told = Group(
-                _said(use_case, column),
+                use_case.called(column),
                 str(name),
                 int(rows.sum()),
                 float(labels[rows].mean()),
@@ -336,7 +336,7 @@ def _assumptions(use_case: UseCase, case: BusinessCase, stake: Amounts) -> dict[
             return f"{given:,g} {case.currency}"
         times = "" if given.times == 1 else f"{given.times:g} times "
         mean = float(values.mean()) if len(values) else 0.0
-        return f"{times}{_said(use_case, given.column)}; on average {mean:,.0f} {case.currency}"
+        return f"{times}{use_case.called(given.column)}; on average {mean:,.0f} {case.currency}"
 
     return {
         "Kept with a saved customer": amount(case.customer_value, stake.customer_value),
@@ -351,7 +351,7 @@ def _effect(use_case: UseCase, model: Any, inputs: pd.DataFrame, name: str) -> E
     found = partial_dependence(model, inputs, name, most=EFFECT_VALUES, rows=EFFECT_ROWS)
     yes_no = set(found.values) <= {0, 1}
     values = ["yes" if value else "no" for value in found.values] if yes_no else found.values
-    return Effect(_said(use_case, name), values, found.scores.tolist())
+    return Effect(use_case.called(name), values, found.scores.tolist())
 
 
 def _some_inputs(use_case: UseCase, features: Table) -> pd.DataFrame:
@@ -486,11 +486,6 @@ def _reproduce(use_case: UseCase, registry: Registry, challenger: Contender) -> 
         "import mlflow\n"
         f'mlflow.sklearn.load_model("models:/{registry.model_name}/{challenger.version}")'
     )
-
-
-def _said(use_case: UseCase, name: str) -> str:
-    """An input as people call it."""
-    return use_case.words.get(name, _plain(name))
 
 
 def _plain(name: str) -> str:

@@ -286,7 +286,7 @@ def _sentences(
         rows = np.flatnonzero(chosen == i)
         codes, values = _values(inputs[name].iloc[rows], name)
         subjects[rows] = codes + len(texts)
-        said = use_case.words.get(name, name.replace("_", " "))
+        said = use_case.called(name)
         texts += [f"{said}: {value}" for value in values]
     amounts = found.values[np.arange(len(chosen)), chosen]
     codes, strengths = _strengths(amounts)

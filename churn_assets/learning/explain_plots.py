@@ -50,12 +50,12 @@ def pictures(model: Any, inputs: pd.DataFrame, use_case: UseCase) -> dict[str, b
 
 def _importance(axes: Axes, means: dict[str, float], use_case: UseCase) -> None:
     names = list(means)[:_MOST_BARS]
-    _bars(axes, [_words(name, use_case) for name in names], [means[name] for name in names])
+    _bars(axes, [use_case.called(name) for name in names], [means[name] for name in names])
     axes.set(title="What the score goes by", xlabel="mean change of log-odds")
 
 
 def _dependence(axes: Axes, found: PartialDependence, use_case: UseCase) -> None:
-    axes.set(title=_words(found.name, use_case))
+    axes.set(title=use_case.called(found.name))
     if all(isinstance(value, str) for value in found.values):
         _bars(axes, found.values, found.scores)
         axes.set(xlabel="mean score, were it the same for all")
@@ -70,7 +70,3 @@ def _bars(axes: Axes, names: Sequence[str], widths: Any) -> None:
     axes.barh(range(len(names)), widths, color=BLUE)
     axes.set_yticks(range(len(names)), said, fontsize=8)
     axes.invert_yaxis()
-
-
-def _words(name: str, use_case: UseCase) -> str:
-    return use_case.words.get(name, name.replace("_", " "))

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churn_assets.errors import ChurnError, RegistryError, public_uri
+from churn_assets.errors import ChurnError, RegistryError, first_line, public_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -327,7 +327,7 @@ class Registry:
                 # Some things can be written and not be read.
                 loads(stored, trusted=types)
         except Exception as error:
-            said = (str(error) or type(error).__name__).splitlines()[0][:200].rstrip(".")
+            said = first_line(error)
             raise RegistryError(
                 f"{self.model_name}: the model cannot be stored without pickle: {said}. Choose "
                 "another estimator in `training.candidates`."

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from churn_assets.errors import TrainingError
+from churn_assets.errors import TrainingError, first_line
 from churn_assets.learning.candidates import pipeline
 from churn_assets.learning.recipe import (
     CROSS_VALIDATED_ROWS,
@@ -294,7 +294,7 @@ def _defaults(task: _Task, pool: ThreadPoolExecutor) -> list[tuple[Trial, Floats
             found = _fold_scores(task, name, {}, fold)
             _fold_loss(task, fold, found)
         except Exception as error:
-            said = (str(error) or type(error).__name__).splitlines()[0][:300].rstrip(".")
+            said = first_line(error, 300)
             raise TrainingError(
                 f"candidate '{name}': its default configuration cannot be fitted: {said}. "
                 "Correct its parameters, or leave it out."
@@ -582,7 +582,7 @@ def _journal_faults(file: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError) as error:
-        said = (str(error) or type(error).__name__).splitlines()[0][:200].rstrip(".")
+        said = first_line(error)
         raise TrainingError(
             f"{file}: the trials of the search cannot be kept in it: {said}. Remove the file, or "
             "make its folder writable; the search then begins anew."

@@ -257,6 +257,10 @@ class UseCase:
         """The model inputs, numeric ones first."""
         return self.numeric + self.categorical
 
+    def called(self, name: str) -> str:
+        """A model input as people call it."""
+        return self.words.get(name, name.replace("_", " "))
+
     @property
     def beside(self) -> tuple[str, ...]:
         """Columns of `features` that are no model inputs: for value and slices."""
