@@ -43,4 +43,4 @@ def test_a_text_is_shown_without_the_credentials_of_the_addresses_in_it(
 
 
 def test_the_example_of_the_documentation_holds() -> None:
-    assert doctest.testmod(errors) == doctest.TestResults(failed=0, attempted=1)
+    assert doctest.testmod(errors) == doctest.TestResults(failed=0, attempted=2)
