@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -203,6 +203,7 @@ def train(
         labels,
         (learned["split"] == "validation").to_numpy(),
         settings,
+        by_time=use_case.split_by is not None,
     )
     best, trials = search(
         use_case,
@@ -218,6 +219,9 @@ def train(
     scored = split_in.scored
     oof_labels, raw_scores = labels[scored], found[recipe].scores[scored]
     calibration = repair(oof_labels, raw_scores, split_in.fold_of[scored], settings.seed)
+    if use_case.split_by is not None:
+        # What one season is off by is not what the next one will be.
+        calibration = replace(calibration, done=False)
     # On few rows, threads wait for each other longer than they work.
     with threadpool_limits(1 if len(rows) <= CROSS_VALIDATED_ROWS else None):
         model, parameters = _built(use_case, recipe, asked, best, settings.seed)

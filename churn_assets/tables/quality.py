@@ -25,10 +25,11 @@ CHANCE = 0.001
 
 
 def outliers(silver: Frame, use_case: UseCase, engine: Engine) -> dict[str, int]:
-    """How many values of each numeric column lie beyond Tukey's outer fences.
+    """How many values of each numeric column lie beyond Tukey's outer fences, or are called odd.
 
-    Columns whose middle half is one value have no fences and are left out. Of many records a
-    sample says where the fences are, since exact quartiles need all values in one place.
+    Columns whose middle half is one value have no fences; without odd values they are left out.
+    Of many records a sample says where the fences are, since exact quartiles need all values in
+    one place.
 
     Parameters
     ----------
@@ -59,13 +60,19 @@ def outliers(silver: Frame, use_case: UseCase, engine: Engine) -> dict[str, int]
             *(nw.col(c).quantile(0.75, "linear").alias(f"{c}_high") for c in numeric),
         )
     ).to_pylist()[0]
-    beyond = {}
+    odd = {column.name: column.odd for column in use_case.contract.columns if column.odd}
+    beyond = {
+        name: nw.any_horizontal(*(nw.col(name) == value for value in odd[name]), ignore_nulls=True)
+        for name in numeric
+        if name in odd
+    }
     for column in numeric:
         low, high = quartiles[f"{column}_low"], quartiles[f"{column}_high"]
         if low is not None and high > low:
             reach = FENCE * (high - low)
             value = nw.col(column)
-            beyond[column] = (value < low - reach) | (value > high + reach)
+            outside = (value < low - reach) | (value > high + reach)
+            beyond[column] = beyond[column] | outside if column in beyond else outside
     if not beyond:
         return {}
     counts = engine.collect(

@@ -63,6 +63,8 @@ class Column:
         Least and greatest allowed value, inclusive.
     isin : tuple, optional
         The allowed values.
+    odd : tuple of float
+        Values that are valid and odd: they are kept, and counted as outliers.
     formats : tuple of str
         How dates are written in text, as `strptime` has it: `%Y`, `%m` and `%d`, with or without
         leading zeros, and `%H`, `%M` and `%S` after them, which are left out.
@@ -76,6 +78,7 @@ class Column:
     ge: float | date | None = None
     le: float | date | None = None
     isin: tuple[str | int | float, ...] | None = None
+    odd: tuple[float, ...] = ()
     formats: tuple[str, ...] = ISO
 
     def __post_init__(self) -> None:
@@ -317,6 +320,8 @@ class UseCase:
     slices : tuple of str
         Columns of `features` whose groups of customers are judged apart as well, model inputs
         or not.
+    calibration_error : float
+        Expected calibration error that does no harm; more where rates move with time.
     monotone : mapping of str to int
         Numeric inputs of which more must never lower (1) or never raise (-1) the score.
     words : mapping of str to str
@@ -342,6 +347,7 @@ class UseCase:
     time: str | None = None
     business: BusinessCase | None = None
     slices: tuple[str, ...] = ()
+    calibration_error: float = 0.03
     monotone: Mapping[str, int] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
 
