@@ -1,6 +1,7 @@
 """The assets from the source to features."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -15,7 +16,7 @@ from churn_assets.assets.shared import (
 )
 from churn_assets.settings import Settings
 from churn_assets.tables.featurise import features_code
-from churn_assets.tables.lake import Lake
+from churn_assets.tables.lake import Lake, Table
 from churn_assets.tables.lineage import code_version
 from churn_assets.tables.refine import silver_code
 from churn_assets.usecases.spec import UseCase, delta_name
@@ -26,6 +27,9 @@ Results = Iterator[dg.MaterializeResult[Any]]
 def table_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefinition]:
     """raw, silver with rejects, and features of a use case."""
     name = use_case.name
+
+    def today(lake: Lake) -> Mapping[str, Table]:
+        return replace(lake, root=settings.present.lake_uri).of(use_case)
 
     @dg.multi_asset(
         name=f"{name}_raw",
@@ -42,11 +46,15 @@ def table_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefinit
         retry_policy=dg.RetryPolicy(max_retries=2, delay=2),
     )
     def raw(lake: dg.ResourceParam[Lake]) -> Results:
+        from churn_assets.tables.as_of import recall
         from churn_assets.tables.ingest import ingest
 
         tables = lake.of(use_case)
         with refusals():
-            committed = ingest(use_case, settings.source(name), tables)
+            if settings.as_of is None:
+                committed = ingest(use_case, settings.source(name), tables)
+            else:
+                committed = recall(use_case, settings.as_of, today(lake), tables)
             yield materialized(
                 use_case,
                 committed,
@@ -69,11 +77,15 @@ def table_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefinit
         retry_policy=dg.RetryPolicy(max_retries=2, delay=2),
     )
     def labels(lake: dg.ResourceParam[Lake]) -> Results:
+        from churn_assets.tables.as_of import recall_labels
         from churn_assets.tables.ingest import ingest_labels
 
         tables = lake.of(use_case)
         with refusals():
-            committed = ingest_labels(use_case, settings.source(name), tables)
+            if settings.as_of is None:
+                committed = ingest_labels(use_case, settings.source(name), tables)
+            else:
+                committed = recall_labels(use_case, settings.as_of, today(lake), tables)
             yield materialized(
                 use_case,
                 committed,

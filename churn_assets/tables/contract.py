@@ -155,6 +155,30 @@ def _repeats(judged: Frame, names: Sequence[str], engine: Engine) -> int:
     return int(more or 0)
 
 
+def up_to(raw: Frame, contract: Contract, name: str, day: date, engine: Engine) -> Frame:
+    """The records whose day in a column is not after a day, and those that say none.
+
+    Parameters
+    ----------
+    raw : frame
+        Source columns under their `delta_name`, text or typed.
+    contract : Contract
+        Says how days are written in the column.
+    name : str
+        The column's name in the contract.
+    day : date
+        The last day.
+    engine : Engine
+        What parses.
+    """
+    import narwhals.stable.v2 as nw
+
+    schema = raw.collect_schema()
+    value = nw.col(_VALUE + name)
+    typed = _typed(raw, Contract(contract[name]), engine, schema)
+    return typed.filter(value.is_null() | (value <= day)).select(*schema.names())
+
+
 def require_types(raw: Frame, contract: Contract, uri: str) -> None:
     """Refuse typed columns that hold no text, number or flag, such as bytes or lists.
 
