@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from churn_assets.usecases import made_up, telco_generator
+from churn_assets.usecases import booking_generator, made_up, telco_generator
 from churn_assets.usecases.made_up import BATCH_ROWS, MOST_ROWS
 
 ROWS = 100_000
-GENERATORS = {"telco": telco_generator}
-LEAVES = {"Churn": "Yes"}
+GENERATORS = {"telco": telco_generator, "booking": booking_generator}
+LEAVES = {"Churn": "Yes", "booking status": "Canceled"}
 
 
 @pytest.fixture(scope="module", params=GENERATORS.values(), ids=GENERATORS)
