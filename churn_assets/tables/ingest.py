@@ -12,7 +12,14 @@ from churn_assets.tables.engine import ConflictError
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.tables.lineage import data_version
 from churn_assets.tables.source_columns import INGESTED_AT, Expected
-from churn_assets.tables.sources import Records, Source, explain, fingerprint, read_records
+from churn_assets.tables.sources import (
+    Records,
+    Source,
+    explain,
+    fingerprint,
+    look_up,
+    read_records,
+)
 from churn_assets.usecases.spec import UseCase, delta_name
 
 if TYPE_CHECKING:
@@ -54,14 +61,15 @@ def ingest_labels(use_case: UseCase, source: Source, tables: Mapping[str, Table]
 def _ingest(expected: Expected, source: Source, table: Table) -> Committed:
     import narwhals.stable.v2 as nw
 
-    version = fingerprint(source, expected)
+    found = look_up(source, expected)
+    version = fingerprint(source, expected, found)
     current = table.state()
     # A contract that asks for more than it did wants the source looked at again.
     columns = {delta_name(column.source) for column in expected.contract.columns}
     if current and version in _taken(current) and columns <= set(current.columns):
         return current
     try:
-        records = read_records(source, expected, table.engine)
+        records = read_records(source, expected, table.engine, found)
         frame = records.frame.with_columns(**{INGESTED_AT: nw.lit(datetime.now(UTC))})
         details: dict[str, Any] = {
             "source_uri": records.uri,

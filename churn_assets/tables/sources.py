@@ -35,6 +35,7 @@ from churn_assets.tables.source_files import (
     public,
     reading,
 )
+from churn_assets.tables.source_sql import bring, is_database
 from churn_assets.usecases.spec import Generate, delta_name
 
 if TYPE_CHECKING:
@@ -56,8 +57,10 @@ class Source(BaseModel):
     Parameters
     ----------
     uri : str
-        A path, a folder, a glob, or an address of the web or of an object store; empty for the
-        use case's own generator.
+        A path, a folder, a glob, or an address of the web, of an object store or of a database;
+        empty for the use case's own generator.
+    table, query : str
+        What to read of a database, one of them: a table by its name as in SQL, or a SELECT.
     format : {"csv", "parquet", "delta"}, optional
         By default what the files' endings say.
     delimiter : str
@@ -80,6 +83,8 @@ class Source(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     uri: str = ""
+    table: str = ""
+    query: str = ""
     format: Format | None = None
     delimiter: str = ","
     encoding: str = "utf-8"
@@ -146,39 +151,77 @@ class Records:
     extra: tuple[str, ...]
 
 
-def fingerprint(source: Source, expected: Expected) -> str:
+def look_up(source: Source, expected: Expected) -> Found | None:
+    """Find what lies at a source's URI; None where records are made up.
+
+    The rows of a database are brought to disk for it, as they are at this moment.
+
+    Raises
+    ------
+    SourceError
+        Where nothing readable lies there.
+    """
+    where = expected.settings
+    if is_database(source.uri):
+        return bring(source, expected)
+    if source.table or source.query:
+        raise SourceError(
+            f"{where}.{'table' if source.table else 'query'}: is only of a database, and "
+            f"{where}.uri is {public(source.uri) or 'empty'}. Leave it out, or set {where}.uri to "
+            "postgresql://user:password@host:5432/database."
+        )
+    return find(source.uri, source.format, source.options, where) if source.uri else None
+
+
+def fingerprint(source: Source, expected: Expected, found: Found | None = None) -> str:
     """Fingerprint of a source: a hash of its content and of the way it is read.
 
     The content of a local file is read for it. A store that gives a strong ETag is asked for
     that only, and a Delta table for its id and version.
+
+    Parameters
+    ----------
+    source, expected : Source, Expected
+        What is read, and what is asked of it.
+    found : Found, optional
+        What `look_up` gave for them; by default it is asked.
 
     Raises
     ------
     SourceError
         Where the source cannot be read.
     """
-    if not source.uri:
+    found = found or look_up(source, expected)
+    if found is None:
         return _fingerprint_of_generator(source, expected)
-    found = _find(source, expected)
     if found.format == "delta":
         return _fingerprint_of_table(_open(found, source, expected), source)
     return _fingerprint_of_files(found, source, {file: file.blocks() for file in found.files})
 
 
-def read_records(source: Source, expected: Expected, engine: Engine) -> Records:
+def read_records(
+    source: Source, expected: Expected, engine: Engine, found: Found | None = None
+) -> Records:
     """Read the records of a source.
 
     What can be seen without reading every record is refused here. A fault that shows only
     while the frame is computed comes as an error of the engine; `explain` says what it is.
+
+    Parameters
+    ----------
+    source, expected, found
+        As `fingerprint` takes them.
+    engine : Engine
+        What computes the frame.
 
     Raises
     ------
     SourceError
         Where the source cannot be read or is not what the contract expects.
     """
-    if not source.uri:
+    found = found or look_up(source, expected)
+    if found is None:
         return _generated(source, expected, engine)
-    found = _find(source, expected)
     read = {"csv": _read_text, "parquet": _read_parquet, "delta": _read_delta}[found.format]
     return read(found, source, expected, engine)
 
@@ -202,9 +245,12 @@ def explain(error: Exception, source: Source, expected: Expected) -> SourceError
     """
     if isinstance(error, SourceError):
         return error
+    if is_database(source.uri):
+        # What came from there is whole, and another moment's rows would say nothing of it.
+        return None
     where = expected.settings
     try:
-        found = _find(source, expected) if source.uri else None
+        found = look_up(source, expected)
         for file in found.files if found else ():
             if found and found.format == "csv":
                 source_text.require_well_formed(file, source.delimiter, source.encoding, where)
@@ -213,10 +259,6 @@ def explain(error: Exception, source: Source, expected: Expected) -> SourceError
     except SourceError as refusal:
         return refusal
     return None
-
-
-def _find(source: Source, expected: Expected) -> Found:
-    return find(source.uri, source.format, source.options, expected.settings)
 
 
 # Text files
