@@ -18,7 +18,7 @@ def definitions(settings: Settings) -> dg.Definitions:
     settings : Settings
         Of this deployment.
     """
-    cases = list(USE_CASES.values())
+    cases = [case for name, case in USE_CASES.items() if settings.use_cases.get(name, True)]
     return dg.Definitions(
         assets=[
             asset

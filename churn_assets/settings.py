@@ -16,6 +16,7 @@ from pydantic_settings import SettingsError as UnreadableVariable
 
 from churn_assets.errors import SettingsError, public_uri
 from churn_assets.learning.recipe import GateSettings, TrainingSettings
+from churn_assets.tables.refine import MAX_REJECT_SHARE
 from churn_assets.tables.sources import Source
 
 PREFIX = "CHURN_"
@@ -108,6 +109,8 @@ class Settings(BaseSettings):
         Spark's own configuration: `spark.master`, `spark.remote`, or any other of its keys.
     spark_jars : str, optional
         Folder of Delta's jars; by default they are resolved once, to `<root>/jars`.
+    use_cases : mapping of str to bool
+        Which are declared; all are, but those that are set to false.
     sources : mapping of str to Source
         Where each use case's records come from.
     max_reject_share : float
@@ -133,8 +136,9 @@ class Settings(BaseSettings):
     engine: Literal["polars", "spark"] = "polars"
     spark: dict[str, SecretStr] = {}
     spark_jars: str | None = Field(default=None, min_length=1)
+    use_cases: dict[str, bool] = {}
     sources: dict[str, Source] = {}
-    max_reject_share: float = Field(default=0.05, ge=0, le=1)
+    max_reject_share: float = Field(default=MAX_REJECT_SHARE, ge=0, le=1)
     preview_rows: int = Field(default=5, ge=0, le=50)
     contacts: dict[str, Annotated[int, Field(ge=0)]] = {}
     experiment: str | None = Field(default=None, min_length=1)
@@ -309,7 +313,8 @@ def _require_known_variables(environ: Mapping[str, str]) -> None:
 def _require_known_use_cases(settings: Settings) -> None:
     from churn_assets.usecases import USE_CASES
 
-    named = [f"sources.{name}" for name in settings.sources]
+    named = [f"use_cases.{name}" for name in settings.use_cases]
+    named += [f"sources.{name}" for name in settings.sources]
     named += [f"contacts.{name}" for name in settings.contacts]
     for place in named:
         name = place.partition(".")[2]

@@ -55,6 +55,33 @@ def table_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefinit
             )
 
     @dg.multi_asset(
+        name=f"{name}_labels",
+        specs=[
+            spec(
+                use_case,
+                "labels",
+                "An outcome as it came, with its file and when it was read.",
+                code_version=code_version("churn_assets.tables.ingest"),
+                kinds=[settings.engine],
+                refresh_minutes=refresh_minutes(settings.freshness, "raw"),
+            )
+        ],
+        retry_policy=dg.RetryPolicy(max_retries=2, delay=2),
+    )
+    def labels(lake: dg.ResourceParam[Lake]) -> Results:
+        from churn_assets.tables.ingest import ingest_labels
+
+        tables = lake.of(use_case)
+        with refusals():
+            committed = ingest_labels(use_case, settings.source(name), tables)
+            yield materialized(
+                use_case,
+                committed,
+                metadata=committed.details,
+                preview=preview(tables["labels"], settings.preview_rows),
+            )
+
+    @dg.multi_asset(
         name=f"{name}_silver",
         specs=[
             spec(
@@ -97,7 +124,7 @@ def table_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefinit
                 "features",
                 "Model inputs, label (null: not known yet) and split of each customer.",
                 code_version=features_code(use_case),
-                deps=["silver"],
+                deps=["silver", *(["labels"] if use_case.labels else [])],
                 kinds=[settings.engine],
             )
         ],
@@ -107,7 +134,7 @@ def table_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefinit
 
         tables = lake.of(use_case)
         with refusals():
-            committed = featurise(use_case, tables)
+            committed = featurise(use_case, tables, settings.max_reject_share)
             yield materialized(
                 use_case,
                 committed,
@@ -116,7 +143,7 @@ def table_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefinit
                 preview=preview(tables["features"], settings.preview_rows),
             )
 
-    return [raw, silver, features]
+    return [raw, *([labels] if use_case.labels else []), silver, features]
 
 
 def table_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetChecksDefinition]:
@@ -132,7 +159,7 @@ def table_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetChecksDe
         extra, unlabelled = details["extra_columns"], details["missing_label"]
         faults = [f"the contract does not name {', '.join(extra)}"] if extra else []
         if unlabelled:
-            label = use_case.contract[use_case.label.column].source
+            label = use_case.labelled[use_case.label.column].source
             faults.append(f"column '{label}' is missing, so no customer has a label")
         return dg.AssetCheckResult(
             passed=not faults,
@@ -198,7 +225,47 @@ def table_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetChecksDe
             metadata={"p_value": chance, "splits": counts},
         )
 
-    return [expected_columns, rejected_records, outliers, split_balance]
+    @dg.asset_check(
+        asset=key(use_case, "raw"),
+        name="same_schema",
+        description="Columns and types are those of the version before.",
+    )
+    def same_schema(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
+        from churn_assets.tables import quality
+
+        changes = quality.schema_changes(lake.of(use_case)["raw"])
+        return dg.AssetCheckResult(
+            passed=not changes,
+            description="; ".join(changes) or "no change",
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"changes": changes},
+        )
+
+    @dg.asset_check(
+        asset=key(use_case, "features"),
+        name="label_records",
+        description="Each label keeps its contract, and is of a customer, and not of before.",
+    )
+    def label_records(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
+        told = lake.of(use_case)["features"].require().details["labels"]
+        odd = {what: count for what, count in told.items() if what in _ODD_LABELS and count}
+        said = ", ".join(f"{count:,} {_ODD_LABELS[what]}" for what, count in odd.items())
+        return dg.AssetCheckResult(
+            passed=not odd,
+            description=f"{said or 'none amiss'}, of {told['records']:,} labels",
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata=told,
+        )
+
+    apart = [label_records] if use_case.labels else []
+    return [expected_columns, same_schema, rejected_records, outliers, split_balance, *apart]
+
+
+_ODD_LABELS = {
+    "rejected": "break the contract",
+    "of_nobody": "are of no customer in silver",
+    "older_than_the_record": "are older than what is known of the customer",
+}
 
 
 def _from_source(use_case: UseCase) -> dict[str, list[tuple[str, str]]]:
@@ -208,6 +275,12 @@ def _from_source(use_case: UseCase) -> dict[str, list[tuple[str, str]]]:
 
 def _from_silver(use_case: UseCase) -> dict[str, list[tuple[str, str]]]:
     silver = {column.name for column in use_case.contract.columns}
-    kept = [name for name in (use_case.key, *use_case.inputs) if name in silver]
-    made = {"label": use_case.label.column, "split": use_case.key}
-    return {name: [("silver", made.get(name, name))] for name in [*kept, *made]}
+    kept = (*use_case.keys, *use_case.inputs, *use_case.beside, *use_case.days)
+    labels = "silver" if use_case.labels is None else "labels"
+    split = use_case.keys if use_case.split_by is None else (use_case.split_by,)
+    label = use_case.labelled[use_case.label.column]
+    return {
+        **{name: [("silver", name)] for name in kept if name in silver},
+        "label": [(labels, label.name if labels == "silver" else delta_name(label.source))],
+        "split": [("silver", name) for name in split if name in silver],
+    }

@@ -26,7 +26,7 @@ from churn_assets.learning.metrics import (
 )
 from churn_assets.learning.recipe import GateSettings
 from churn_assets.learning.value import break_even, realised_value
-from churn_assets.usecases.spec import UseCase
+from churn_assets.usecases.spec import UseCase, is_apart
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -669,7 +669,7 @@ def _require_comparable(evidence: Evidence) -> None:
     contenders = [challenger] if champion is None else [challenger, champion]
     for contender in contenders:
         split = contender.tags.get("split", "")
-        if split != evidence.split:
+        if not is_apart(split, evidence.split):
             todo = (
                 "train again with `churn run --retrain`"
                 if contender is challenger

@@ -147,12 +147,12 @@ def labelled_rows(
     """
     import narwhals.stable.v2 as nw
 
-    columns = [use_case.key, *use_case.inputs, *use_case.beside, "label", "split"]
+    columns = [*use_case.keys, *use_case.inputs, *use_case.beside, "label", "split"]
     known = features.scan(version).filter(~nw.col("label").is_null()).select(columns)
     drawn = sampled(
         known, use_case, features.engine, share=settings.sample, most_rows=settings.max_rows
     )
-    rows = features.engine.collect(drawn.frame.sort(use_case.key))
+    rows = features.engine.collect(drawn.frame.sort(*use_case.keys))
     return Labelled(rows.to_pandas(strings_to_categorical=False), drawn.rows)
 
 
@@ -248,7 +248,7 @@ def train(
         train=learned[inputs],
         oof_labels=oof_labels,
         oof_scores=oof_scores,
-        test=test[[use_case.key, *inputs, *use_case.beside, "label"]],
+        test=test[[*use_case.keys, *inputs, *use_case.beside, "label"]],
         test_labels=test_labels,
         test_scores=test_scores,
     )

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     Frame = nw.LazyFrame[Any]
 
 TABLES = ("raw", "silver", "rejects", "features", "model", "champion", "predictions")
+"""Of every use case."""
+
+
+def tables_of(use_case: UseCase) -> tuple[str, ...]:
+    """Names of a use case's tables, in the order in which they are made."""
+    first, *others = TABLES
+    return (first, *(["labels"] if use_case.labels else []), *others)
 
 
 @dataclass(frozen=True)
@@ -260,7 +267,7 @@ class Lake:
                 self.engine,
                 self.storage_options,
             )
-            for name in TABLES
+            for name in tables_of(use_case)
         }
 
 

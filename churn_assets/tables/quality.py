@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from churn_assets.tables.engine import Engine
 from churn_assets.tables.featurise import SPLITS
+from churn_assets.tables.lake import Table
 from churn_assets.tables.sampling import sampled
 from churn_assets.usecases.spec import DType, UseCase
 
@@ -44,7 +45,7 @@ def outliers(silver: Frame, use_case: UseCase, engine: Engine) -> dict[str, int]
     numeric = [
         column.name
         for column in use_case.contract.columns
-        if column.dtype is not DType.STRING
+        if column.dtype in (DType.INT64, DType.FLOAT64)
         and column.isin is None
         and column.name in present
         and present[column.name].is_numeric()
@@ -71,6 +72,29 @@ def outliers(silver: Frame, use_case: UseCase, engine: Engine) -> dict[str, int]
         silver.select(**{name: rule.cast(nw.Int64).sum() for name, rule in beyond.items()})
     ).to_pylist()[0]
     return {name: int(count or 0) for name, count in counts.items()}
+
+
+def schema_changes(table: Table) -> list[str]:
+    """What is new, lost or of another type since the version of a table before the newest.
+
+    Parameters
+    ----------
+    table : Table
+        That has a version.
+    """
+    version = table.require().version
+    if version == 0:
+        return []
+    before, now = (table.scan(v).collect_schema() for v in (version - 1, version))
+    return [
+        *(f"column '{name}' is new ({now[name]})" for name in now if name not in before),
+        *(f"column '{name}' is lost ({before[name]})" for name in before if name not in now),
+        *(
+            f"column '{name}' is {now[name]} and was {before[name]}"
+            for name in now
+            if name in before and now[name] != before[name]
+        ),
+    ]
 
 
 def split_counts(features: Frame, engine: Engine) -> dict[str, dict[str, int]]:

@@ -9,12 +9,69 @@ from dataclasses import dataclass
 
 from churn_assets.errors import SourceError
 from churn_assets.tables.source_text import Header, likely_delimiter, shown_delimiter
-from churn_assets.usecases.spec import UseCase, delta_name
+from churn_assets.usecases.spec import Contract, Generate, UseCase, delta_name
 
-SOURCE_URI = "source_uri"
+SOURCE_URI, INGESTED_AT = "source_uri", "ingested_at"
 # Names that tables add beside the columns of the source.
-_RESERVED = (SOURCE_URI, "ingested_at", "reasons")
+_RESERVED = (SOURCE_URI, INGESTED_AT, "reasons")
 _MOST_LISTED, _MOST_CHARACTERS = 3, 60
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is asked of a source.
+
+    Parameters
+    ----------
+    contract : Contract
+        Of the records.
+    settings : str
+        Prefix of the source's settings, for refusals.
+    name : str
+        Of the use case.
+    label : str, optional
+        Column of the contract that the source may lack, and is null then.
+    generate : callable, optional
+        Makes up records where no source is set.
+    also : frozenset of str
+        Source columns that another table of the use case is made from.
+    """
+
+    contract: Contract
+    settings: str
+    name: str = ""
+    label: str | None = None
+    generate: Generate | None = None
+    also: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, use_case: UseCase) -> Expected:
+        """Of the source of a use case's records."""
+        labels = use_case.labels
+        return cls(
+            use_case.contract,
+            f"sources.{use_case.name}",
+            use_case.name,
+            use_case.label.column if labels is None else None,
+            use_case.generate,
+            frozenset() if labels is None else _named(labels.contract),
+        )
+
+    @classmethod
+    def labels_of(cls, use_case: UseCase, settings: str) -> Expected:
+        """Of the source of its labels, which may be that of the records as well."""
+        return cls(
+            use_case.labelled,
+            settings,
+            use_case.name,
+            None,
+            use_case.generate,
+            _named(use_case.contract),
+        )
+
+
+def _named(contract: Contract) -> frozenset[str]:
+    return frozenset(delta_name(column.source) for column in contract.columns)
 
 
 @dataclass(frozen=True)
@@ -40,7 +97,7 @@ def columns_of(
     shown: str,
     in_file: Sequence[str],
     rename: Mapping[str, str],
-    use_case: UseCase,
+    expected: Expected,
 ) -> Columns:
     """Name the columns as raw has them.
 
@@ -52,16 +109,16 @@ def columns_of(
         Names in the file.
     rename : mapping of str to str
         Name in the file to the name that the contract expects.
-    use_case : UseCase
-        Whose contract the columns must serve.
+    expected : Expected
+        The contract that the columns must serve.
 
     Raises
     ------
     SourceError
         Where a column is missing or has no name of its own.
     """
-    where = settings_of(use_case)
-    wanted = {delta_name(column.source): column.source for column in use_case.contract.columns}
+    where, contract = expected.settings, expected.contract
+    wanted = {delta_name(column.source): column.source for column in contract.columns}
     for old in rename:
         if old not in in_file:
             raise SourceError(
@@ -70,14 +127,15 @@ def columns_of(
             )
     names = tuple(delta_name(rename.get(name, name)) for name in in_file)
     _require_distinct(shown, names, where)
-    label = use_case.contract[use_case.label.column].source
-    missing = [expected for name, expected in wanted.items() if name not in names]
+    label = None if expected.label is None else contract[expected.label].source
+    missing = [source for name, source in wanted.items() if name not in names]
     if missing and missing != [label]:
         raise _missing(shown, missing, len(wanted), in_file, where)
+    known = wanted.keys() | expected.also
     return Columns(
         names,
-        delta_name(label) if missing else None,
-        tuple(name for name in names if name not in wanted),
+        delta_name(missing[0]) if missing else None,
+        tuple(name for name in names if name not in known),
     )
 
 
@@ -131,7 +189,7 @@ def _hint(name: str, known: Sequence[str]) -> str:
 
 
 def require_delimiter(
-    shown: str, header: Header, delimiter: str, rename: Mapping[str, str], use_case: UseCase
+    shown: str, header: Header, delimiter: str, rename: Mapping[str, str], expected: Expected
 ) -> None:
     """Refuse a header in which next to nothing is a column, where another delimiter fits.
 
@@ -140,14 +198,14 @@ def require_delimiter(
     SourceError
         Naming the delimiter that the file seems to have.
     """
-    wanted = {column.source for column in use_case.contract.columns} | set(rename)
+    wanted = {column.source for column in expected.contract.columns} | set(rename)
     if len(wanted & set(header.names)) > 1:
         return
     likely = likely_delimiter(header, wanted, delimiter)
     if likely:
         raise SourceError(
             f"{shown}: the file seems to be delimited by {shown_delimiter(likely)}: "
-            f"set {settings_of(use_case)}.delimiter."
+            f"set {expected.settings}.delimiter."
         )
 
 
@@ -163,8 +221,3 @@ def require_equal(columns: dict[str, tuple[str, ...]]) -> None:
                 f"{other}: its columns are not those of {first} ({what} differs). Make them "
                 "equal, or choose files with a glob."
             )
-
-
-def settings_of(use_case: UseCase) -> str:
-    """Prefix of the settings of a use case's source."""
-    return f"sources.{use_case.name}"

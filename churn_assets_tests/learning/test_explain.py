@@ -42,7 +42,7 @@ def rows() -> pd.DataFrame:
     """Features of made-up customers."""
     records = ENGINE.from_arrow(customers(2500, seed=3).to_arrow())
     silver = USE_CASE.clean(judge(records, USE_CASE.contract, ENGINE).valid)
-    return ENGINE.collect(feature_rows(USE_CASE, silver, ENGINE)).to_pandas()
+    return ENGINE.collect(feature_rows(USE_CASE, silver, ENGINE).frame).to_pandas()
 
 
 @pytest.fixture(scope="module")

@@ -314,7 +314,7 @@ def test_records_that_repeat_a_key_are_counted_once_each_and_rejects_do_not_coun
         n=["1", "1", "1", "1", "1", "1", "1", "many", "many", "many", "many", "1"],
     )
 
-    assert result.repeated == {"key": 3}
+    assert result.repeated == {("key",): 3}
 
 
 @pytest.mark.parametrize("keys", [["a", "b"], ["a", "b", ""], ["", None], []])

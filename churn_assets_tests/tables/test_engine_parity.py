@@ -131,7 +131,7 @@ def test_odd_records_come_out_of_both_engines_alike(engines: Sequence[Engine]) -
         for engine in engines:
             judged = judge(engine.from_arrow(table), TELCO.contract, engine)
             silver = TELCO.clean(judged.valid)
-            features = feature_rows(TELCO, silver, engine)
+            features = feature_rows(TELCO, silver, engine).frame
             frames = (judged.valid, judged.rejects, silver, features)
             found.append((counted(judged), [seen(engine, frame) for frame in frames]))
         fed += len(table)

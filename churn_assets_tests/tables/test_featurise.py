@@ -15,7 +15,7 @@ from churn_assets.tables.engine import BUCKETS
 from churn_assets.tables.featurise import feature_rows, featurise
 from churn_assets.tables.lake import Lake, Table
 from churn_assets.tables.polars_engine import PolarsEngine
-from churn_assets.usecases.spec import HashSplit
+from churn_assets.usecases.spec import Split
 from churn_assets_tests.project import USE_CASE, customers
 
 ROWS = 3000
@@ -35,12 +35,12 @@ def tables(tmp_path: Path) -> Tables:
     return Lake(str(tmp_path), ENGINE).of(USE_CASE)
 
 
-def features(silver: pl.DataFrame, split: HashSplit = USE_CASE.split) -> pl.DataFrame:
-    frame = feature_rows(replace(USE_CASE, split=split), nw.from_native(silver.lazy()), ENGINE)
-    return frame.to_native().collect()
+def features(silver: pl.DataFrame, split: Split = USE_CASE.split) -> pl.DataFrame:
+    made = feature_rows(replace(USE_CASE, split=split), nw.from_native(silver.lazy()), ENGINE)
+    return made.frame.to_native().collect()
 
 
-def sides(silver: pl.DataFrame, split: HashSplit = USE_CASE.split) -> dict[str, str]:
+def sides(silver: pl.DataFrame, split: Split = USE_CASE.split) -> dict[str, str]:
     """Which split each customer is in."""
     return dict(features(silver, split).select("customer_id", "split").iter_rows())
 
@@ -50,7 +50,7 @@ def sides(silver: pl.DataFrame, split: HashSplit = USE_CASE.split) -> dict[str, 
 
 def bucket(key: str, salt: str) -> int:
     frame = nw.from_native(pl.DataFrame({"key": [key]}).lazy())
-    return int(ENGINE.collect(ENGINE.bucket(frame, "key", salt, "bucket"))["bucket"][0].as_py())
+    return int(ENGINE.collect(ENGINE.bucket(frame, ["key"], salt, "bucket"))["bucket"][0].as_py())
 
 
 def test_the_bucket_of_a_key_is_the_one_that_every_engine_gives() -> None:
@@ -59,7 +59,7 @@ def test_the_bucket_of_a_key_is_the_one_that_every_engine_gives() -> None:
 
 def test_buckets_of_any_keys_are_within_their_bounds() -> None:
     keys = pl.DataFrame({"key": [*map(str, range(50_000)), "", "Zoë 東京", "x" * 1_000_000]})
-    found = ENGINE.bucket(nw.from_native(keys.lazy()), "key", "telco_churn", "bucket")
+    found = ENGINE.bucket(nw.from_native(keys.lazy()), ["key"], "telco_churn", "bucket")
 
     buckets = found.to_native().collect()["bucket"]
 
@@ -72,7 +72,7 @@ def test_buckets_of_any_keys_are_within_their_bounds() -> None:
 def test_the_parts_have_the_shares_that_are_set(
     train: float, validation: float, silver: pl.DataFrame
 ) -> None:
-    counts = features(silver, HashSplit("a", train, validation))["split"].value_counts()
+    counts = features(silver, Split("a", train, validation))["split"].value_counts()
 
     shares = {name: count / ROWS for name, count in counts.iter_rows()}
     assert shares == {
@@ -91,7 +91,7 @@ def test_a_customer_stays_on_one_side_as_the_table_grows_and_the_rows_move(
 
 
 def test_a_wider_train_part_takes_nobody_out_of_train(silver: pl.DataFrame) -> None:
-    before, after = sides(silver, HashSplit("a", 0.6, 0.2)), sides(silver, HashSplit("a", 0.7, 0.1))
+    before, after = sides(silver, Split("a", 0.6, 0.2)), sides(silver, Split("a", 0.7, 0.1))
 
     trained = {key for key, side in before.items() if side == "train"}
     assert trained < {key for key, side in after.items() if side == "train"}
@@ -100,14 +100,14 @@ def test_a_wider_train_part_takes_nobody_out_of_train(silver: pl.DataFrame) -> N
 
 
 def test_two_salts_give_unrelated_splits(silver: pl.DataFrame) -> None:
-    one, other = sides(silver, HashSplit("a")), sides(silver, HashSplit("b"))
+    one, other = sides(silver, Split("a")), sides(silver, Split("b"))
 
     both = sum(one[key] == other[key] == "train" for key in one) / ROWS
     assert both == pytest.approx(0.6 * 0.6, abs=0.03)
 
 
 def test_the_use_case_salts_its_split_with_its_name_by_default() -> None:
-    assert USE_CASE.split == HashSplit("telco_churn", 0.6, 0.2)
+    assert USE_CASE.split == Split("telco_churn", 0.6, 0.2)
 
 
 # The rows
@@ -137,7 +137,7 @@ def test_unchanged_silver_and_code_write_nothing_and_a_new_split_does(
     first = featurise(USE_CASE, tables)
 
     again = featurise(USE_CASE, tables)
-    split = featurise(replace(USE_CASE, split=HashSplit("another")), tables)
+    split = featurise(replace(USE_CASE, split=Split("another")), tables)
 
     assert first.changed
     assert first.reads == {"silver": committed.version}

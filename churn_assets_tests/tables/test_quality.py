@@ -23,6 +23,7 @@ CASE = replace(
         Column("months", Int64),
         Column("bill", Float64, nullable=True),
         Column("flag", Int64, isin=(0, 1)),
+        Column("churn", String, nullable=True),
     ),
 )
 MIDDLE = [10, 20, 30, 40, 50]
