@@ -82,6 +82,8 @@ class Columns:
     ----------
     names : tuple of str
         As raw has them, in the order of the file.
+    sources : tuple of str
+        Likewise, as a contract names them.
     missing_label : str, optional
         Name that raw gives to the label, where the source has none.
     extra : tuple of str
@@ -89,6 +91,7 @@ class Columns:
     """
 
     names: tuple[str, ...]
+    sources: tuple[str, ...]
     missing_label: str | None
     extra: tuple[str, ...]
 
@@ -122,10 +125,11 @@ def columns_of(
     for old in rename:
         if old not in in_file:
             raise SourceError(
-                f"{shown}: there is no column {_quoted(old)} to rename.{_hint(old, in_file)} "
+                f"{shown}: there is no column {quoted(old)} to rename.{hint(old, in_file)} "
                 f"Correct {where}.rename."
             )
-    names = tuple(delta_name(rename.get(name, name)) for name in in_file)
+    sources = tuple(rename.get(name, name) for name in in_file)
+    names = tuple(map(delta_name, sources))
     _require_distinct(shown, names, where)
     label = None if expected.label is None else contract[expected.label].source
     missing = [source for name, source in wanted.items() if name not in names]
@@ -134,6 +138,7 @@ def columns_of(
     known = wanted.keys() | expected.also
     return Columns(
         names,
+        sources,
         delta_name(missing[0]) if missing else None,
         tuple(name for name in names if name not in known),
     )
@@ -145,13 +150,13 @@ def _require_distinct(shown: str, names: Sequence[str], where: str) -> None:
         # Delta takes names that differ in case only for one.
         if name.casefold() in seen:
             raise SourceError(
-                f"{shown}: two columns of one name, {_quoted(seen[name.casefold()])} and "
-                f"{_quoted(name)}. "
+                f"{shown}: two columns of one name, {quoted(seen[name.casefold()])} and "
+                f"{quoted(name)}. "
                 f"Remove one from the file, or give them two names there or in {where}.rename."
             )
         if name.casefold() in _RESERVED:
             raise SourceError(
-                f"{shown}: the name of column {_quoted(name)} is taken by what is kept with each "
+                f"{shown}: the name of column {quoted(name)} is taken by what is kept with each "
                 f"record. Give it another under {where}.rename."
             )
         seen[name.casefold()] = name
@@ -160,24 +165,24 @@ def _require_distinct(shown: str, names: Sequence[str], where: str) -> None:
 def _missing(
     shown: str, missing: Sequence[str], columns: int, in_file: Sequence[str], where: str
 ) -> SourceError:
-    listed = ", ".join(map(_quoted, missing[:_MOST_LISTED]))
+    listed = ", ".join(map(quoted, missing[:_MOST_LISTED]))
     more = f" and {len(missing) - _MOST_LISTED} more" if len(missing) > _MOST_LISTED else ""
     one = len(missing) == 1
     return SourceError(
         f"{shown}: {'column' if one else 'columns'} {listed}{more} {'is' if one else 'are'} "
         f"missing (found {columns - len(missing)} of {columns} columns)."
-        f"{_hint(missing[0], in_file)} Name another column for {'it' if one else 'each'} under "
+        f"{hint(missing[0], in_file)} Name another column for {'it' if one else 'each'} under "
         f"{where}.rename, or add {'it' if one else 'them'} to the file."
     )
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     """A name as it stands in a line of text, however long or broken it is."""
     line = re.sub(r"\s", " ", name)
     return f"'{line[:_MOST_CHARACTERS]}{'...' if line[_MOST_CHARACTERS:] else ''}'"
 
 
-def _hint(name: str, known: Sequence[str]) -> str:
+def hint(name: str, known: Sequence[str]) -> str:
     """Say which known name looks like this one, whatever its case and separators."""
 
     def plain(text: str) -> str:
@@ -185,7 +190,7 @@ def _hint(name: str, known: Sequence[str]) -> str:
 
     by_plain = {plain(other): other for other in known}
     close = difflib.get_close_matches(plain(name), by_plain, n=1, cutoff=0.8)
-    return f" {_quoted(by_plain[close[0]])} looks like it." if close else ""
+    return f" {quoted(by_plain[close[0]])} looks like it." if close else ""
 
 
 def require_delimiter(
@@ -216,7 +221,7 @@ def require_equal(columns: dict[str, tuple[str, ...]]) -> None:
         if columns[other] != columns[first]:
             here, there = set(columns[other]), set(columns[first])
             differs = sorted(here ^ there)[:_MOST_LISTED]
-            what = ", ".join(map(_quoted, differs)) if differs else "their order"
+            what = ", ".join(map(quoted, differs)) if differs else "their order"
             raise SourceError(
                 f"{other}: its columns are not those of {first} ({what} differs). Make them "
                 "equal, or choose files with a glob."

@@ -136,6 +136,8 @@ class Records:
         Whether the source has no label, so that it is null for every record.
     extra : tuple of str
         Columns that the contract does not name.
+    sources : tuple of str
+        All columns, as a contract names them.
     """
 
     frame: Frame
@@ -144,6 +146,7 @@ class Records:
     files: int
     missing_label: bool
     extra: tuple[str, ...]
+    sources: tuple[str, ...]
 
 
 def fingerprint(source: Source, expected: Expected) -> str:
@@ -335,6 +338,7 @@ def _read_delta(found: Found, source: Source, expected: Expected, engine: Engine
         files,
         columns.missing_label is not None,
         columns.extra,
+        columns.sources,
     )
 
 
@@ -365,6 +369,7 @@ def _generated(source: Source, expected: Expected, engine: Engine) -> Records:
         0,
         columns.missing_label is not None,
         columns.extra,
+        columns.sources,
     )
 
 
@@ -448,6 +453,7 @@ def _records(
         len(files),
         columns.missing_label is not None,
         columns.extra,
+        columns.sources,
     )
 
 

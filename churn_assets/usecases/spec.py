@@ -66,6 +66,8 @@ class Column:
     formats : tuple of str
         How dates are written in text, as `strptime` has it: `%Y`, `%m` and `%d`, with or without
         leading zeros, and `%H`, `%M` and `%S` after them, which are left out.
+    blank : tuple of str
+        What is written in text for a value that is not there, such as NA, beside nothing at all.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Column:
     le: float | date | None = None
     isin: tuple[str | int | float, ...] | None = None
     formats: tuple[str, ...] = ISO
+    blank: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.source:
