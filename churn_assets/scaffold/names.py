@@ -8,23 +8,25 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-RESERVED = frozenset(
+RESERVED = frozenset({
     # Beside the inputs in features, and beside the key in predictions.
-    "label split churn_probability decision threshold risk_band expected_value contact rank "
-    "reason_1 reason_2 reason_3 model_version features_version scored_at "
+    "label", "split", "churn_probability", "decision", "threshold", "risk_band", "expected_value",
+    "contact", "rank", "reason_1", "reason_2", "reason_3", "model_version", "features_version",
+    "scored_at",
     # Beside the columns of the source in raw and rejects.
-    "source_uri ingested_at reasons".split()
-)
+    "source_uri", "ingested_at", "reasons",
+})  # fmt: skip
 """Names of what tables hold beside a source's own columns."""
-_NO_USE_CASE = frozenset(
+_NO_USE_CASE = frozenset({
     # What its file holds beside the use case itself.
-    "clean features annotations spec "
+    "clean", "features", "annotations", "spec",
     # What Dagster lets nothing be called.
-    "context conf config meta arg_dict input_arg_dict output_arg_dict output".split()
-)
-_LETTERS = str.maketrans(
-    {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ł": "l", "þ": "th", "ı": "i"}
-)
+    "context", "conf", "config", "meta", "arg_dict", "input_arg_dict", "output_arg_dict", "output",
+})  # fmt: skip
+_LETTERS = str.maketrans({
+    "ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "ł": "l", "þ": "th",
+    "\u0131": "i",
+})  # fmt: skip
 """Those which Unicode does not split into an ASCII letter and an accent."""
 _SIGNS = {"%": " percent ", "#": " number ", "&": " and ", "+": " plus ", "@": " at "}
 

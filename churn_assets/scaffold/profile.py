@@ -79,7 +79,7 @@ class ColumnProfile:
         Of numbers and dates.
     decimals : int
         That its numbers have at most, up to 3.
-    words : float
+    blanks_in_text : float
         In its texts, on average.
     values : tuple of Bar
         The most frequent ones of texts, and of numbers of which there are few.
@@ -104,7 +104,7 @@ class ColumnProfile:
     least: Any = None
     most: Any = None
     decimals: int = 0
-    words: float = 0.0
+    blanks_in_text: float = 0.0
     values: tuple[Bar, ...] = ()
     bars: tuple[Bar, ...] = ()
     auc: float | None = None
@@ -154,6 +154,11 @@ class Profile:
     def rate(self) -> float:
         """Share of the positive among the records whose label is known."""
         return self.positives / self.known
+
+    @property
+    def valid(self) -> int:
+        """Records that hold only values of their columns' types."""
+        return self.read - self.unreadable
 
     @property
     def is_whole(self) -> bool:
@@ -239,9 +244,7 @@ def expected(column: ColumnProfile) -> Column | None:
     kind = column.type
     if kind.dtype is None:
         return None
-    asked = Column(
-        column.name, kind.dtype, source=column.source, nullable=True, blank=kind.blanks
-    )
+    asked = Column(column.name, kind.dtype, source=column.source, nullable=True, blank=kind.blanks)
     return replace(asked, formats=kind.formats) if kind.formats else asked
 
 
@@ -278,7 +281,7 @@ class _Looked:
             least=None if is_text else given.min(),
             most=None if is_text else given.max(),
             decimals=_decimals(given) if column.type.dtype is DType.FLOAT64 else 0,
-            words=float(given.str.count_matches(r"\S+").mean() or 0) if is_text else 0.0,  # type: ignore[arg-type]
+            blanks_in_text=float(given.str.count_matches(r"\S+").mean() or 0) if is_text else 0.0,  # type: ignore[arg-type]
         )
         codes, names = _codes(values)
         if len(names) <= SHOWN_BINS or is_text:
@@ -297,7 +300,9 @@ class _Looked:
         if not (is_told and self.is_enough and given.len()):
             return found
         filled = values.is_not_null().to_numpy()[self.known]
-        whole = Bar("", int(filled.sum()), float(self.outcomes[filled].mean()) if filled.any() else None)
+        whole = Bar(
+            "", int(filled.sum()), float(self.outcomes[filled].mean()) if filled.any() else None
+        )
         return replace(
             found,
             auc=self._auc(codes if len(names) <= BINS or is_text else _quantiles(values)),
@@ -411,9 +416,7 @@ def _other_value(uri: str, label: pl.Series, name: str, positive: str) -> str:
     """The value of the label beside the positive one."""
     values = [str(value) for value in label.drop_nulls().unique().sort()]
     where = f"{uri}: column {quoted(name)}"
-    if positive in values and len(values) == 2:
-        return next(value for value in values if value != positive)
-    if len(values) != 2:
+    if len(values) != len(("positive", "negative")):
         have = f"has {len(values)} values ({_listed(values)})" if values else "is blank everywhere"
         if len(values) == 1:
             have = f"has one value, {quoted(values[0])}"
@@ -421,6 +424,8 @@ def _other_value(uri: str, label: pl.Series, name: str, positive: str) -> str:
             f"{where} {have}, and a label has two. Make it two in the source, or name another "
             "column; a record whose outcome is not known yet has a blank there."
         )
+    if positive in values:
+        return next(value for value in values if value != positive)
     raise SourceError(
         f"{where} is never {quoted(positive)}.{hint(positive, values)} It has {_listed(values)}; "
         "give one of them as --positive."
@@ -452,7 +457,7 @@ def _require_key(
     if alone:
         advice = f"Alone {_listed(alone)} would do"
     elif beside:
-        advice = f"Add --key {quoted(beside[0])}, with which it does" 
+        advice = f"Add --key {quoted(beside[0])}, with which it does"
     one = len(keys) == 1
     raise SourceError(
         f"{uri}: {'column' if one else 'columns'} {_listed(keys)} {'does' if one else 'do'} not "

@@ -62,6 +62,12 @@ def lines(part: str | Bracketed, depth: int, end: str = "") -> list[str]:
     return [f"{indent}{part.opening}", *inside, f"{indent}{part.closing}{end}"]
 
 
+def imported(module: str, names: Sequence[str]) -> list[str]:
+    """Import names of a module."""
+    one = f"from {module} import {', '.join(names)}"
+    return [one] if len(one) <= WIDTH else lines(Bracketed(f"from {module} import (", names), 0)
+
+
 def comment(text: str, depth: int) -> list[str]:
     """A comment on as many lines as it needs."""
     start = f"{STEP * depth}# "

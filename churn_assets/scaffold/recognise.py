@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 MOST_UNREADABLE = 0.01
 """Share of the records, over all columns. A column is of a type where no more of its values are
 none: these records become rejects, a fifth of those that a run may have by default."""
-BLANK_WORDS = frozenset(
-    "na n/a #n/a nan null none nil ? - -- . \\n missing unknown undefined (null) (blank)".split()
-)
+BLANK_WORDS = frozenset({
+    "na", "n/a", "#n/a", "nan", "null", "(null)", "\\n", "none", "nil", "blank", "(blank)",
+    "missing", "unknown", "undefined", "?", "-", "--", ".",
+})  # fmt: skip
 """What people write where they have no number or no date, in lower case."""
 
 _DATES = ("%Y-%m-%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y")
@@ -46,9 +47,11 @@ class Recognised:
     blanks : tuple of str
         What is written for a blank.
     unreadable : int
-        Records whose value is none of the type.
+        Records whose value is none of the type; of text, none of the numbers or dates that most
+        of its values are.
     example : str
-        One of those values, or of a text that is nearly a number or a date with 9 for each digit.
+        The most frequent of those values; of text whose values are numbers written for people,
+        such a one with 9 for each digit.
     digits : bool
         Whether its texts are codes: made of digits and no numbers.
     """
@@ -98,7 +101,8 @@ def recognise(records: pl.DataFrame, texts: Iterable[str]) -> dict[str, Recognis
 def _within_bounds(found: Mapping[str, Recognised], most: float) -> dict[str, Recognised]:
     """Types as they were found, but texts where so many records together could not be read."""
     spent, kept = 0, dict(found)
-    for name in sorted(found, key=lambda name: found[name].unreadable):
+    typed = [name for name, kind in found.items() if kind.dtype is not DType.STRING]
+    for name in sorted(typed, key=lambda name: found[name].unreadable):
         spent += found[name].unreadable
         if found[name].unreadable and spent > most:
             kept[name] = replace(found[name], dtype=DType.STRING, formats=(), also=(), blanks=())
@@ -208,7 +212,7 @@ class _Looked:
         )
 
     def text(self, name: str) -> Recognised:
-        """A column of text, and how its numbers are written if it is full of them."""
+        """A column of text, and what is to be known of it if most of its values are numbers."""
         import polars as pl
 
         texts = self.given[name].drop_nulls()
@@ -217,10 +221,14 @@ class _Looked:
             return Recognised(DType.FLOAT64)
         plain = texts.str.replace_all(_DRESSED, "").cast(pl.Float64, strict=False)
         is_number = plain.is_not_null() & texts.str.contains("[0-9]")
-        if not len(texts) or is_number.mean() < 1 - MOST_UNREADABLE:  # type: ignore[operator]
+        others = int((~is_number).sum())
+        if others > len(texts) / 2 or not len(texts):
             return Recognised(DType.STRING)
+        if others > MOST_UNREADABLE * len(texts):
+            example = _most_frequent(texts.filter(~is_number))
+            return Recognised(DType.STRING, unreadable=others, example=example)
         shapes = texts.filter(is_number).str.replace_all("[0-9]", "9")
-        return Recognised(DType.STRING, example=str(shapes.mode().sort().first()))
+        return Recognised(DType.STRING, example=_most_frequent(shapes))
 
     def _is_code(self, name: str, whole: int, some: int) -> bool:
         texts = self.given[name]

@@ -46,9 +46,7 @@ class Sample:
         return self.rows == self.records.height
 
 
-def draw(
-    source: Source, settings: str, key: Sequence[str], most_rows: int = MOST_ROWS
-) -> Sample:
+def draw(source: Source, settings: str, key: Sequence[str], most_rows: int = MOST_ROWS) -> Sample:
     """Draw records from a source, in one pass.
 
     Of more than `most_rows` a hash of the key draws so many: any record as likely as another, and

@@ -11,7 +11,6 @@ from churn_assets.tables.lineage import code_version, data_version
 from churn_assets.tables.source_columns import INGESTED_AT
 from churn_assets.usecases.spec import UseCase
 
-
 MAX_REJECT_SHARE = 0.05
 
 
