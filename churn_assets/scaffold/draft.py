@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
+from churn_assets.scaffold.names import own_name
 from churn_assets.scaffold.profile import ColumnProfile, Profile, expected
-from churn_assets.scaffold.python_text import quoted
+from churn_assets.scaffold.python_text import Bracketed, quoted
 from churn_assets.usecases.spec import Column, DType
 
 LEAK_AUC, LEAK_GAP = 0.95, 0.5
@@ -138,6 +139,17 @@ class Draft:
         return len(self.numbers) + len(self.categories) + len(self.months)
 
     @property
+    def kinds(self) -> str:
+        """The inputs as they are told of."""
+        numbers, categories = len(self.numbers), len(self.categories)
+        told = [
+            f"{numbers} {'number' if numbers == 1 else 'numbers'}",
+            f"{categories} {'category' if categories == 1 else 'categories'}",
+        ]
+        months = [f"the month of {' and '.join(self.months)}"] if self.months else []
+        return ", ".join(told + months)
+
+    @property
     def questions(self) -> tuple[tuple[str, str], ...]:
         """Every question, with what it is of."""
         return (
@@ -163,6 +175,7 @@ def draft(name: str, profile: Profile) -> Draft:
     """
     of_outcome = {*profile.keys, profile.label}
     others = [column for column in profile.columns if column.source not in of_outcome]
+    others += profile.key_days
     judge = _Judge(profile, [column for column in others if not _identifies(column, profile.valid)])
     grouped: dict[Group, list[Entry]] = {
         "numbers": [], "categories": [], "dates": [], "left_out": []
@@ -171,9 +184,9 @@ def draft(name: str, profile: Profile) -> Draft:
         if column.type.dtype is not None:
             group, entry = judge.entry(column)
             grouped[group].append(entry)
-    names = {column.name for column in profile.columns}
+    names = {column.name for column in (*profile.columns, *profile.key_days)}
     months = {
-        day: f"{day}_month_2" if f"{day}_month" in names else f"{day}_month"
+        day: own_name(f"{day}_month", names)
         for day, column in ((entry.column.name, entry.profile) for entry in grouped["dates"])
         if column.most - column.least >= SEASON
     }
@@ -223,12 +236,9 @@ def _asked(made: Draft) -> Mapping[str, str]:
             "isin= every value may come."
         )
     asked["description"] = "for whom is this, and what is done with the scores?"
-    if made.dates:
-        days = " or ".join(f'split_by="{entry.column.name}"' for entry in made.dates)
-        asked["split_by"] = (
-            "are scores to hold for times to come? Then judge on the newest records and not on "
-            f"some of all times: {days}."
-        )
+    split_by = _asked_of_split(made)
+    if split_by:
+        asked["split_by"] = split_by
     asked["business"] = (
         "what is a contact worth? With amounts, predictions rank whom to contact by value; without "
         "them there is no value, and nobody is told to contact."
@@ -237,13 +247,13 @@ def _asked(made: Draft) -> Mapping[str, str]:
         entry.column.name
         for entry in (*made.categories, *made.numbers)
         if 1 < entry.profile.distinct <= MOST_GROUPS
+        and (entry.column.dtype is DType.STRING or _GROUPS.search(entry.column.name))
     ]
-    named = [name for name in groups if _GROUPS.search(name)]
-    if groups:
-        shown = ", ".join(f'"{name}"' for name in (named or groups)[:2])
+    named = [name for name in groups if _GROUPS.search(name)] or groups
+    if named:
         asked["slices"] = (
             "which groups must be served alike? Each is judged apart, such as "
-            f"slices=({shown}{',' if len((named or groups)[:2]) == 1 else ''})."
+            f"slices={Bracketed('(', [quoted(name) for name in named[:2]])}."
         )
     if made.profile.rate < RARE_RATE:
         asked["risk_bands"] = (
@@ -253,6 +263,25 @@ def _asked(made: Draft) -> Mapping[str, str]:
             f'"high": {5 * made.profile.rate:.2f}}}.'
         )
     return asked
+
+
+def _asked_of_split(made: Draft) -> str:
+    """Whether the newest records are to be the test."""
+    days = " or ".join(f'split_by="{entry.column.name}"' for entry in made.dates)
+    if len(made.keys) > 1:
+        first = made.keys[0].profile
+        if first.distinct < made.profile.valid:
+            how = days or "split_by= a date that tells when"
+            return (
+                f"the split puts records of one {first.source} on both sides, so that test scores "
+                f"flatter. Is the model to be judged on the newest records instead: {how}?"
+            )
+    if not days:
+        return ""
+    return (
+        "are scores to hold for times to come? Then judge on the newest records and not on some "
+        f"of all times: {days}."
+    )
 
 
 class _Judge:
@@ -280,7 +309,7 @@ class _Judge:
                 notes = () if why.is_question else (why.told,)
                 asked = (why.told,) if why.is_question else ()
                 return "left_out", replace(entry, notes=notes, questions=asked, why=why.short)
-        entry = replace(entry, questions=tuple(self._questions(column)))
+        entry = replace(entry, column=_input(column), questions=tuple(self._questions(column)))
         if column.type.dtype is DType.DATE:
             return "dates", entry
         return "categories" if column.type.dtype is DType.STRING else "numbers", entry
@@ -426,10 +455,15 @@ class _Why:
 
 
 def _column(column: ColumnProfile) -> Column:
-    """What the contract asks of a column."""
+    """What the contract asks of any column."""
     asked = expected(column)
     assert asked is not None
-    asked = replace(asked, nullable=column.blank > 0)
+    return replace(asked, nullable=column.blank > 0)
+
+
+def _input(column: ColumnProfile) -> Column:
+    """What the contract asks of an input, whose values must be such as a model may have seen."""
+    asked = _column(column)
     if _is_amount(column):
         asked = replace(asked, ge=0)
     frequent = [bar.name for bar in column.values if bar.rows >= FEWEST_OF_ALLOWED]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from string import Template
@@ -21,9 +21,11 @@ _BLANK = 2
 def mirror_text(draft: Draft) -> str:
     """The text of the test beside the use case's file."""
     positive, negative = draft.profile.positive, draft.profile.negative
+    # A part of the key that is a date stands among the others as well, and more must hold of it.
+    others = draft.entries[len(draft.keys) :]
     values = {
-        **{entry.column.source: _values(entry) for entry in draft.entries},
         **{entry.column.source: _keys(entry.column) for entry in draft.keys},
+        **{entry.column.source: _values(entry) for entry in others},
         draft.label.column.source: [positive, negative, "", positive],
     }
     records = [
@@ -37,12 +39,17 @@ def mirror_text(draft: Draft) -> str:
         unknown.append("*(column.source for column in LEFT_OUT)")
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         name=draft.name,
-        imports="\n".join(imported(f"churn_assets.usecases.{draft.name}", names)),
+        imports="\n".join(_imports({draft.name: names, "spec": ["delta_name"]})),
         records="\n".join(_dictionary("RECORDS", records)),
         broken="\n".join(_dictionary("BROKEN", broken)),
         or_left_out="_or_what_is_left_out" if draft.left_out else "",
         unknown=", ".join(unknown),
     )
+
+
+def _imports(names: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    for module in sorted(names):
+        yield from imported(f"churn_assets.usecases.{module}", names[module])
 
 
 def _dictionary(name: str, items: list[str] | list[Bracketed]) -> list[str]:

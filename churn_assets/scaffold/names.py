@@ -6,7 +6,7 @@ import builtins
 import keyword
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 RESERVED = frozenset({
     # Beside the inputs in features, and beside the key in predictions.
@@ -77,12 +77,21 @@ def column_names(sources: Sequence[str], label: str = "") -> dict[str, str]:
             name = f"column_{name}"
         if keyword.iskeyword(name):
             name = f"{name}_"
-        number, stem = 2, name
-        while name in taken:
-            name, number = f"{stem}_{number}", number + 1
-        taken.add(name)
-        names[source] = name
+        names[source] = own_name(name, taken)
+        taken.add(names[source])
     return {source: names[source] for source in sources}
+
+
+def own_name(name: str, taken: Collection[str]) -> str:
+    """The name itself, or with a number if it is taken.
+
+    >>> own_name("day", {"day", "day_2"})
+    'day_3'
+    """
+    number, own = 2, name
+    while own in taken:
+        own, number = f"{name}_{number}", number + 1
+    return own
 
 
 def fault_of_use_case(name: str) -> str:

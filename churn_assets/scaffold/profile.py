@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from churn_assets.errors import SourceError
-from churn_assets.scaffold.names import column_names
+from churn_assets.scaffold.names import column_names, own_name
 from churn_assets.scaffold.recognise import Recognised, recognise
 from churn_assets.tables.contract import judge
 from churn_assets.tables.polars_engine import PolarsEngine
@@ -132,7 +132,9 @@ class Profile:
     unreadable : int
         Records that hold a value which is none of its column's type.
     columns : tuple of ColumnProfile
-        In the order of the source.
+        In the order of the source; a key is text, whatever it holds.
+    key_days : tuple of ColumnProfile
+        Columns of the key that hold dates, as dates.
     unique : tuple of str
         Columns that would make a key by themselves.
     """
@@ -148,6 +150,7 @@ class Profile:
     positives: int
     unreadable: int
     columns: tuple[ColumnProfile, ...]
+    key_days: tuple[ColumnProfile, ...]
     unique: tuple[str, ...]
 
     @property
@@ -200,15 +203,26 @@ def profile(sample: Sample, keys: Sequence[str], label: str, positive: str) -> P
         )
     names = column_names(sample.sources, label)
     schema = sample.records.schema
-    types = recognise(sample.records, [delta_name(name) for name in (*keys, label)])
+    types = recognise(sample.records, [delta_name(label)])
     columns = [
         ColumnProfile(
             source, names[source], str(schema[delta_name(source)]), types[delta_name(source)]
         )
         for source in sample.sources
     ]
-    contract = Contract(*(spec for column in columns if (spec := expected(column)) is not None))
+    days = [
+        replace(column, name=own_name(f"{column.name}_day", names.values()))
+        for column in columns
+        if column.source in keys and column.type.dtype is DType.DATE
+    ]
+    as_text = Recognised(DType.STRING)
+    columns = [replace(c, type=as_text) if c.source in keys else c for c in columns]
+    contract = Contract(
+        *(Column(names[key], DType.STRING, source=key) for key in keys),
+        *filter(None, map(expected, [*(c for c in columns if c.source not in keys), *days])),
+    )
     judged = judge(nw.from_native(sample.records.lazy()), contract, PolarsEngine())
+    _require_values(sample.uri, judged.broken, keys, label)
     typed: pl.DataFrame = judged.valid.to_native().collect()
     negative = _other_value(sample.uri, typed[names[label]], label, positive)
     _require_key(sample.uri, typed, keys, names)
@@ -229,6 +243,7 @@ def profile(sample: Sample, keys: Sequence[str], label: str, positive: str) -> P
         positives=int(looked.outcomes.sum()),
         unreadable=judged.rejected,
         columns=tuple(columns),
+        key_days=tuple(looked.at(column, is_told=True) for column in days),
         unique=tuple(
             column.source
             for column in columns
@@ -376,7 +391,8 @@ def _ranges(values: pl.Series) -> tuple[Codes, list[str]]:
     codes[values.is_null().to_numpy()] = 0
     if values.dtype.is_temporal():
         return codes, [str(date.fromordinal(_EPOCH + int(edge))) for edge in edges]
-    return codes, [f"{edge:.5g}" for edge in edges]
+    *names, last = (f"{edge:,.4g}" for edge in edges)
+    return codes, [*names, f"{last}+"]
 
 
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -432,16 +448,26 @@ def _other_value(uri: str, label: pl.Series, name: str, positive: str) -> str:
     )
 
 
+def _require_values(uri: str, broken: Mapping[str, int], keys: Sequence[str], label: str) -> None:
+    """Refuse a key that is blank, and a key or label of numbers that are no text."""
+    wanted = {**dict.fromkeys(keys, "a key names each record"), label: "a label has two values"}
+    for rule, count in broken.items():
+        source, _, reason = rule.rpartition(": ")
+        if source in wanted:
+            raise SourceError(
+                f"{uri}: column {quoted(source)} {reason} in {_counted(count)}, and "
+                f"{wanted[source]}. Name another column, or remove those records."
+            )
+
+
+def _counted(records: int) -> str:
+    return "1 record" if records == 1 else f"{records:,} records"
+
+
 def _require_key(
     uri: str, typed: pl.DataFrame, keys: Sequence[str], names: Mapping[str, str]
 ) -> None:
     columns = [names[key] for key in keys]
-    for key, column in zip(keys, columns, strict=True):
-        if blank := typed[column].null_count():
-            raise SourceError(
-                f"{uri}: column {quoted(key)} is blank in {blank:,} records, and a key never is. "
-                "Name another column, or remove those records."
-            )
     rows = typed.height
     repeated = rows - typed.select(columns).n_unique()
     if not repeated:

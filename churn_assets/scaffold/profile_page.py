@@ -28,18 +28,18 @@ PICTURES, STRONGEST = 60, 20
 """So many inputs are drawn, and so many compared, those that tell most; a table has all."""
 WIDTH, HEIGHT, LEFT, RIGHT, BELOW, ABOVE = 320, 180, 40, 10, 24, 10
 """Of a drawing, and of its margins."""
-_GAP = 0.12
-"""Between two bars, as a share of their width."""
+_GAP, _LEAST_SHARE = 0.12, 0.005
+"""Between two bars, as a share of their width; and what is written as a whole hundredth."""
 
 
 def profile_page(draft: Draft, made_at: datetime) -> str:
     """The page as one HTML text."""
     profile = draft.profile
     inputs = sorted((*draft.numbers, *draft.categories), key=_strength)
-    top = _top([entry.profile for entry in draft.entries if entry is not draft.label])
+    top = _top((*inputs, *draft.dates))
     sections = {
         "Questions": _questions(draft),
-        "Leaks": _leaks(draft, top),
+        "Leaks": _leaks(draft),
         "Outcome": _outcome(draft),
         "Strength": _strengths(inputs),
         "Inputs": _pictures("Inputs", inputs, draft, top),
@@ -81,18 +81,18 @@ def _header(draft: Draft) -> str:
 
 def _tiles(draft: Draft) -> str:
     profile = draft.profile
-    kinds = [
-        f"{len(draft.numbers)} numbers",
-        f"{len(draft.categories)} categories",
-        *([f"{len(draft.months)} of dates"] if draft.months else []),
+    left_out, unknown = len(draft.left_out) + len(draft.unread), profile.valid - profile.known
+    shown = [
+        (
+            f"{profile.label}: {profile.positive}",
+            f"{profile.rate:.1%}",
+            f"of {profile.known:,} known outcomes",
+        ),
+        ("Inputs", f"{draft.inputs}", draft.kinds),
+        ("Left out", f"{left_out}", "columns that are no inputs"),
+        ("Not known yet", f"{unknown:,}", "outcomes; these records are to be scored"),
     ]
-    unknown = profile.valid - profile.known
-    return tiles([
-        (profile.positive, f"{profile.rate:.1%}", f"of {profile.known:,} known outcomes"),
-        ("Inputs", f"{draft.inputs}", ", ".join(kinds)),
-        ("Left out", f"{len(draft.left_out) + len(draft.unread)}", "columns that are no inputs"),
-        ("Not known yet", f"{unknown:,}", "records to be scored"),
-    ])  # fmt: skip
+    return tiles(shown if unknown else shown[:-1])
 
 
 def _questions(draft: Draft) -> str:
@@ -119,6 +119,7 @@ def _outcome(draft: Draft) -> str:
             track(bar(0, count / profile.valid, "" if name == profile.positive else "dim")),
         ]
         for name, count in counts.items()
+        if count
     ]
     return f"<h2>{escape(profile.label)}</h2>" + table(
         ["", "records", "share", ""], rows, numbers=(1, 2)
@@ -145,16 +146,14 @@ def _strengths(inputs: Sequence[Entry]) -> str:
     )
 
 
-def _leaks(draft: Draft, top: float) -> str:
+def _leaks(draft: Draft) -> str:
     leaks = [entry for entry in draft.left_out if entry.why == "leak"]
     if not leaks:
         return ""
-    rows = [[escape(entry.profile.source), escape(" ".join(entry.questions))] for entry in leaks]
     return (
         "<h2>Suspected leaks</h2>"
         + lead("They tell the outcome as if they were filled in after it; the model gets none.")
-        + table([], rows, numbers=(), kind="told")
-        + _drawings(leaks, draft, top)
+        + _drawings(leaks, draft, _top(leaks))
     )
 
 
@@ -230,19 +229,25 @@ def _pictures(name: str, entries: Sequence[Entry], draft: Draft, top: float) -> 
         return ""
     more = f" These are the {PICTURES} that tell most." if len(entries) > PICTURES else ""
     told = (
-        f"How often {draft.profile.positive}: blue for records of one value or range, grey for "
-        f"all of them ({draft.profile.rate:.1%}). Pale bars say how many they are.{more}"
+        f"How often {draft.profile.positive}: blue for the records of a value or range, grey for "
+        f"all ({draft.profile.rate:.1%}). Pale bars say how many they are; the figure beside the "
+        f"name is what the column tells alone, from .5 to 1.{more}"
     )
     return f"<h2>{name}</h2>" + lead(told) + _drawings(entries[:PICTURES], draft, top)
 
 
 def _drawings(entries: Sequence[Entry], draft: Draft, top: float) -> str:
     shown = "".join(
-        f"<figure><figcaption>{escape(entry.profile.source)}</figcaption>"
+        f"<figure><figcaption>{_caption(entry.profile)}</figcaption>"
         f"{_drawing(entry.profile, draft, top)}</figure>"
         for entry in entries
     )
     return f'<div class="figures effects">{shown}</div>'
+
+
+def _caption(column: ColumnProfile) -> str:
+    told = "" if column.auc is None else f' <span class="soft">{column.auc:.2f}</span>'
+    return f"{escape(column.source)}{told}"
 
 
 def _drawing(column: ColumnProfile, draft: Draft, top: float) -> str:
@@ -261,11 +266,20 @@ def _levels(column: ColumnProfile, draft: Draft, top: float) -> str:
                 + at(draft.profile.rate / top, "other")
             ),
             "" if shown.rate is None else f"{shown.rate:.0%}",
-            f'<span class="soft">{shown.rows / draft.profile.valid:.0%} of all</span>',
+            f'<span class="soft">{_share(shown.rows / draft.profile.valid)} of all</span>',
         ]
         for shown in column.bars
     ]
     return table([], rows, numbers=(2, 3), kind="tight")
+
+
+def _share(share: float) -> str:
+    """A share in whole hundredths, of which a small one is not none.
+
+    >>> _share(0.126), _share(0.002)
+    ('13%', '<1%')
+    """
+    return f"{share:.0%}" if share >= _LEAST_SHARE else "&lt;1%"
 
 
 def _histogram(column: ColumnProfile, rate: float, top: float) -> str:
@@ -308,16 +322,13 @@ def _histogram(column: ColumnProfile, rate: float, top: float) -> str:
 
 def _ends(bars: Sequence[Bar], x: Callable[[float], float]) -> Iterator[str]:
     """What the first, the last and the blank bar are called."""
-    values = [shown for shown in bars if shown.name != BLANK]
-    named = [(0, values[0]), (len(values) - 1, values[-1])] if len(values) > 1 else []
-    if len(values) == 1:
-        named = [(0, values[0])]
-    if len(values) < len(bars):
-        named.append((len(values), bars[-1]))
-    for i, shown in named:
+    last = sum(shown.name != BLANK for shown in bars) - 1
+    named = {0: "start", last: "middle" if last < len(bars) - 1 else "end", len(bars) - 1: "end"}
+    for i, anchor in named.items():
+        place = x(i + {"start": 0, "middle": 0.5, "end": 1}[anchor])
         yield (
-            f'<text x="{x(i + 0.5):.1f}" y="{HEIGHT - 6}" text-anchor="middle">'
-            f"{escape(shown.name)}</text>"
+            f'<text x="{place:.1f}" y="{HEIGHT - 6}" text-anchor="{anchor}">'
+            f"{escape(bars[i].name)}</text>"
         )
 
 
@@ -326,10 +337,11 @@ def _bar_told(shown: Bar) -> str:
     return f"{shown.name}: {shown.rows:,} records{rate}"
 
 
-def _top(columns: Sequence[ColumnProfile]) -> float:
-    """One scale for all pictures, or a slight difference would look like a great one."""
-    rates = [shown.rate for column in columns for shown in column.bars if shown.rate is not None]
-    return math.ceil(10 * max(rates, default=1.0)) / 10 or 0.1
+def _top(entries: Sequence[Entry]) -> float:
+    """One scale for pictures side by side, or a slight difference would look like a great one."""
+    bars = (shown for entry in entries for shown in entry.profile.bars)
+    greatest = max((shown.rate for shown in bars if shown.rate is not None), default=1.0)
+    return max(math.ceil(10 * greatest), 1) / 10
 
 
 def _strength(entry: Entry) -> float:

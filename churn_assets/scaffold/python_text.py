@@ -98,12 +98,17 @@ def quoted(text: str) -> str:
     return '"' + repr(text + '"')[1:-2].replace("\\'", "'") + '"'
 
 
-def pieces(text: str, depth: int) -> list[str]:
-    """A long string in pieces that Python joins, each on its own line."""
-    width = WIDTH - len(STEP) * depth - len('""')
-    cut = textwrap.wrap(" ".join(text.split()), width - 1, break_on_hyphens=False)
-    ends = [*(" " for _ in cut[1:]), ""]
-    return [f"{STEP * depth}{quoted(piece + end)}" for piece, end in zip(cut, ends, strict=True)]
+def text(name: str, value: str, depth: int) -> list[str]:
+    """An argument that is a text; a long one in pieces that Python joins."""
+    indent = STEP * depth
+    one = f"{indent}{name}={quoted(value)},"
+    if len(one) <= WIDTH:
+        return [one]
+    width = WIDTH - len(indent) - len(STEP) - len('" "')
+    *cut, last = textwrap.wrap(" ".join(value.split()), width, break_on_hyphens=False)
+    pieces = [*(f"{piece} " for piece in cut), last]
+    inside = [f"{indent}{STEP}{quoted(piece)}" for piece in pieces]
+    return [f"{indent}{name}=(", *inside, f"{indent}),"]
 
 
 def _wrapped(text: str, width: int) -> list[str]:

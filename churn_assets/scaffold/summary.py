@@ -34,10 +34,7 @@ def _found(begun: Begun) -> Iterator[str]:
     )
     keys = " and ".join(profile.keys)
     yield f"The key is {keys}: never blank, and no two records share it."
-    kinds = [f"{len(draft.numbers)} numbers", f"{len(draft.categories)} categories"]
-    if draft.months:
-        kinds.append(f"the month of {' and '.join(draft.months)}")
-    yield f"Inputs: {', '.join(kinds)}."
+    yield f"Inputs: {draft.kinds}."
     kept = f"{begun.rejected:,} of the records read would be rejects"
     yield f"Records: {'all keep the contract' if not begun.rejected else kept}."
     if draft.is_few:

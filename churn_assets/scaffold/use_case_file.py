@@ -13,8 +13,8 @@ from churn_assets.scaffold.python_text import (
     docstring,
     imported,
     lines,
-    pieces,
     quoted,
+    text,
 )
 from churn_assets.usecases.spec import Column, DType
 
@@ -99,10 +99,14 @@ def _groups(draft: Draft) -> Iterator[str]:
             continue
         if name == "CATEGORIES" and "isin" in draft.asked:
             yield from _question(draft.asked["isin"], 0)
-        yield f"{name} = ("
-        for entry in entries:
-            yield from _entry(entry)
-        yield ")"
+        first = entries[0]
+        if len(entries) == 1 and not (first.notes or first.questions):
+            yield from lines(Bracketed(f"{name} = (", [_column(first.column)]), 0)
+        else:
+            yield f"{name} = ("
+            for entry in entries:
+                yield from _entry(entry)
+            yield ")"
         yield f'"""{_HEADS[name]}"""'
 
 
@@ -189,9 +193,7 @@ def _use_case(draft: Draft) -> Iterator[str]:
     yield from _inputs("categorical", "CATEGORIES" if draft.categories else "", [])
     if "description" in asked:
         yield from _question(asked["description"], 1)
-    yield "    description=("
-    yield from pieces(_description(draft), 2)
-    yield "    ),"
+    yield from text("description", _description(draft), 1)
     if "split_by" in asked:
         yield from _question(asked["split_by"], 1)
     yield from _question(asked["business"], 1)
@@ -233,7 +235,7 @@ def _business(draft: Draft) -> list[str]:
     return [
         "    # business=BusinessCase(  # from churn_assets.usecases.spec",
         '    #     currency="EUR",',
-        f"    #     customer_value=...,  # kept with a customer whom the offer keeps{own}",
+        f"    #     customer_value=...,  # kept with whom the offer keeps{own}",
         "    #     offer_cost=...,  # of an offer that is taken",
         "    #     contact_cost=...,  # of each contact",
         "    #     save_rate=0.3,  # share of those who would leave that the offer keeps",
