@@ -277,7 +277,7 @@ def _share(share: float) -> str:
     """A share in whole hundredths, of which a small one is not none.
 
     >>> _share(0.126), _share(0.002)
-    ('13%', '<1%')
+    ('13%', '&lt;1%')
     """
     return f"{share:.0%}" if share >= _LEAST_SHARE else "&lt;1%"
 
