@@ -16,14 +16,11 @@ from churn_assets.scaffold.python_text import (
     quoted,
     text,
 )
-from churn_assets.usecases.spec import Column, DType
+from churn_assets.usecases import spec
+from churn_assets.usecases.spec import Column, Contract, DType, Label, UseCase
 
-_TYPES = {
-    DType.STRING: "String",
-    DType.INT64: "Int64",
-    DType.FLOAT64: "Float64",
-    DType.DATE: "Date",
-}
+_TYPES = {dtype: name for name, dtype in vars(spec).items() if isinstance(dtype, DType)}
+"""What each type is called in a use case."""
 _HEADS = {
     "NUMBERS": "Inputs that are amounts, counts or flags.",
     "CATEGORIES": "Inputs that are kinds of something.",
@@ -70,8 +67,8 @@ def _file_name(uri: str) -> str:
 
 
 def _imports(draft: Draft) -> list[str]:
-    types = {_TYPES[entry.column.dtype] for entry in draft.entries}
-    names = sorted({"Column", "Contract", "Label", "UseCase", *types})
+    kinds = {kind.__name__ for kind in (Column, Contract, Label, UseCase)}
+    names = sorted(kinds | {_TYPES[entry.column.dtype] for entry in draft.entries})
     return [
         "",
         "from __future__ import annotations",
