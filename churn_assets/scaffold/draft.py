@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Literal
 
 from churn_assets.scaffold.names import own_name
-from churn_assets.scaffold.profile import ColumnProfile, Profile, expected
+from churn_assets.scaffold.profile import FEWEST_OF_CLASS, ColumnProfile, Profile, expected
 from churn_assets.scaffold.python_text import Bracketed, quoted
 from churn_assets.usecases.spec import Column, DType
 
@@ -106,7 +106,8 @@ class Draft:
     unread : tuple of ColumnProfile
         Columns of which a contract can ask nothing.
     asked : mapping of str to str
-        Questions by the argument of the use case that answers them; `isin` of the categories.
+        Questions by the argument of the use case that answers them; `isin` of the categories,
+        `inputs` of all that may be one.
     """
 
     name: str
@@ -230,6 +231,12 @@ def _label(profile: Profile) -> Entry:
 def _asked(made: Draft) -> Mapping[str, str]:
     """What only the reader knows of the whole."""
     asked = {}
+    fewest = min(made.profile.positives, made.profile.known - made.profile.positives)
+    if fewest < FEWEST_OF_CLASS:
+        asked["inputs"] = (
+            f"which columns are filled in only when the outcome is known? With {fewest} records of "
+            "one outcome, what a column tells of it could not be looked at."
+        )
     if any(entry.column.isin for entry in made.categories):
         asked["isin"] = (
             "are these lists of values complete? A record with any other becomes a reject; without "
@@ -374,25 +381,11 @@ class _Judge:
 
     def _unusable(self, column: ColumnProfile) -> _Why | None:
         """Text that is no category."""
-        kind = column.type
-        if kind.dtype is not DType.STRING or column.distinct <= MOST_CATEGORIES:
+        if column.type.dtype is not DType.STRING or column.distinct <= MOST_CATEGORIES:
             return None
-        if kind.unreadable:
-            return _Why(
-                "numbers and text",
-                f"what does {_shown(kind.example)} stand for? {_records(kind.unreadable)} hold no "
-                "number, and the others do. If it means a blank, say so by "
-                f"blank=({quoted(kind.example)},), make it Float64 and move it to NUMBERS.",
-                is_question=True,
-            )
-        if kind.example:
-            return _Why(
-                "numbers as text",
-                f"are these numbers? They are written as {_shown(kind.example)}, and only plain "
-                "digits with a point are read as one: write them so in the source, make this "
-                "Float64 and move it to NUMBERS.",
-                is_question=True,
-            )
+        numbers = _about_numbers(column)
+        if numbers:
+            return _Why("numbers as text", numbers, is_question=True)
         if column.blanks_in_text >= FREE_TEXT_BLANKS:
             words = column.blanks_in_text + 1
             return _Why("free text", f"Free text, {words:.0f} words on average.")
@@ -411,6 +404,7 @@ class _Judge:
         if _KNOWS.search(column.name):
             yield "is this known before the outcome is? Its name says that it may not be."
         yield from self._about_pure_values(column)
+        yield from filter(None, [_about_numbers(column)])
         if column.type.also:
             yield (
                 f"is the day or the month first? {' and '.join(column.type.also)} would read every "
@@ -471,6 +465,24 @@ def _input(column: ColumnProfile) -> Column:
     if is_text and 1 < len(frequent) == column.distinct <= MOST_ALLOWED:
         asked = replace(asked, isin=tuple(sorted(frequent)))
     return asked
+
+
+def _about_numbers(column: ColumnProfile) -> str:
+    """What to ask of text that may be numbers; empty where it is not."""
+    kind = column.type
+    if kind.dtype is not DType.STRING or not kind.example:
+        return ""
+    if kind.unreadable:
+        return (
+            f"what does {_shown(kind.example)} stand for? {_records(kind.unreadable)} hold no "
+            f"number, and the others do. If it is a blank, say so by blank=({quoted(kind.example)},"
+            "), make this Float64 and put it into NUMBERS."
+        )
+    return (
+        f"are these numbers? They are written as {_shown(kind.example)}, and only plain digits "
+        "with a point are read as one: write them so in the source, make this Float64 and put it "
+        "into NUMBERS."
+    )
 
 
 def _is_amount(column: ColumnProfile) -> bool:

@@ -91,6 +91,8 @@ def _groups(draft: Draft) -> Iterator[str]:
         "DATES": draft.dates,
         "LEFT_OUT": draft.left_out,
     }
+    if "inputs" in draft.asked:
+        yield from _question(draft.asked["inputs"], 0)
     for name, entries in groups.items():
         if not entries:
             continue

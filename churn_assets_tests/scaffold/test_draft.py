@@ -106,7 +106,7 @@ def test_a_large_group_of_one_outcome_is_asked_about() -> None:
         ("remark", [f"he said {i} times that all is well" for i in range(ROWS)], "free text"),
         ("town", [f"town {i % 90}" for i in range(ROWS)], "too many categories"),
         ("amount", [f"{i},{i % 10}00.50" for i in range(1, ROWS + 1)], "numbers as text"),
-        ("limit", ["none left", *range(900), *["unlimited"] * 99], "numbers and text"),
+        ("limit", ["none left", *range(900), *["unlimited"] * 99], "numbers as text"),
     ],
 )
 def test_what_is_no_input_is_left_out_with_the_reason(
@@ -190,6 +190,22 @@ def test_spellings_of_one_value_are_asked_about() -> None:
     found = drafted({"plan": ["Gold", "gold", "Silver"] * 333 + ["Gold"]})
 
     assert "'Gold' and 'gold'" in asked(found, "plan")
+
+
+def test_categories_that_may_be_numbers_are_asked_about() -> None:
+    found = drafted({"rate": [f"{10 * (i % 4)} %" for i in range(ROWS)]})
+
+    assert where(found, "rate") == "categories"
+    assert "are these numbers? They are written as '99 %'" in asked(found, "rate")
+
+
+def test_where_too_few_left_to_look_for_leaks_the_reader_is_asked() -> None:
+    few = ["yes" if i < 15 else "no" for i in range(ROWS)]
+
+    found = drafted({"left": few, "reason": ["moved" if left == "yes" else "" for left in few]})
+
+    assert "15 records of one outcome" in found.asked["inputs"]
+    assert "inputs" not in drafted({"use": told()}).asked
 
 
 def test_whole_numbers_that_may_be_codes_are_asked_about() -> None:
