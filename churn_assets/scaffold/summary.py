@@ -33,7 +33,8 @@ def _found(begun: Begun) -> Iterator[str]:
         f"outcomes; {profile.valid - profile.known:,} are not known yet."
     )
     keys = " and ".join(profile.keys)
-    yield f"The key is {keys}: never blank, and no two records share it."
+    among = "" if profile.is_whole else " among those read"
+    yield f"The key is {keys}: never blank, and no two records{among} share it."
     yield f"Inputs: {draft.kinds}."
     kept = f"{begun.rejected:,} of the records read would be rejects"
     yield f"Records: {'all keep the contract' if not begun.rejected else kept}."
