@@ -31,8 +31,8 @@ NEARLY_SEQUENTIAL = 2.0
 """Whole numbers, all different, that leave out at most every other one were counted up."""
 CODE_DIGITS = 6
 """Whole numbers, all different and all of so many digits, are codes: amounts differ in length."""
-FREE_TEXT_BLANKS = 3.0
-"""Blanks in a text, on average, from which on it is a sentence."""
+FREE_TEXT_WORDS = 4.0
+"""Words in a text, on average, from which on it is a sentence."""
 MONEY_DECIMALS = 2
 FEW_BLANK = 0.01
 """Share of the records below which blanks are told of: they may be mistakes."""
@@ -386,9 +386,8 @@ class _Judge:
         numbers = _about_numbers(column)
         if numbers:
             return _Why("numbers as text", numbers, is_question=True)
-        if column.blanks_in_text >= FREE_TEXT_BLANKS:
-            words = column.blanks_in_text + 1
-            return _Why("free text", f"Free text, {words:.0f} words on average.")
+        if column.words >= FREE_TEXT_WORDS:
+            return _Why("free text", f"Free text, {column.words:.0f} words on average.")
         held = sum(bar.rows for bar in column.values[:MOST_GROUPS])
         share = held / max(self.profile.valid - column.blank, 1)
         return _Why(
@@ -427,12 +426,12 @@ class _Judge:
                 yield f"are {' and '.join(map(_shown, same))} the same? Then make them so in clean."
 
     def _about_pure_values(self, column: ColumnProfile) -> Iterator[str]:
-        pure = [bar for bar in column.pure if bar.rows >= PURE_SHARE * self.profile.valid]
+        pure = [bar for bar in column.pure if bar.known >= PURE_SHARE * self.profile.known]
         for rate, outcome in ((1, self.profile.positive), (0, self.profile.negative)):
             some = [bar for bar in pure if bar.rate == rate]
             if some:
                 named = " or ".join(bar.name for bar in some[:3])
-                rows = sum(bar.rows for bar in some[:3])
+                rows = sum(bar.known for bar in some[:3])
                 yield (
                     f"is this known before the outcome is? All {rows:,} records with "
                     f"{column.source} {named} are {outcome}."
@@ -500,7 +499,7 @@ def _identifies(column: ColumnProfile, records: int) -> str:
     are = f"{column.distinct:,} different values in {_records(rows)}"
     is_named = bool(_IDENTIFIES.search(column.name))
     if column.type.dtype is DType.STRING:
-        is_text = column.blanks_in_text >= FREE_TEXT_BLANKS or bool(column.type.example)
+        is_text = column.words >= FREE_TEXT_WORDS or bool(column.type.example)
         all_differ = column.distinct >= NEARLY_ALL * rows and not is_text
         is_code = column.distinct > MOST_CATEGORIES and (is_named or column.type.digits)
         return are if all_differ or is_code else ""

@@ -50,14 +50,15 @@ class Bar:
     ----------
     name : str
         The value; of a range its least.
-    rows : int
-        Records.
+    rows, known : int
+        Records, and those of them whose label is known.
     rate : float, optional
-        Share of the positive among those whose label is known; None where none is.
+        Share of the positive among these; None where there is none, or it must not be shown.
     """
 
     name: str
     rows: int
+    known: int
     rate: float | None
 
 
@@ -79,7 +80,7 @@ class ColumnProfile:
         Of numbers and dates.
     decimals : int
         That its numbers have at most, up to 3.
-    blanks_in_text : float
+    words : float
         In its texts, on average.
     values : tuple of Bar
         The most frequent ones of texts, and of numbers of which there are few.
@@ -104,7 +105,7 @@ class ColumnProfile:
     least: Any = None
     most: Any = None
     decimals: int = 0
-    blanks_in_text: float = 0.0
+    words: float = 0.0
     values: tuple[Bar, ...] = ()
     bars: tuple[Bar, ...] = ()
     auc: float | None = None
@@ -296,53 +297,60 @@ class _Looked:
             least=None if is_text else given.min(),
             most=None if is_text else given.max(),
             decimals=_decimals(given) if column.type.dtype is DType.FLOAT64 else 0,
-            blanks_in_text=float(given.str.count_matches(r"\S+").mean() or 0) if is_text else 0.0,  # type: ignore[arg-type]
+            words=_words(given) if is_text else 0.0,
         )
-        codes, names = _codes(values)
-        if len(names) <= SHOWN_BINS or is_text:
-            counted = self._bars(codes, names)
-            frequent = sorted(counted[1:], key=lambda bar: -bar.rows)[:KEPT_VALUES]
+        if found.distinct <= SHOWN_BINS or is_text:
+            blank, *bars = self._bars(_ranks(values), given.unique().sort().cast(str))
+            frequent = sorted(bars, key=lambda bar: -bar.rows)
             found = replace(
                 found,
                 values=tuple(frequent),
                 pure=tuple(bar for bar in frequent if self._is_no_chance(bar)),
-                bars=_shown(frequent if is_text else counted[1:], counted[0], is_text),
+                bars=_shown(frequent if is_text else bars, blank, is_text=is_text),
             )
         else:
-            ranges, starts = _ranges(values)
-            counted = self._bars(ranges, starts)
-            found = replace(found, bars=_shown(counted[1:], counted[0], is_text))
-        if not (is_told and self.is_enough and given.len()):
+            blank, *bars = self._bars(*_ranges(values))
+            found = replace(found, bars=_shown(bars, blank, is_text=is_text))
+        if not (is_told and self.is_enough and found.distinct):
             return found
-        filled = values.is_not_null().to_numpy()[self.known]
-        whole = Bar(
-            "", int(filled.sum()), float(self.outcomes[filled].mean()) if filled.any() else None
-        )
+        is_few = found.distinct <= BINS or is_text
+        filled = values.is_not_null().to_numpy()
+        _, whole = self._bars(filled.astype(int), [""])
         return replace(
             found,
-            auc=self._auc(codes if len(names) <= BINS or is_text else _quantiles(values)),
+            auc=self._auc(_ranks(values) if is_few else _quantiles(values)),
             filled=(
-                float(filled[~self.outcomes].mean()),
-                float(filled[self.outcomes].mean()),
+                float(filled[self.known][~self.outcomes].mean()),
+                float(filled[self.known][self.outcomes].mean()),
             ),
-            filled_is_pure=not filled.all() and self._is_no_chance(whole),
+            filled_is_pure=found.blank > 0 and self._is_no_chance(whole),
         )
 
-    def _bars(self, codes: Codes, names: Sequence[str]) -> list[Bar]:
-        """Records and rate of each code; of 0, the blank ones, first."""
+    def _bars(self, codes: Codes, names: Sequence[str] | pl.Series) -> list[Bar]:
+        """Records and rate of each code, in their order; of 0, the blank ones, first.
+
+        Of more than are kept, the most frequent.
+        """
         many = len(names) + 1
         rows = np.bincount(codes, minlength=many)
         known = np.bincount(codes[self.known], minlength=many)
         positive = np.bincount(codes[self.known], weights=self.outcomes, minlength=many)
+        frequent = np.argsort(-rows[1:], kind="stable")[:KEPT_VALUES]
         return [
-            Bar(name, int(rows[i]), float(positive[i] / known[i]) if known[i] else None)
-            for i, name in enumerate(["", *names])
+            Bar(
+                names[i - 1] if i else "",
+                int(rows[i]),
+                int(known[i]),
+                float(positive[i] / known[i]) if known[i] else None,
+            )
+            for i in (0, *(np.sort(frequent) + 1).tolist())
         ]
 
     def _is_no_chance(self, bar: Bar) -> bool:
+        """Whether all records have one label, which by chance would be seldom."""
         if bar.rate not in (0, 1):
             return False
-        return (self.rate if bar.rate else 1 - self.rate) ** bar.rows < CHANCE
+        return (self.rate if bar.rate else 1 - self.rate) ** bar.known < CHANCE
 
     def _auc(self, codes: Codes) -> float:
         """ROC AUC of the rate of each code in the other folds."""
@@ -360,10 +368,14 @@ class _Looked:
         return max(float(churned @ below / (churned.sum() * stayed.sum())), 0.5)
 
 
-def _codes(values: pl.Series) -> tuple[Codes, list[str]]:
-    """A code from 1 for each value in their order, 0 where there is none; and the values."""
-    ranked = values.rank("dense").fill_null(0).cast(int).to_numpy()
-    return ranked, [str(value) for value in values.drop_nulls().unique().sort()]
+def _words(texts: pl.Series) -> float:
+    """How many words a text has, on average."""
+    return float(np.mean(texts.str.count_matches(r"\S+").to_numpy())) if len(texts) else 0.0
+
+
+def _ranks(values: pl.Series) -> Codes:
+    """A code from 1 for each value in their order, 0 where there is none."""
+    return values.rank("dense").fill_null(0).cast(int).to_numpy()
 
 
 def _quantiles(values: pl.Series) -> Codes:
@@ -398,13 +410,13 @@ def _ranges(values: pl.Series) -> tuple[Codes, list[str]]:
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
-def _shown(bars: Sequence[Bar], blank: Bar, is_text: bool) -> tuple[Bar, ...]:
+def _shown(bars: Sequence[Bar], blank: Bar, *, is_text: bool) -> tuple[Bar, ...]:
     """The bars of a picture, without any in which a customer may be recognised."""
-    if not is_text:
-        few = [replace(bar, rate=None) if bar.rows < FEWEST_SHOWN else bar for bar in bars]
-        return (*few, *([replace(blank, name=BLANK)] if blank.rows else []))
-    shown = [bar for bar in bars[:SHOWN_VALUES] if bar.rows >= FEWEST_SHOWN]
-    return (*shown, *([replace(blank, name=BLANK)] if blank.rows else []))
+    last = [replace(blank, name=BLANK)] if blank.rows else []
+    if is_text:
+        return (*(bar for bar in bars[:SHOWN_VALUES] if bar.rows >= FEWEST_SHOWN), *last)
+    few = (replace(bar, rate=None) if bar.rows < FEWEST_SHOWN else bar for bar in bars)
+    return (*few, *last)
 
 
 def _decimals(numbers: pl.Series) -> int:
