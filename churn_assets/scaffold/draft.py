@@ -266,8 +266,8 @@ def _asked(made: Draft) -> Mapping[str, str]:
         asked["risk_bands"] = (
             f"from which probability on is a risk high? By default from 60 %, and "
             f"{made.profile.rate:.1%} of all are {made.profile.positive}: perhaps "
-            f'risk_bands={{"low": 0.0, "medium": {2 * made.profile.rate:.2f}, '
-            f'"high": {5 * made.profile.rate:.2f}}}.'
+            f'risk_bands={{"low": 0.0, "medium": {2 * made.profile.rate:.2g}, '
+            f'"high": {5 * made.profile.rate:.2g}}}.'
         )
     return asked
 
@@ -313,7 +313,7 @@ class _Judge:
         for find in (self._empty, self._identifier, self._leak, self._unusable):
             why = find(column)
             if why is not None:
-                notes = () if why.is_question else (why.told,)
+                notes = entry.notes if why.is_question else (*entry.notes, why.told)
                 asked = (why.told,) if why.is_question else ()
                 return "left_out", replace(entry, notes=notes, questions=asked, why=why.short)
         entry = replace(entry, column=_input(column), questions=tuple(self._questions(column)))

@@ -51,7 +51,7 @@ def churns(rng: Rng, score: np.ndarray, rate: float) -> np.ndarray:
     return noisy > np.quantile(noisy, 1 - rate)
 
 
-def wide(rows: int = 1500) -> Table:
+def wide(rows: int = 1000) -> Table:
     """Three hundred columns, some of which tell nothing and one of which tells too much."""
     rng = np.random.default_rng(1)
     numbers = rng.normal(size=(rows, 240)).round(4)
