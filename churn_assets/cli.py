@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
+from churn_assets import usecases
 from churn_assets.errors import ChurnError, SettingsError, public_uri
 from churn_assets.liveness import end_killed_runs
 from churn_assets.settings import (
@@ -25,6 +27,7 @@ from churn_assets.settings import (
     project_folder,
     settings_file,
 )
+from churn_assets.tables.sources import Source
 
 if TYPE_CHECKING:
     from churn_assets.usecases.spec import UseCase
@@ -183,6 +186,50 @@ def predictions(
 
 
 @app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Of the use case, such as hotel_bookings.")],
+    source: Annotated[
+        str, typer.Option("--from", help="Path or URI of the records.", metavar="SOURCE")
+    ],
+    key: Annotated[
+        list[str], typer.Option(help="Column that names a customer; again for each further one.")
+    ],
+    label: Annotated[str, typer.Option(help="Column that is predicted.")],
+    positive: Annotated[str, typer.Option(help="Its value that counts as churn.")],
+    delimiter: Annotated[str | None, typer.Option(help="Between fields; by default ','.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of text; by default utf-8.")] = None,
+    format: Annotated[
+        str | None, typer.Option(help="csv, parquet or delta; by default what the ending says.")
+    ] = None,
+) -> None:
+    """Begin a use case: profile a table, write its file and its test, and ask what is open."""
+    given = {"delimiter": delimiter, "encoding": encoding, "format": format}
+    # Other commands may be typed in another folder.
+    address = source if "://" in source else str(Path(source).expanduser().absolute())
+    with _refusals():
+        settings = load_settings(coming=name)
+        from churn_assets.scaffold.new import Places, begin
+        from churn_assets.scaffold.summary import summary
+
+        configured = settings.sources.get(name)
+        begun = begin(
+            name,
+            _source({"uri": address, **given}, configured),
+            key,
+            label,
+            positive,
+            Places(
+                use_cases=Path(usecases.__file__).parent,
+                tests=project_folder() / "churn_assets_tests" / "usecases",
+                profiles=settings.profiles_folder,
+                settings=settings_file(settings.profile),
+            ),
+            configured,
+        )
+        typer.echo(summary(begun))
+
+
+@app.command()
 def dev(
     use_case: UseCaseOption = DEFAULT_USE_CASE,
     source: SourceOption = "",
@@ -301,6 +348,21 @@ def _choose_day(as_of: str) -> None:
 def _choose_source(use_case: str, source: str) -> None:
     if source:
         os.environ[f"CHURN_SOURCES__{use_case.upper()}__URI"] = source
+
+
+def _source(given: Mapping[str, str | None], configured: Source | None) -> Source:
+    """A source as it is typed, and for the rest as it is set."""
+    typed = {name: value for name, value in given.items() if value is not None}
+    try:
+        valid = Source.model_validate(typed)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        raise typer.BadParameter(
+            fault["msg"].removeprefix("Value error, "), param_hint=f"--{fault['loc'][0]}"
+        ) from None
+    if configured is None:
+        return valid
+    return configured.model_copy(update={name: getattr(valid, name) for name in typed})
 
 
 def _use_case(name: str) -> UseCase:

@@ -236,6 +236,11 @@ class Settings(BaseSettings):
         return self.root_folder / "tuning"
 
     @property
+    def profiles_folder(self) -> Path:
+        """Folder of what tables are like that use cases were begun from."""
+        return self.root_folder / "profiles"
+
+    @property
     def dagster_home(self) -> Path:
         """Folder of Dagster's history and of its dagster.yaml."""
         return self.root_folder / "dagster"
@@ -264,8 +269,13 @@ def _as_text(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def load_settings() -> Settings:
+def load_settings(coming: str = "") -> Settings:
     """Read the settings of this process.
+
+    Parameters
+    ----------
+    coming : str
+        A use case that is not there yet, and may be set already.
 
     Raises
     ------
@@ -285,7 +295,7 @@ def load_settings() -> Settings:
         raise SettingsError(_first_fault(error, file)) from None
     except UnreadableVariable as error:
         raise SettingsError(f"{_unreadable(error)}: its value must be JSON.") from None
-    _require_known_use_cases(settings)
+    _require_known_use_cases(settings, coming)
     return settings
 
 
@@ -339,7 +349,7 @@ def _require_known_variables(environ: Mapping[str, str]) -> None:
             raise SettingsError(f"{name}: there is no such setting.{_hint(name.upper(), known)}")
 
 
-def _require_known_use_cases(settings: Settings) -> None:
+def _require_known_use_cases(settings: Settings, coming: str) -> None:
     from churn_assets.usecases import USE_CASES
 
     named = [f"use_cases.{name}" for name in settings.use_cases]
@@ -347,7 +357,7 @@ def _require_known_use_cases(settings: Settings) -> None:
     named += [f"contacts.{name}" for name in settings.contacts]
     for place in named:
         name = place.partition(".")[2]
-        if name not in USE_CASES:
+        if name not in USE_CASES and name != coming:
             raise SettingsError(
                 f"{place}: there is no use case '{name}'.{_hint(name, set(USE_CASES))}"
             )

@@ -254,7 +254,8 @@ def _typed(raw: Frame, contract: Contract, engine: Engine, schema: Any) -> Frame
         if _is_read_as_text(found):
             # By itself, so that Spark strips once what is looked at twice.
             stripped[_TEXT + column.name] = source.cast(nw.String).str.strip_chars(WHITESPACE)
-            texts[_TEXT + column.name] = nw.when(text != "").then(text)
+            says = ~text.is_in(["", *column.blank]) if column.blank else text != ""
+            texts[_TEXT + column.name] = nw.when(says).then(text)
             values[_VALUE + column.name] = _parseable(text, column)
             if column.dtype is DType.STRING and found.is_decimal():
                 values[_VALUE + column.name] = _whole(text)

@@ -82,6 +82,8 @@ class Columns:
     ----------
     names : tuple of str
         As raw has them, in the order of the file.
+    sources : tuple of str
+        Likewise, as a contract names them.
     missing_label : str, optional
         Name that raw gives to the label, where the source has none.
     extra : tuple of str
@@ -89,6 +91,7 @@ class Columns:
     """
 
     names: tuple[str, ...]
+    sources: tuple[str, ...]
     missing_label: str | None
     extra: tuple[str, ...]
 
@@ -125,7 +128,8 @@ def columns_of(
                 f"{shown}: there is no column {quoted(old)} to rename.{hint(old, in_file)} "
                 f"Correct {where}.rename."
             )
-    names = tuple(delta_name(rename.get(name, name)) for name in in_file)
+    sources = tuple(rename.get(name, name) for name in in_file)
+    names = tuple(map(delta_name, sources))
     _require_distinct(shown, names, where)
     label = None if expected.label is None else contract[expected.label].source
     missing = [source for name, source in wanted.items() if name not in names]
@@ -134,6 +138,7 @@ def columns_of(
     known = wanted.keys() | expected.also
     return Columns(
         names,
+        sources,
         delta_name(missing[0]) if missing else None,
         tuple(name for name in names if name not in known),
     )

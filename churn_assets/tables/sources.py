@@ -141,6 +141,8 @@ class Records:
         Whether the source has no label, so that it is null for every record.
     extra : tuple of str
         Columns that the contract does not name.
+    sources : tuple of str
+        All columns, as a contract names them.
     """
 
     frame: Frame
@@ -149,6 +151,7 @@ class Records:
     files: int
     missing_label: bool
     extra: tuple[str, ...]
+    sources: tuple[str, ...]
 
 
 def look_up(source: Source, expected: Expected) -> Found | None:
@@ -377,6 +380,7 @@ def _read_delta(found: Found, source: Source, expected: Expected, engine: Engine
         files,
         columns.missing_label is not None,
         columns.extra,
+        columns.sources,
     )
 
 
@@ -407,6 +411,7 @@ def _generated(source: Source, expected: Expected, engine: Engine) -> Records:
         0,
         columns.missing_label is not None,
         columns.extra,
+        columns.sources,
     )
 
 
@@ -490,6 +495,7 @@ def _records(
         len(files),
         columns.missing_label is not None,
         columns.extra,
+        columns.sources,
     )
 
 

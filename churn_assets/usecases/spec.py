@@ -68,6 +68,8 @@ class Column:
     formats : tuple of str
         How dates are written in text, as `strptime` has it: `%Y`, `%m` and `%d`, with or without
         leading zeros, and `%H`, `%M` and `%S` after them, which are left out.
+    blank : tuple of str
+        What is written in text for a value that is not there, such as NA, beside nothing at all.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Column:
     isin: tuple[str | int | float, ...] | None = None
     odd: tuple[float, ...] = ()
     formats: tuple[str, ...] = ISO
+    blank: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.source:

@@ -117,6 +117,19 @@ def test_blank_is_null_where_the_contract_lets_it_and_else_a_reject(
     assert ENGINE.collect(rejected.rejects)[REASONS].to_pylist() == ["n: is blank"]
 
 
+@pytest.mark.parametrize(("dtype", "value"), [(String, "5"), (Int64, 5), (Float64, 5.0)])
+def test_what_a_column_writes_for_a_blank_is_null_in_it(dtype: DType, value: object) -> None:
+    contract = Contract(
+        Column("n", dtype, nullable=True, blank=("NA", "?")), Column("other", String)
+    )
+
+    result = judged(contract, n=["NA", " ? ", "", "5"], other=["NA", "?", "a", "b"])
+
+    assert sorted(values(result), key=str) == sorted([None, None, None, value], key=str)
+    assert values(result, "other") == ["?", "NA", "a", "b"]
+    assert reason(Column("n", dtype, blank=("NA",)), "NA") == "n: is blank"
+
+
 def test_text_is_stripped_at_its_ends_only() -> None:
     result = judged(Column("n", String), n=["\u00a0 a  b\n"])
 

@@ -238,6 +238,7 @@ TYPED = replace(
             for name, kind in KINDS.items()
             for dtype in kind.wanted
         ),
+        Column("words_or_x", Int64, source="words", nullable=True, blank=("x",)),
     ),
 )
 
