@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy
 
 from churn_assets.assets.resources import resources
+from churn_assets.cli import GC_OBJECTS
 from churn_assets.errors import EngineError
 from churn_assets.settings import Settings
 from churn_assets.tables import spark_setup
@@ -18,6 +23,26 @@ from churn_assets.tables.engine import Engine
 from churn_assets_tests.postgres import Postgres, postgres_server, programs
 from churn_assets_tests.processes import CHECKOUT, HOST, answers, background, free_ports
 from churn_assets_tests.project import Project, Run
+
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 4 << 30
+"""What a whole run leaves there until it ends, twice."""
+
+
+def pytest_configure() -> None:
+    """Spare the tests what only a longer life needs."""
+    # Imports make a million objects that stay: looking through them all the time costs seconds.
+    gc.set_threshold(GC_OBJECTS)
+    # Databases wait until a disk has each commit, and at the end all of them are removed.
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+@sqlalchemy.event.listens_for(sqlalchemy.Engine, "connect")
+def _without_waiting_for_the_disk(connection: Any, _: Any) -> None:
+    """The same where there is no such memory, for databases of this process."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

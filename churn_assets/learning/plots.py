@@ -49,11 +49,17 @@ def draw(paint: Callable[[Axes], None]) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4, 3.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    paint(figure.add_subplot())
+    figure = Figure(figsize=(4, 3.4), dpi=80, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    paint(axes)
+    # At a place of its own a title is not fitted again at each of the layout's steps.
+    axes.set_title(axes.get_title(), y=1.0)
+    # What `savefig` would do, without a draw for nothing and all text measured twice.
+    figure.get_layout_engine().execute(figure)
+    figure.set_layout_engine("none")
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=80)
+    canvas.print_png(buffer)
     return buffer.getvalue()
 
 
