@@ -28,6 +28,11 @@ BLOCKING = {gate.name for gate in _SPECS if gate.blocking}
 ROWS = 3000
 """Enough customers for every gate to pass, few enough to train on in a second."""
 
+ONLY_TELCO = {
+    f"CHURN_USE_CASES__{name.upper()}": "false" for name in USE_CASES if name != USE_CASE.name
+}
+"""Variables that switch the other use cases off, where one is looked at."""
+
 QUICK = {"candidates": ("logistic_regression", "lightgbm"), "folds": 2}
 """Training that takes a second, for tests of what comes after it."""
 

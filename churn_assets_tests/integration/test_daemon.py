@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 
 from churn_assets_tests.processes import CHECKOUT, background
-from churn_assets_tests.project import QUICK, Project
+from churn_assets_tests.project import ONLY_TELCO, QUICK, Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
@@ -68,6 +68,7 @@ def refreshed(
         "CHURN_FRESHNESS__PREDICTIONS_MINUTES": "1",
         "DAGSTER_HOME": str(project.folder / "dagster"),
         "FRESHNESS_DAEMON_INTERVAL_SECONDS": "5",
+        **ONLY_TELCO,
     }
     churn = str(Path(sys.executable).with_name("churn"))
     subprocess.run(

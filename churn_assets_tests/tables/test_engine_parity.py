@@ -22,17 +22,19 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from churn_assets.errors import ContractError, SourceError
-from churn_assets.tables.contract import Judged, judge, require_types
+from churn_assets.tables.contract import Judged, judge, require_types, up_to
 from churn_assets.tables.engine import Engine
 from churn_assets.tables.featurise import feature_rows
 from churn_assets.tables.ingest import ingest
 from churn_assets.tables.lake import Lake
 from churn_assets.tables.polars_engine import PolarsEngine
+from churn_assets.tables.refine import newest_by
 from churn_assets.tables.sources import Source
 from churn_assets.usecases import USE_CASES
 from churn_assets.usecases.spec import (
     Column,
     Contract,
+    Date,
     DType,
     Float64,
     Int64,
@@ -423,3 +425,53 @@ def test_a_typed_column_that_says_no_value_is_refused_alike(
         records = Lake(str(tmp_path / engine.name), engine).of(KEYED)["raw"].scan()
         with pytest.raises(ContractError, match="column 'label' is of type"):
             require_types(records, KEYED.contract, "f.parquet")
+
+
+# History
+
+
+KEEPING = replace(
+    KEYED,
+    name="keeping",
+    key=("shop", "key"),
+    contract=Contract(
+        Column("shop", String),
+        Column("key", String),
+        Column("seen", Date, formats=("%m/%d/%Y",)),
+        Column("label", String, nullable=True),
+    ),
+    time="seen",
+    clean=lambda frame: frame,
+)
+
+
+def test_history_and_past_days_come_out_of_both_engines_alike(
+    engines: Sequence[Engine], tmp_path: Path
+) -> None:
+    """Each engine adds to what the other wrote, and both find the same newest records."""
+    ours, theirs = (Lake(str(tmp_path / "lake"), engine).of(KEEPING) for engine in engines)
+    path = tmp_path / "f.csv"
+    files = [
+        [("s", "a", "1/2/2020", "Yes"), ("s", "b", "1/2/2020", ""), ("t", "a", "2/30/2020", "No")],
+        [("s", "a", "1/3/2020", "No"), ("s", "b", "1/1/2020", "No"), ("s", "b", "1/2/2020", "")],
+        [("s", "b", "1/2/2020", "Yes"), ("t", "a", "1/9/2020", "No")],
+    ]
+    for rows, tables in zip(files, (ours, theirs, ours), strict=True):
+        schema = ["shop", "key", "seen", "label"]
+        pl.DataFrame(rows, schema=schema, orient="row").write_csv(path)
+        ingest(KEEPING, Source(uri=str(path), append=True), tables)
+
+    raw = ours["raw"].require()
+    by = newest_by(raw, KEEPING.time)
+    found = []
+    for engine, tables in zip(engines, (ours, theirs), strict=True):
+        records = tables["raw"].scan()
+        judged = judge(records, KEEPING.contract, engine, by)
+        then = up_to(records, KEEPING.contract, "seen", date(2020, 1, 2), engine)
+        found.append((counted(judged), seen(engine, judged.valid), seen(engine, then)))
+        valid = engine.collect(judged.valid).to_pylist()
+        newest = {(row["shop"], row["key"]): row["label"] for row in valid}
+        assert newest == {("s", "a"): "No", ("s", "b"): "Yes", ("t", "a"): "No"}
+
+    assert raw.rows == 7
+    assert found[0] == found[1]
