@@ -1,6 +1,6 @@
 """The assets from the source to features."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from churn_assets.assets.shared import (
 )
 from churn_assets.settings import Settings
 from churn_assets.tables.featurise import features_code
-from churn_assets.tables.lake import Lake, Table
+from churn_assets.tables.lake import Lake
 from churn_assets.tables.lineage import code_version
 from churn_assets.tables.refine import silver_code
 from churn_assets.usecases.spec import UseCase, delta_name
@@ -27,71 +27,6 @@ Results = Iterator[dg.MaterializeResult[Any]]
 def table_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefinition]:
     """raw, silver with rejects, and features of a use case."""
     name = use_case.name
-
-    def today(lake: Lake) -> Mapping[str, Table]:
-        return replace(lake, root=settings.present.lake_uri).of(use_case)
-
-    @dg.multi_asset(
-        name=f"{name}_raw",
-        specs=[
-            spec(
-                use_case,
-                "raw",
-                "A source record as it came, with its file and when it was read.",
-                code_version=code_version("churn_assets.tables.ingest"),
-                kinds=[settings.engine],
-                refresh_minutes=refresh_minutes(settings.freshness, "raw"),
-            )
-        ],
-        retry_policy=dg.RetryPolicy(max_retries=2, delay=2),
-    )
-    def raw(lake: dg.ResourceParam[Lake]) -> Results:
-        from churn_assets.tables.as_of import recall
-        from churn_assets.tables.ingest import ingest
-
-        tables = lake.of(use_case)
-        with refusals():
-            if settings.as_of is None:
-                committed = ingest(use_case, settings.source(name), tables)
-            else:
-                committed = recall(use_case, settings.as_of, today(lake), tables)
-            yield materialized(
-                use_case,
-                committed,
-                metadata=committed.details,
-                preview=preview(tables["raw"], settings.preview_rows),
-            )
-
-    @dg.multi_asset(
-        name=f"{name}_labels",
-        specs=[
-            spec(
-                use_case,
-                "labels",
-                "An outcome as it came, with its file and when it was read.",
-                code_version=code_version("churn_assets.tables.ingest"),
-                kinds=[settings.engine],
-                refresh_minutes=refresh_minutes(settings.freshness, "raw"),
-            )
-        ],
-        retry_policy=dg.RetryPolicy(max_retries=2, delay=2),
-    )
-    def labels(lake: dg.ResourceParam[Lake]) -> Results:
-        from churn_assets.tables.as_of import recall_labels
-        from churn_assets.tables.ingest import ingest_labels
-
-        tables = lake.of(use_case)
-        with refusals():
-            if settings.as_of is None:
-                committed = ingest_labels(use_case, settings.source(name), tables)
-            else:
-                committed = recall_labels(use_case, settings.as_of, today(lake), tables)
-            yield materialized(
-                use_case,
-                committed,
-                metadata=committed.details,
-                preview=preview(tables["labels"], settings.preview_rows),
-            )
 
     @dg.multi_asset(
         name=f"{name}_silver",
@@ -155,7 +90,56 @@ def table_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefinit
                 preview=preview(tables["features"], settings.preview_rows),
             )
 
-    return [raw, *([labels] if use_case.labels else []), silver, features]
+    came = "A source record as it came, with its file and when it was read."
+    raw = _taken(use_case, settings, "raw", came)
+    apart = []
+    if use_case.labels:
+        told = "An outcome as it came, with its file and when it was read."
+        apart.append(_taken(use_case, settings, "labels", told))
+    return [raw, *apart, silver, features]
+
+
+def _taken(
+    use_case: UseCase, settings: Settings, table: str, description: str
+) -> dg.AssetsDefinition:
+    """A table of records as they come from a source, or as they were known on a past day."""
+
+    @dg.multi_asset(
+        name=f"{use_case.name}_{table}",
+        specs=[
+            spec(
+                use_case,
+                table,
+                description,
+                code_version=code_version("churn_assets.tables.ingest"),
+                kinds=[settings.engine],
+                refresh_minutes=refresh_minutes(settings.freshness, "raw"),
+            )
+        ],
+        retry_policy=dg.RetryPolicy(max_retries=2, delay=2),
+    )
+    def taken(lake: dg.ResourceParam[Lake]) -> Results:
+        from churn_assets.tables import as_of, ingest
+
+        take, recall = {
+            "raw": (ingest.ingest, as_of.recall),
+            "labels": (ingest.ingest_labels, as_of.recall_labels),
+        }[table]
+        tables = lake.of(use_case)
+        with refusals():
+            if settings.as_of is None:
+                committed = take(use_case, settings.source(use_case.name), tables)
+            else:
+                today = replace(lake, root=settings.present.lake_uri).of(use_case)
+                committed = recall(use_case, settings.as_of, today, tables)
+            yield materialized(
+                use_case,
+                committed,
+                metadata=committed.details,
+                preview=preview(tables[table], settings.preview_rows),
+            )
+
+    return taken
 
 
 def table_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetChecksDefinition]:
