@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import runpy
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from multiprocessing import reduction
 from pathlib import Path
+from typing import Any
 
 CHECKOUT = Path(__file__).parents[1]
 HOST = "127.0.0.1"
 GRACE_SECONDS = 30.0
+
+FORKS = multiprocessing.get_context("forkserver")
+"""Processes of their own that import nothing again: a server does, and forks for each.
+
+It has no threads that a fork would break.
+"""
+# What `churn` imports sooner or later, but for what heeds its environment at import.
+FORKS.set_forkserver_preload(
+    [
+        "churn_assets.assets.automation",
+        "churn_assets.assets.tables",
+        "churn_assets.liveness",
+        "churn_assets.report",
+        "churn_assets_tests.integration.killing",
+        "dagster_pyspark",
+        "lightgbm",
+        "matplotlib.backends.backend_agg",
+        "mlflow.store.model_registry.sqlalchemy_store",
+        "mlflow.store.tracking.sqlalchemy_store",
+        "optuna",
+        "sklearn.calibration",
+        "sklearn.ensemble",
+        "sklearn.linear_model",
+        "skops.io",
+        "xgboost",
+    ]
+)
 
 
 class Background:
@@ -95,6 +127,65 @@ class Background:
         except ProcessLookupError:
             return False
         return True
+
+
+def forked(
+    module: str,
+    *arguments: str,
+    environ: Mapping[str, str],
+    folder: Path = CHECKOUT,
+    seconds: float = 280,
+) -> subprocess.CompletedProcess[str]:
+    """What `python -m` prints in a process of its own, whose imports are those of `FORKS`.
+
+    Parameters
+    ----------
+    module : str
+        What is run.
+    *arguments : str
+        What it is given.
+    environ : mapping of str to str
+        Beside what the tests have.
+    folder : Path
+        Where it runs.
+    seconds : float
+        How long it may take.
+    """
+    with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
+        streams = [reduction.DupFd(stream.fileno()) for stream in (stdout, stderr)]
+        process = FORKS.Process(
+            target=_run_module,
+            args=([module, *arguments], {**os.environ, **environ}, folder, streams),
+        )
+        process.start()
+        process.join(seconds)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        for stream in (stdout, stderr):
+            stream.seek(0)
+        status = process.exitcode
+        assert status is not None
+        return subprocess.CompletedProcess(arguments, status, stdout.read(), stderr.read())
+
+
+def churn(
+    *arguments: str, environ: Mapping[str, str], folder: Path = CHECKOUT
+) -> subprocess.CompletedProcess[str]:
+    """What `churn` answers, without waiting for all that it imports."""
+    return forked("churn_assets.cli", *arguments, environ=environ, folder=folder)
+
+
+def _run_module(
+    command: Sequence[str], environ: Mapping[str, str], folder: Path, streams: Sequence[Any]
+) -> None:
+    for number, stream in enumerate(streams, start=1):
+        os.dup2(stream.detach(), number)
+    os.environ.clear()
+    os.environ.update(environ)
+    os.chdir(folder)
+    sys.argv = list(command)
+    runpy.run_module(command[0], run_name="__main__")
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import dagster as dg
 import polars as pl
 
 from churn_assets.assets.resources import resources
-from churn_assets.definitions import definitions
 from churn_assets.learning.gates import gate_specs
 from churn_assets.learning.promotion import Promotion, on_record
 from churn_assets.learning.recipe import GATES_AS_THEY_COME
@@ -127,6 +126,9 @@ class Project:
         **changes
             Settings for this run.
         """
+        # Its own definitions heed the environment at import.
+        from churn_assets.definitions import definitions
+
         if source is not None:
             self._settings["sources"] = {self.use_case.name: {"uri": str(source)}}
         name = self.use_case.name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import urllib.request
@@ -16,18 +15,17 @@ import pyspark
 
 from churn_assets.tables.spark_setup import delta_jars
 from churn_assets_tests.processes import (
-    CHECKOUT,
     HOST,
     Background,
     answers,
     background,
+    forked,
     free_ports,
 )
 from churn_assets_tests.project import QUICK
 
 SPARK = Path(pyspark.__file__).parent
 START_SECONDS = 120
-RUN_SECONDS = 280
 SMALL_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _ENVIRON = {
     "SPARK_HOME": str(SPARK),
@@ -162,20 +160,12 @@ def environ_of(root: Path, spark: Mapping[str, str], **settings: str) -> dict[st
     }
 
 
-def ran(
-    command: Sequence[str], environ: Mapping[str, str], *, without: Sequence[str] = ()
+def on_spark(
+    work: str, *arguments: str, environ: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program of the tests' environment to its end, without some of its variables."""
-    inherited = {name: value for name, value in os.environ.items() if name not in without}
-    return subprocess.run(
-        [str(Path(sys.executable).parent / command[0]), *command[1:]],
-        cwd=CHECKOUT,
-        env={**inherited, **environ},
-        capture_output=True,
-        text=True,
-        timeout=RUN_SECONDS,
-        check=False,
-    )
+    """Let one of the works of `on_spark` run to its end."""
+    module = "churn_assets_tests.integration.on_spark"
+    return forked(module, work, *arguments, environ=environ)
 
 
 def _daemon(

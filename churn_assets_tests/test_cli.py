@@ -20,6 +20,7 @@ from churn_assets import usecases
 from churn_assets.settings import project_folder
 from churn_assets.tables.lake import TABLES
 from churn_assets.usecases import USE_CASES
+from churn_assets_tests.processes import churn
 from churn_assets_tests.project import write_csv
 
 BIN = Path(sys.executable).parent
@@ -27,13 +28,19 @@ ROWS = 3000
 
 
 def typed(
-    root: Path, *command: str, settings: Mapping[str, str] | None = None, folder: Path | None = None
+    root: Path,
+    *command: str,
+    settings: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    anew: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Type a command, with everything local below a root."""
-    environment = {k: v for k, v in os.environ.items() if k != "DAGSTER_HOME"}
+    """Type a command, with everything local below a root; `anew` with all that it imports."""
+    environ = {"COLUMNS": "200", "CHURN_ROOT": str(root), **(settings or {})}
+    if command[0] == "churn" and not anew:
+        return churn(*command[1:], environ=environ, folder=folder or root)
     return subprocess.run(
         [str(BIN / command[0]), *command[1:]],
-        env={**environment, "COLUMNS": "200", "CHURN_ROOT": str(root), **(settings or {})},
+        env={**os.environ, **environ},
         cwd=folder or root,
         capture_output=True,
         text=True,
@@ -87,7 +94,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         root,
         typed(root, "churn", "status"),
         typed(root, "churn", "predictions"),
-        typed(root, "churn", "run", "--source", "customers.csv"),
+        typed(root, "churn", "run", "--source", "customers.csv", anew=True),
         typed(root, "churn", "run", "--source", "customers.csv"),
         typed(root, "churn", "status"),
         typed(root, "churn", "predictions", "--top", "3"),

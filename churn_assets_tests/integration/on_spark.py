@@ -121,6 +121,14 @@ def refine_sources(generated: str, *uris: str) -> None:
         print(*(committed.rows for committed in refine(USE_CASE, _TABLES, 1.0)))
 
 
+def round_trip(table: str) -> None:
+    """Write a row into a Delta table, and say what it holds then."""
+    row = _LAKE.engine.from_arrow(pa.table({"who": ["first"]}))
+    _LAKE.engine.write_delta(table, row, Commit("overwrite"), storage_options=None)
+    kept = _LAKE.engine.read_delta(table, None, storage_options=None)
+    print(_LAKE.engine.collect(kept).to_pylist())
+
+
 def conflict(folder: str) -> None:
     """Say what comes of two writers of which one computes while the other commits."""
     for mode, commit in (
@@ -187,6 +195,7 @@ WORKS = {
         replace_for_ever,
         replace_once,
         refine_sources,
+        round_trip,
         conflict,
     )
 }

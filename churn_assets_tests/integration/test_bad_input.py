@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,10 +14,9 @@ import polars as pl
 import pytest
 
 from churn_assets_tests.disks import Disk, small_disk
-from churn_assets_tests.processes import free_ports
+from churn_assets_tests.processes import churn, free_ports
 from churn_assets_tests.project import QUICK, ROWS, Project, Run, customers
 
-CHURN = Path(sys.executable).with_name("churn")
 TABLES = {"raw", "silver", "rejects", "features", "model", "champion", "predictions"}
 BELOW_RAW = "raw silver rejects features"
 FEW = 200
@@ -522,23 +519,10 @@ def test_an_mlflow_server_that_is_down_is_told_soon_and_nothing_is_lost(good: Pr
 # The command line
 
 
-def churn(root: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+def typed(root: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Type a command, on a project's root."""
-    environment = {k: v for k, v in os.environ.items() if k != "DAGSTER_HOME"}
-    return subprocess.run(
-        [CHURN, *arguments],
-        env={
-            **environment,
-            "CHURN_ROOT": str(root),
-            "CHURN_TRAINING": json.dumps(QUICK),
-            **settings,
-        },
-        cwd=root.parent,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    environ = {"CHURN_ROOT": str(root), "CHURN_TRAINING": json.dumps(QUICK), **settings}
+    return churn(*arguments, environ=environ, folder=root.parent)
 
 
 def refused(command: subprocess.CompletedProcess[str]) -> str:
@@ -569,7 +553,7 @@ def test_the_command_refuses_bad_input_in_one_line_and_loses_nothing(
 ) -> None:
     path, before = write(tmp_path, content), snapshot(good)
 
-    command = churn(good.folder / ".churn", "run", "--source", str(path))
+    command = typed(good.folder / ".churn", "run", "--source", str(path))
 
     assert refused(command).startswith(f"{path}: ")
     assert says in command.stderr
@@ -582,7 +566,7 @@ def test_the_command_says_in_one_line_that_the_lake_s_disk_is_full(
     lake, path, before = disk.folder / "lake", write(tmp_path, CSV), snapshot(on_disk)
 
     with disk.full(0):
-        command = churn(tmp_path / "root", "run", "--source", str(path), CHURN_LAKE=str(lake))
+        command = typed(tmp_path / "root", "run", "--source", str(path), CHURN_LAKE=str(lake))
 
     assert refused(command).startswith(f"{lake}/telco_churn/raw: ")
     assert "the disk is full. Free some space, then run again." in command.stderr
@@ -593,13 +577,13 @@ def test_the_command_says_in_one_line_that_it_cannot_keep_history_and_still_list
     disk: Disk, on_disk: Project
 ) -> None:
     root, lake = disk.folder / "root", str(disk.folder / "lake")
-    home = churn(root, "home", CHURN_LAKE=lake)
+    home = typed(root, "home", CHURN_LAKE=lake)
 
     with disk.full(0):
-        full = churn(root, "run", CHURN_LAKE=lake)
+        full = typed(root, "run", CHURN_LAKE=lake)
     with disk.read_only():
-        read_only = churn(root, "run", CHURN_LAKE=lake)
-        listed = churn(root, "predictions", "--top", "1", CHURN_LAKE=lake)
+        read_only = typed(root, "run", CHURN_LAKE=lake)
+        listed = typed(root, "predictions", "--top", "1", CHURN_LAKE=lake)
 
     assert home.returncode == 0, home.stderr
     assert refused(full).startswith(f"{root}/dagster: Dagster's history cannot be kept")

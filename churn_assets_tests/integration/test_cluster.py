@@ -14,9 +14,9 @@ import pytest
 
 from churn_assets_tests.integration.test_crash import files_without_commit
 from churn_assets_tests.parity import break_some, rows
-from churn_assets_tests.processes import background
+from churn_assets_tests.processes import background, churn
 from churn_assets_tests.project import Project, customers
-from churn_assets_tests.spark_cluster import Cluster, environ_of, ran, standalone
+from churn_assets_tests.spark_cluster import Cluster, environ_of, on_spark, standalone
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -67,7 +67,7 @@ def on_cluster(
 ) -> Iterator[OnCluster]:
     with standalone(tmp_path_factory.mktemp("cluster")) as cluster:
         ready = OnCluster(new_project(), cluster, spark_settings["spark_jars"])
-        run = ran(["churn", "run", "--source", str(source)], ready.environ())
+        run = churn("run", "--source", str(source), environ=ready.environ())
         assert run.returncode == 0, run.stderr
         yield ready
 
@@ -100,7 +100,7 @@ def test_mlflow_scores_as_predictions_say_on_workers_without_this_package(
 ) -> None:
     file = tmp_path / "scored.parquet"
 
-    scored = ran([*ON_SPARK, "score_by_udf", str(file)], on_cluster.environ())
+    scored = on_spark("score_by_udf", str(file), environ=on_cluster.environ())
 
     assert scored.returncode == 0, scored.stderr
     assert scored.stdout == "import: it is not installed here\n"
@@ -164,7 +164,7 @@ def test_a_driver_killed_while_it_writes_leaves_the_last_version_and_room_for_th
         orphans = files_without_commit(table) - before
         if orphans:
             break
-    again = ran([*ON_SPARK, "replace_once", "features"], on_cluster.environ())
+    again = on_spark("replace_once", "features", environ=on_cluster.environ())
 
     assert orphans, "no kill fell between the first data file and the commit"
     assert again.returncode == 0, again.stderr

@@ -11,13 +11,13 @@ import polars as pl
 import pytest
 
 from churn_assets_tests.parity import break_some, rows
+from churn_assets_tests.processes import churn
 from churn_assets_tests.project import Project, customers
-from churn_assets_tests.spark_cluster import connect_server, environ_of, ran
+from churn_assets_tests.spark_cluster import connect_server, environ_of, on_spark
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SOURCE_ROWS, GENERATED_ROWS = 3000, 300
-ON_SPARK = ["python", "-m", "churn_assets_tests.integration.on_spark"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def test_a_server_writes_the_tables_of_the_embedded_engine(
     embedded = new_project()
     assert embedded.run(source).success
 
-    run = ran(["churn", "run", "--source", str(source)], on_server.environ)
+    run = churn("run", "--source", str(source), environ=on_server.environ)
 
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
@@ -69,7 +69,7 @@ def test_a_server_takes_generated_and_typed_records(on_server: OnServer, tmp_pat
     frame.with_columns(total).write_parquet(typed)
     environ = {**on_server.environ, "CHURN_LAKE": str(tmp_path / "lake")}
 
-    refined = ran([*ON_SPARK, "refine_sources", str(GENERATED_ROWS), "", str(typed)], environ)
+    refined = on_spark("refine_sources", str(GENERATED_ROWS), "", str(typed), environ=environ)
 
     assert refined.returncode == 0, refined.stderr
     assert refined.stdout.splitlines() == [f"0 {GENERATED_ROWS}", f"0 {SOURCE_ROWS}"]
@@ -78,7 +78,7 @@ def test_a_server_takes_generated_and_typed_records(on_server: OnServer, tmp_pat
 def test_a_server_lets_one_of_two_conditional_commits_win(
     on_server: OnServer, tmp_path: Path
 ) -> None:
-    told = ran([*ON_SPARK, "conflict", str(tmp_path)], on_server.environ)
+    told = on_spark("conflict", str(tmp_path), environ=on_server.environ)
 
     assert told.returncode == 0, told.stderr
     assert told.stdout.splitlines() == [

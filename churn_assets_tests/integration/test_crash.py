@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import subprocess
@@ -32,6 +31,7 @@ from churn_assets_tests.integration.killing import (
     run_for_ever,
     run_once,
 )
+from churn_assets_tests.processes import FORKS
 from churn_assets_tests.project import QUICK
 
 RANDOM_KILLS, AIMED_KILLS = 20, 8
@@ -42,10 +42,6 @@ START_SECONDS = 60
 FIRST_WRITE_KILLS = 10
 INTO_TRAINING_SECONDS = 0.5
 NEXT_RUN_SECONDS = 120
-
-# Its server imports once and forks for each child; it has no threads that a fork would break.
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["churn_assets_tests.integration.killing"])
 
 
 def killed(wait: Callable[[], None], target: Callable[..., None], *arguments: Any) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from churn_assets.tables.spark_setup import DELTA_ARTIFACTS, DELTA_VERSION, configuration
-from churn_assets_tests.spark_cluster import environ_of, free_ports, ran
+from churn_assets_tests.processes import churn, free_ports
+from churn_assets_tests.spark_cluster import environ_of, on_spark
 
-ON_SPARK = ["python", "-m", "churn_assets_tests.integration.on_spark"]
 JARS = [f"{artifact}-{DELTA_VERSION}.jar" for artifact in DELTA_ARTIFACTS]
 
 
@@ -23,9 +23,10 @@ def jars(spark_settings: Mapping[str, Any]) -> str:
 
 def refusal(root: Path, spark: Mapping[str, str], **environ: str) -> str:
     """The one line of a run that is refused before it writes anything."""
-    environ = {**environ_of(root, spark), **environ}
-
-    run = ran(["churn", "run"], environ, without=["JAVA_HOME", "SPARK_REMOTE"])
+    with pytest.MonkeyPatch.context() as outside:
+        for name in ("JAVA_HOME", "SPARK_REMOTE"):
+            outside.delenv(name, raising=False)
+        run = churn("run", environ={**environ_of(root, spark), **environ})
 
     assert run.returncode == 1, run.stdout
     (line,) = run.stderr.splitlines()
@@ -137,10 +138,10 @@ def test_a_session_starts_on_the_jars_that_were_resolved_for_it(tmp_path: Path, 
         root, {"spark.master": "local[2]", "spark.jars.ivySettings": str(settings)}
     )
 
-    refined = ran([*ON_SPARK, "refine_sources", "300", ""], environ)
+    started = on_spark("round_trip", str(tmp_path / "table"), environ=environ)
 
-    assert refined.returncode == 0, refined.stderr
-    assert refined.stdout.splitlines()[-1] == "0 300"
+    assert started.returncode == 0, started.stderr
+    assert started.stdout.splitlines()[-1] == "[{'who': 'first'}]"
     assert sorted(jar.name for jar in (root / "jars").iterdir()) == sorted(JARS)
 
 
