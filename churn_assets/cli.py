@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from churn_assets import usecases
 from churn_assets.errors import ChurnError, SettingsError, public_uri
 from churn_assets.liveness import end_killed_runs
 from churn_assets.settings import (
@@ -219,7 +218,7 @@ def new(
             label,
             positive,
             Places(
-                use_cases=Path(usecases.__file__).parent,
+                use_cases=Path(__file__).parent / "usecases",
                 tests=project_folder() / "churn_assets_tests" / "usecases",
                 profiles=settings.profiles_folder,
                 settings=settings_file(settings.profile),

@@ -12,7 +12,7 @@ class SettingsError(ChurnError):
 
 
 class UseCaseError(ChurnError):
-    """A use case cannot be begun like that; nothing was written."""
+    """A use case cannot be begun like that, with nothing written; or its file not be loaded."""
 
 
 class SourceError(ChurnError):

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "errors": set(),
     "page": set(),
     "usecases.spec": set(),
-    "usecases": {"usecases.spec"},
+    "usecases": {"usecases.spec", "errors"},
     "tables": {"usecases.spec", "usecases", "errors"},
     "scaffold": {*CORE, "errors", "page"},
     "learning": {*CORE, "errors", "page"},

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import doctest
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from churn_assets import usecases
+from churn_assets.errors import UseCaseError
 from churn_assets.usecases import USE_CASES, spec
 from churn_assets.usecases.spec import Column, Contract, Float64, Label, Labels, String
 from churn_assets_tests.project import USE_CASE
@@ -57,3 +62,53 @@ def test_a_key_may_have_parts() -> None:
 
     assert case.keys == ("shop", "no")
     assert case.contract.unique == (("shop", "no"),)
+
+
+@pytest.fixture
+def written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], dict[str, spec.UseCase]]]:
+    """Look for use cases where one more file is."""
+    monkeypatch.setattr(usecases, "__path__", [*usecases.__path__, str(tmp_path)])
+
+    def find(text: str) -> dict[str, spec.UseCase]:
+        (tmp_path / "of_mine.py").write_text(text)
+        return usecases._found()
+
+    yield find
+    sys.modules.pop("churn_assets.usecases.of_mine", None)
+
+
+def test_a_file_is_enough_for_a_use_case_to_be_found(written) -> None:
+    found = written(
+        "from dataclasses import replace\n"
+        "from churn_assets.usecases.telco_churn import telco_churn\n"
+        "of_mine = replace(telco_churn, name='of_mine')\n"
+    )
+
+    assert set(found) == {*USE_CASES, "of_mine"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("x = (\n", r"of_mine.py, line 1: SyntaxError: '\(' was never closed"),
+        ("\nimport nowhere\n", "of_mine.py, line 2: ModuleNotFoundError: No module named"),
+        ("of_mine = 1 / 0\n", "of_mine.py, line 1: ZeroDivisionError"),
+    ],
+)
+def test_a_file_that_cannot_be_loaded_is_told_by_its_line(written, text: str, told: str) -> None:
+    with pytest.raises(UseCaseError, match=told) as refused:
+        written(text)
+
+    assert str(refused.value).startswith("the use case of_mine cannot be loaded")
+    assert "\n" not in str(refused.value)
+
+
+def test_two_use_cases_of_one_name_are_refused(written) -> None:
+    with pytest.raises(UseCaseError, match="another use case is named 'telco_churn' as well"):
+        written(
+            "from dataclasses import replace\n"
+            "from churn_assets.usecases.telco_churn import telco_churn\n"
+            "of_mine = replace(telco_churn, slices=())\n"
+        )
