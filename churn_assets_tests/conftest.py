@@ -155,7 +155,7 @@ class Finished:
 @pytest.fixture(scope="session")
 def first_run(new_project: Callable[..., Project]) -> Finished:
     """A project after its first whole run."""
-    project = new_project()
+    project = new_project(keeps_history=True)
     run = project.run(project.write())
     assert run.success, run.error
     return Finished(project, run)
