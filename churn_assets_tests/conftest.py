@@ -33,6 +33,8 @@ def pytest_configure() -> None:
     """Spare the tests what only a longer life needs."""
     # Imports make a million objects that stay: looking through them all the time costs seconds.
     gc.set_threshold(GC_OBJECTS)
+    # Where there are more processes than cores, threads that wait by spinning hold up the others.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # Databases wait until a disk has each commit, and at the end all of them are removed.
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
@@ -172,7 +174,7 @@ class Finished:
 @pytest.fixture(scope="session")
 def first_run(new_project: Callable[..., Project]) -> Finished:
     """A project after its first whole run."""
-    project = new_project()
+    project = new_project(keeps_history=True)
     run = project.run(project.write())
     assert run.success, run.error
     return Finished(project, run)

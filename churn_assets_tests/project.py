@@ -81,19 +81,37 @@ class Project:
     ----------
     folder : Path
         Of everything that the project keeps.
-    use_case : UseCase
-        Telco by default.
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        use_case: UseCase = USE_CASE,
+        keeps_history: bool = False,
+        **settings: Any,
+    ) -> None:
     **settings
         As `Settings` takes them, beside `root`.
     """
 
-    def __init__(self, folder: Path, *, use_case: UseCase = USE_CASE, **settings: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        use_case: UseCase = USE_CASE,
+        keeps_history: bool = False,
+        **settings: Any,
+    ) -> None:
         self.folder = folder
         self.use_case = use_case
         self._settings = {"root": str(folder / ".churn"), "training": QUICK, **settings}
-        (folder / "dagster").mkdir(parents=True, exist_ok=True)
-        (folder / "dagster" / "dagster.yaml").write_text("telemetry: {enabled: false}")
-        self.instance = dg.DagsterInstance.from_config(str(folder / "dagster"))
+        home = folder / "dagster"
+        home.mkdir(parents=True, exist_ok=True)
+        if keeps_history:
+            (home / "dagster.yaml").write_text("telemetry: {enabled: false}")
+            self.instance = dg.DagsterInstance.from_config(str(home))
+        else:
+            silent = {"telemetry": {"enabled": False}}
+            self.instance = dg.DagsterInstance.ephemeral(str(home), settings=silent)
 
     def settings(self, **changes: Any) -> Settings:
         """The project's settings, with some changed."""

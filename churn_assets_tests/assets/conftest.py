@@ -28,7 +28,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
     def copied(project: Project) -> Project:
         folder = tmp_path_factory.mktemp("copied")
         shutil.copytree(project.folder, folder, dirs_exist_ok=True)
-        return Project(folder, sources={USE_CASE.name: {"uri": str(folder / "customers.csv")}})
+        sources = {USE_CASE.name: {"uri": str(folder / "customers.csv")}}
+        return Project(folder, keeps_history=True, sources=sources)
 
     return copied
 

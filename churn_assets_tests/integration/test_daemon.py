@@ -53,7 +53,7 @@ def doubtful(frame: pl.DataFrame) -> pl.DataFrame:
 def refreshed(
     new_project: Callable[..., Project], tmp_path_factory: pytest.TempPathFactory
 ) -> Refreshed:
-    project = new_project()
+    project = new_project(keeps_history=True)
     before = [
         project.run(project.write(doubtful, rows=FIRST)),
         project.run(tables=UP_TO_CHAMPION, retrain=True),
