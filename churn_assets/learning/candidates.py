@@ -60,7 +60,7 @@ _CANDIDATES: tuple[Candidate, ...] = (
         space={
             "max_iter": Range(low=50, high=300, log=True),
             "learning_rate": Range(low=0.02, high=0.2, log=True),
-            "max_leaf_nodes": Range(low=4, high=64, log=True),
+            "max_leaf_nodes": Range(low=4, high=32, log=True),
             "min_samples_leaf": Range(low=10, high=100, log=True),
             "l2_regularization": Range(low=0.1, high=30.0, log=True),
             "max_features": Range(low=0.2, high=1.0),
@@ -104,7 +104,7 @@ _CANDIDATES: tuple[Candidate, ...] = (
         space={
             "n_estimators": Range(low=80, high=400, log=True),
             "learning_rate": Range(low=0.01, high=0.15, log=True),
-            "max_depth": Range(low=2, high=10),
+            "max_depth": Range(low=2, high=8),
             "min_child_weight": Range(low=1.0, high=30.0, log=True),
             "subsample": Range(low=0.5, high=1.0),
             "colsample_bytree": Range(low=0.2, high=1.0),
