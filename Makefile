@@ -44,6 +44,7 @@ bench: $(READY) ## Measure, and print the figures as ratios; an hour, most of it
 	@$(BIN)/python -m benchmarks.gates
 	@$(BIN)/python -m benchmarks.peers
 	@$(BIN)/python -m benchmarks.peers --law
+	@$(BIN)/python -m benchmarks.booking
 
 lock: $(READY) ## Renew requirements.lock from pyproject.toml.
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \

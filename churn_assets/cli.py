@@ -15,11 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from churn_assets.errors import ChurnError, SettingsError, public_uri
 from churn_assets.liveness import end_killed_runs
-from churn_assets.settings import Settings, load_settings, project_folder, settings_file
-from churn_assets.usecases import USE_CASES
+from churn_assets.settings import (
+    Settings,
+    declared_use_cases,
+    load_settings,
+    project_folder,
+    settings_file,
+)
+from churn_assets.tables.sources import Source
 
 if TYPE_CHECKING:
     from churn_assets.usecases.spec import UseCase
@@ -41,6 +48,9 @@ RetrainOption = Annotated[
 TuneOption = Annotated[
     int | None, typer.Option(min=0, help="How many configurations to try.", metavar="TRIALS")
 ]
+AsOfOption = Annotated[
+    str, typer.Option(metavar="DAY", help="As things were known on a past day, beside today's.")
+]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show Dagster's log.")]
 ByOption = Annotated[str, typer.Option(help="Who decides; by default who is logged in.")]
 NoteOption = Annotated[str, typer.Option(help="Why; kept with the decision.")]
@@ -56,9 +66,11 @@ def run(
     source: SourceOption = "",
     retrain: RetrainOption = False,
     tune: TuneOption = None,
+    as_of: AsOfOption = "",
     verbose: VerboseOption = False,
 ) -> None:
     """Ingest, train, gate, promote and score, with progress for each asset."""
+    _choose_day(as_of)
     case = _use_case(use_case)
     _choose_source(use_case, source)
     _choose_trials(tune)
@@ -145,8 +157,9 @@ def reject(
 
 
 @app.command()
-def status(use_case: UseCaseOption = DEFAULT_USE_CASE) -> None:
+def status(use_case: UseCaseOption = DEFAULT_USE_CASE, as_of: AsOfOption = "") -> None:
     """Tables with versions and rows, aliases, the last promotion, freshness."""
+    _choose_day(as_of)
     case = _use_case(use_case)
     with _refusals():
         settings = load_settings()
@@ -160,13 +173,59 @@ def status(use_case: UseCaseOption = DEFAULT_USE_CASE) -> None:
 def predictions(
     use_case: UseCaseOption = DEFAULT_USE_CASE,
     top: Annotated[int, typer.Option(min=1, help="How many customers.")] = 10,
+    as_of: AsOfOption = "",
 ) -> None:
     """The customers who are most likely to churn."""
+    _choose_day(as_of)
     case = _use_case(use_case)
     with _refusals():
         from churn_assets.report import show_predictions
 
         show_predictions(case, load_settings(), top)
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Of the use case, such as hotel_bookings.")],
+    source: Annotated[
+        str, typer.Option("--from", help="Path or URI of the records.", metavar="SOURCE")
+    ],
+    key: Annotated[
+        list[str], typer.Option(help="Column that names a customer; again for each further one.")
+    ],
+    label: Annotated[str, typer.Option(help="Column that is predicted.")],
+    positive: Annotated[str, typer.Option(help="Its value that counts as churn.")],
+    delimiter: Annotated[str | None, typer.Option(help="Between fields; by default ','.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of text; by default utf-8.")] = None,
+    format: Annotated[
+        str | None, typer.Option(help="csv, parquet or delta; by default what the ending says.")
+    ] = None,
+) -> None:
+    """Begin a use case: profile a table, write its file and its test, and ask what is open."""
+    given = {"delimiter": delimiter, "encoding": encoding, "format": format}
+    # Other commands may be typed in another folder.
+    address = source if "://" in source else str(Path(source).expanduser().absolute())
+    with _refusals():
+        settings = load_settings(coming=name)
+        from churn_assets.scaffold.new import Places, begin
+        from churn_assets.scaffold.summary import summary
+
+        configured = settings.sources.get(name)
+        begun = begin(
+            name,
+            _source({"uri": address, **given}, configured),
+            key,
+            label,
+            positive,
+            Places(
+                use_cases=Path(__file__).parent / "usecases",
+                tests=project_folder() / "churn_assets_tests" / "usecases",
+                profiles=settings.profiles_folder,
+                settings=settings_file(settings.profile),
+            ),
+            configured,
+        )
+        typer.echo(summary(begun))
 
 
 @app.command()
@@ -280,23 +339,47 @@ def _choose_trials(tune: int | None) -> None:
         os.environ["CHURN_TRAINING__TUNING__TRIALS"] = str(tune)
 
 
+def _choose_day(as_of: str) -> None:
+    if as_of:
+        os.environ["CHURN_AS_OF"] = as_of
+
+
 def _choose_source(use_case: str, source: str) -> None:
     if source:
         os.environ[f"CHURN_SOURCES__{use_case.upper()}__URI"] = source
 
 
-def _use_case(name: str) -> UseCase:
-    if name not in USE_CASES:
+def _source(given: Mapping[str, str | None], configured: Source | None) -> Source:
+    """A source as it is typed, and for the rest as it is set."""
+    typed = {name: value for name, value in given.items() if value is not None}
+    try:
+        valid = Source.model_validate(typed)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
         raise typer.BadParameter(
-            f"there is no use case '{name}'; known are {', '.join(USE_CASES)}.",
+            fault["msg"].removeprefix("Value error, "), param_hint=f"--{fault['loc'][0]}"
+        ) from None
+    if configured is None:
+        return valid
+    return configured.model_copy(update={name: getattr(valid, name) for name in typed})
+
+
+def _use_case(name: str) -> UseCase:
+    with _refusals():
+        declared = declared_use_cases(load_settings())
+    if name not in declared:
+        raise typer.BadParameter(
+            f"there is no use case '{name}'; known are {', '.join(declared)}.",
             param_hint="--use-case",
         )
-    return USE_CASES[name]
+    return declared[name]
 
 
 def _prepare_home(settings: Settings) -> Path:
     """Make DAGSTER_HOME and put dagster.yaml into it: elsewhere it is silently ignored."""
-    folder = Path(os.environ.get("DAGSTER_HOME") or settings.dagster_home).expanduser().absolute()
+    # What was known on a past day is no part of today's history.
+    home = None if settings.as_of else os.environ.get("DAGSTER_HOME")
+    folder = Path(home or settings.dagster_home).expanduser().absolute()
     # Dagster takes no relative folder.
     os.environ["DAGSTER_HOME"] = str(folder)
     template, place = project_folder() / "config" / "dagster.yaml", folder / "dagster.yaml"

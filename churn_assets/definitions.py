@@ -6,8 +6,7 @@ from churn_assets.assets.automation import jobs, sensors
 from churn_assets.assets.learning import learning_assets, learning_checks
 from churn_assets.assets.resources import resources
 from churn_assets.assets.tables import table_assets, table_checks
-from churn_assets.settings import Settings, load_settings
-from churn_assets.usecases import USE_CASES
+from churn_assets.settings import Settings, declared_use_cases, load_settings
 
 
 def definitions(settings: Settings) -> dg.Definitions:
@@ -18,7 +17,7 @@ def definitions(settings: Settings) -> dg.Definitions:
     settings : Settings
         Of this deployment.
     """
-    cases = list(USE_CASES.values())
+    cases = list(declared_use_cases(settings).values())
     return dg.Definitions(
         assets=[
             asset

@@ -11,6 +11,10 @@ class SettingsError(ChurnError):
     """A setting is unknown, of the wrong type, or in a file that cannot be read."""
 
 
+class UseCaseError(ChurnError):
+    """A use case cannot be begun like that, with nothing written; or its file not be loaded."""
+
+
 class SourceError(ChurnError):
     """A source cannot be read, or is not what the use case expects."""
 

@@ -12,7 +12,6 @@ from rich.table import Table as Grid
 
 from churn_assets.assets.resources import resources
 from churn_assets.assets.shared import key, refresh_minutes
-from churn_assets.tables.lake import TABLES
 
 if TYPE_CHECKING:
     from churn_assets.headless import Outcome
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 def show_summary(use_case: UseCase, settings: Settings, outcome: Outcome) -> None:
     """What a run from the source to predictions came to."""
     tables, console = resources(settings)["lake"].of(use_case), outcome.console
-    state = {name: tables[name].require() for name in TABLES}
+    state = {name: table.require() for name, table in tables.items()}
     promotion = _last(tables["champion"], "promotion")
     console.print()
     stages = " → ".join(f"{n} {state[n].rows:,}" for n in ("raw", "silver", "features"))
@@ -79,8 +78,8 @@ def show_status(use_case: UseCase, settings: Settings) -> None:
     tables, registry = shared["lake"].of(use_case), shared["mlflow"].registry(use_case)
     grid = Grid("table", "version", "rows", "written", "fresh", title=use_case.name)
     with dg.DagsterInstance.get() as instance:
-        for name in TABLES:
-            state = tables[name].state()
+        for name, table in tables.items():
+            state = table.state()
             if state is None:
                 grid.add_row(name, "-", "-", "never", "-")
                 continue
@@ -113,19 +112,22 @@ def show_predictions(use_case: UseCase, settings: Settings, top: int) -> None:
     predictions = resources(settings)["lake"].of(use_case)["predictions"]
     predictions.require()
     valued = use_case.business is not None
-    by = ["rank"] if valued else ["churn_probability", use_case.key]
+    by = ["rank"] if valued else ["churn_probability", *use_case.keys]
     frame = predictions.scan().sort(by, descending=[name == "churn_probability" for name in by])
     reasons = [f"reason_{place}" for place in (1, 2, 3)]
     worth = ["expected_value", "contact"] if valued else []
-    columns = [use_case.key, "churn_probability", *worth, *reasons]
+    columns = [*use_case.keys, "churn_probability", *worth, *reasons]
     rows = predictions.engine.collect(frame.select(columns).head(top)).to_pylist()
-    grid = Grid(use_case.key, "probability", *(["value", "contact"] if valued else []), "why")
-    grid.columns[0].no_wrap = True
+    worths = ["value", "contact"] if valued else []
+    grid = Grid(*use_case.keys, "probability", *worths, "why")
+    for place, _ in enumerate(use_case.keys):
+        grid.columns[place].no_wrap = True
     for row in rows:
         why = "\n".join(filter(None, (row[reason] for reason in reasons)))
         told = [f"{row['expected_value']:,.0f}", _yes(row["contact"])] if valued else []
         probability = f"{row['churn_probability']:.3f}"
-        grid.add_row(*(escape(str(cell)) for cell in (row[use_case.key], probability, *told, why)))
+        who = (row[name] for name in use_case.keys)
+        grid.add_row(*(escape(str(cell)) for cell in (*who, probability, *told, why)))
     Console(highlight=False).print(grid)
 
 

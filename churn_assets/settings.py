@@ -6,8 +6,9 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -16,7 +17,11 @@ from pydantic_settings import SettingsError as UnreadableVariable
 
 from churn_assets.errors import SettingsError, public_uri
 from churn_assets.learning.recipe import GateSettings, TrainingSettings
+from churn_assets.tables.refine import MAX_REJECT_SHARE
 from churn_assets.tables.sources import Source
+
+if TYPE_CHECKING:
+    from churn_assets.usecases.spec import UseCase
 
 PREFIX = "CHURN_"
 PROFILES = ("dev", "staging", "prod")
@@ -108,6 +113,11 @@ class Settings(BaseSettings):
         Spark's own configuration: `spark.master`, `spark.remote`, or any other of its keys.
     spark_jars : str, optional
         Folder of Delta's jars; by default they are resolved once, to `<root>/jars`.
+    as_of : date, optional
+        A past day: the run sees what was known then, and writes beside today's tables, models and
+        history, below `<root>/as_of/<day>`.
+    use_cases : mapping of str to bool
+        Which are declared; all are, but those that are set to false.
     sources : mapping of str to Source
         Where each use case's records come from.
     max_reject_share : float
@@ -133,8 +143,10 @@ class Settings(BaseSettings):
     engine: Literal["polars", "spark"] = "polars"
     spark: dict[str, SecretStr] = {}
     spark_jars: str | None = Field(default=None, min_length=1)
+    as_of: date | None = None
+    use_cases: dict[str, bool] = {}
     sources: dict[str, Source] = {}
-    max_reject_share: float = Field(default=0.05, ge=0, le=1)
+    max_reject_share: float = Field(default=MAX_REJECT_SHARE, ge=0, le=1)
     preview_rows: int = Field(default=5, ge=0, le=50)
     contacts: dict[str, Annotated[int, Field(ge=0)]] = {}
     experiment: str | None = Field(default=None, min_length=1)
@@ -158,14 +170,24 @@ class Settings(BaseSettings):
     @property
     def root_folder(self) -> Path:
         """Absolute folder of everything local."""
-        return (project_folder() / self.root).absolute()
+        return self._beside((project_folder() / self.root).absolute())
 
     @property
     def lake_uri(self) -> str:
         """Absolute folder or URI of the tables."""
         if self.lake is None:
             return str(self.root_folder / "lake")
-        return self.lake if "://" in self.lake else str((project_folder() / self.lake).absolute())
+        if "://" not in self.lake:
+            return str(self._beside((project_folder() / self.lake).absolute()))
+        return self.lake if self.as_of is None else f"{self.lake.rstrip('/')}/as_of/{self.as_of}"
+
+    @property
+    def present(self) -> Settings:
+        """The same settings of today."""
+        return self.model_copy(update={"as_of": None})
+
+    def _beside(self, folder: Path) -> Path:
+        return folder if self.as_of is None else folder / "as_of" / str(self.as_of)
 
     @field_validator("spark", mode="before")
     @classmethod
@@ -193,7 +215,7 @@ class Settings(BaseSettings):
     def spark_jars_folder(self) -> Path:
         """Absolute folder of Delta's jars."""
         if self.spark_jars is None:
-            return self.root_folder / "jars"
+            return self.present.root_folder / "jars"
         return (project_folder() / Path(self.spark_jars).expanduser()).absolute()
 
     @property
@@ -214,6 +236,11 @@ class Settings(BaseSettings):
         return self.root_folder / "tuning"
 
     @property
+    def profiles_folder(self) -> Path:
+        """Folder of what tables are like that use cases were begun from."""
+        return self.root_folder / "profiles"
+
+    @property
     def dagster_home(self) -> Path:
         """Folder of Dagster's history and of its dagster.yaml."""
         return self.root_folder / "dagster"
@@ -224,11 +251,15 @@ class Settings(BaseSettings):
 
     def model_name(self, use_case: str) -> str:
         """Name of a use case's registered model."""
-        return self.mlflow.model_name.format(use_case=use_case)
+        return self._then(self.mlflow.model_name.format(use_case=use_case))
 
     def experiment_name(self, use_case: str) -> str:
         """Name of the experiment of a use case's runs."""
-        return (self.mlflow.experiment or self.mlflow.model_name).format(use_case=use_case)
+        name = (self.mlflow.experiment or self.mlflow.model_name).format(use_case=use_case)
+        return self._then(name)
+
+    def _then(self, name: str) -> str:
+        return name if self.as_of is None else f"{name}_as_of_{self.as_of}"
 
 
 def _as_text(value: Any) -> Any:
@@ -238,8 +269,13 @@ def _as_text(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def load_settings() -> Settings:
+def load_settings(coming: str = "") -> Settings:
     """Read the settings of this process.
+
+    Parameters
+    ----------
+    coming : str
+        A use case that is not there yet, and may be set already.
 
     Raises
     ------
@@ -259,8 +295,15 @@ def load_settings() -> Settings:
         raise SettingsError(_first_fault(error, file)) from None
     except UnreadableVariable as error:
         raise SettingsError(f"{_unreadable(error)}: its value must be JSON.") from None
-    _require_known_use_cases(settings)
+    _require_known_use_cases(settings, coming)
     return settings
+
+
+def declared_use_cases(settings: Settings) -> dict[str, UseCase]:
+    """The use cases that are not switched off, by name."""
+    from churn_assets.usecases import USE_CASES
+
+    return {name: case for name, case in USE_CASES.items() if settings.use_cases.get(name, True)}
 
 
 def _with_experiment(given: dict[str, Any]) -> dict[str, Any]:
@@ -306,14 +349,15 @@ def _require_known_variables(environ: Mapping[str, str]) -> None:
             raise SettingsError(f"{name}: there is no such setting.{_hint(name.upper(), known)}")
 
 
-def _require_known_use_cases(settings: Settings) -> None:
+def _require_known_use_cases(settings: Settings, coming: str) -> None:
     from churn_assets.usecases import USE_CASES
 
-    named = [f"sources.{name}" for name in settings.sources]
+    named = [f"use_cases.{name}" for name in settings.use_cases]
+    named += [f"sources.{name}" for name in settings.sources]
     named += [f"contacts.{name}" for name in settings.contacts]
     for place in named:
         name = place.partition(".")[2]
-        if name not in USE_CASES:
+        if name not in USE_CASES and name != coming:
             raise SettingsError(
                 f"{place}: there is no use case '{name}'.{_hint(name, set(USE_CASES))}"
             )

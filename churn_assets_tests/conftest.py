@@ -20,6 +20,7 @@ from churn_assets.errors import EngineError
 from churn_assets.settings import Settings
 from churn_assets.tables import spark_setup
 from churn_assets.tables.engine import Engine
+from churn_assets_tests.postgres import Postgres, postgres_server, programs
 from churn_assets_tests.processes import CHECKOUT, HOST, answers, background, free_ports
 from churn_assets_tests.project import Project, Run
 
@@ -91,6 +92,22 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     with background(command, {}, log) as server:
         server.wait_until(lambda: answers(port), 60, "listening")
         yield S3(options, client)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A running PostgreSQL server.
+
+    Where none is installed, CI fails; a user is told that these tests were not run.
+    """
+    installed = programs()
+    if installed is None:
+        reason = "needs PostgreSQL's server: apt-get install postgresql"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with postgres_server(installed, tmp_path_factory.mktemp("postgres") / "log") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import polars as pl
 
+from churn_assets.usecases.spec import delta_name
 from churn_assets_tests.project import Project
 
 # What differs between two runs on one engine as well.
 OF_THE_RUN = ("ingested_at", "scored_at", "trained_at", "decided_at", "decided_by", "run_id")
-KEYS = ("customerID", "customer_id", "version")
 
 
 def rows(project: Project, table: str) -> pl.DataFrame:
     """A table as any reader of Delta sees it, sorted by its key, without what is of the run."""
     frame = pl.read_delta(project.table(table).uri).drop(OF_THE_RUN, strict=False)
-    return frame.sort(next(name for name in KEYS if name in frame.columns))
+    case = project.use_case
+    sources = [delta_name(case.contract[name].source) for name in case.keys]
+    keys = next(keys for keys in (case.keys, sources, ["version"]) if set(keys) <= {*frame.columns})
+    return frame.sort(*keys)
 
 
 def break_some(frame: pl.DataFrame) -> pl.DataFrame:

@@ -17,6 +17,7 @@ from churn_assets.learning.registry import Registry
 from churn_assets.settings import Settings
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.usecases import USE_CASES
+from churn_assets.usecases.spec import UseCase
 from churn_assets.usecases.telco_generator import generate
 
 USE_CASE = USE_CASES["telco_churn"]
@@ -25,6 +26,11 @@ GATES = {gate.name for gate in _SPECS}
 BLOCKING = {gate.name for gate in _SPECS if gate.blocking}
 ROWS = 3000
 """Enough customers for every gate to pass, few enough to train on in a second."""
+
+ONLY_TELCO = {
+    f"CHURN_USE_CASES__{name.upper()}": "false" for name in USE_CASES if name != USE_CASE.name
+}
+"""Variables that switch the other use cases off, where one is looked at."""
 
 QUICK = {"candidates": ("logistic_regression", "lightgbm"), "folds": 2}
 """Training that takes a second, for tests of what comes after it."""
@@ -69,21 +75,34 @@ class Run:
 
 
 class Project:
-    """The Telco use case in a folder of its own.
+    """A use case in a folder of its own.
 
     Parameters
     ----------
     folder : Path
         Of everything that the project keeps.
-    keeps_history : bool
-        Whether Dagster's history lies in the folder too; else it is gone with the project, for
-        writing it takes as long as training.
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        use_case: UseCase = USE_CASE,
+        keeps_history: bool = False,
+        **settings: Any,
+    ) -> None:
     **settings
         As `Settings` takes them, beside `root`.
     """
 
-    def __init__(self, folder: Path, *, keeps_history: bool = False, **settings: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        use_case: UseCase = USE_CASE,
+        keeps_history: bool = False,
+        **settings: Any,
+    ) -> None:
         self.folder = folder
+        self.use_case = use_case
         self._settings = {"root": str(folder / ".churn"), "training": QUICK, **settings}
         home = folder / "dagster"
         home.mkdir(parents=True, exist_ok=True)
@@ -129,12 +148,14 @@ class Project:
         from churn_assets.definitions import definitions
 
         if source is not None:
-            self._settings["sources"] = {USE_CASE.name: {"uri": str(source)}}
+            self._settings["sources"] = {self.use_case.name: {"uri": str(source)}}
+        name = self.use_case.name
         defs = definitions(self.settings(**changes))
-        selection = None if tables is None else [_key(table) for table in tables.split()]
-        wanted = selection is None or _key("model") in selection
-        config = {"ops": {"telco_churn_model": {"config": {"retrain": retrain}}}} if wanted else {}
-        result = defs.resolve_job_def(USE_CASE.name).execute_in_process(
+        named = None if tables is None else tables.split()
+        selection = None if named is None else [dg.AssetKey([name, table]) for table in named]
+        wanted = named is None or "model" in named
+        config = {"ops": {f"{name}_model": {"config": {"retrain": retrain}}}} if wanted else {}
+        result = defs.resolve_job_def(name).execute_in_process(
             instance=self.instance,
             asset_selection=selection,
             raise_on_error=False,
@@ -144,7 +165,7 @@ class Project:
 
     def table(self, name: str) -> Table:
         """A table of the lake."""
-        return resources(self.settings())["lake"].of(USE_CASE)[name]
+        return resources(self.settings())["lake"].of(self.use_case)[name]
 
     def state(self, name: str) -> Committed | None:
         """A table's newest version."""
@@ -153,7 +174,7 @@ class Project:
     def states(self) -> dict[str, Committed | None]:
         """Every table's newest version."""
         lake = resources(self.settings())["lake"]
-        return {name: table.state() for name, table in lake.of(USE_CASE).items()}
+        return {name: table.state() for name, table in lake.of(self.use_case).items()}
 
     def rows(self, name: str) -> pl.DataFrame:
         """All rows of a table."""
@@ -162,7 +183,7 @@ class Project:
     @property
     def registry(self) -> Registry:
         """The registered model."""
-        return resources(self.settings())["mlflow"].registry(USE_CASE)
+        return resources(self.settings())["mlflow"].registry(self.use_case)
 
     def champion(self) -> Promotion | None:
         """Who is Champion on record."""
@@ -185,7 +206,3 @@ def write_csv(
     frame = customers(rows, seed)
     (frame if change is None else change(frame)).write_csv(path)
     return path
-
-
-def _key(table: str) -> dg.AssetKey:
-    return dg.AssetKey([USE_CASE.name, table])

@@ -16,8 +16,10 @@ import polars as pl
 import pytest
 import yaml
 
+from churn_assets import usecases
 from churn_assets.settings import project_folder
 from churn_assets.tables.lake import TABLES
+from churn_assets.usecases import USE_CASES
 from churn_assets_tests.processes import churn
 from churn_assets_tests.project import write_csv
 
@@ -64,6 +66,8 @@ def cells(shown: str) -> list[list[str]]:
         if line.startswith("│")
     ]
 
+
+NEW = ["new", "mine", "--from", "x.csv", "--key", "id", "--label", "left", "--positive", "yes"]
 
 # A good run, and what is said before and after it
 
@@ -243,6 +247,9 @@ def test_rollback_restores_the_champion_before(second: Second) -> None:
         ["run", "--source"],
         ["run", "--tune", "-1"],
         ["rollback", "first"],
+        ["new", "mine", "--from", "customers.csv", "--key", "id", "--label", "left"],
+        [*NEW, "--delimiter", ";;"],
+        [*NEW, "--format", "xlsx"],
     ],
     ids=" ".join,
 )
@@ -287,6 +294,16 @@ def test_a_source_whose_name_holds_a_line_end_is_refused_in_one_line(tmp_path: P
     said = refused(typed(tmp_path, "churn", "run", "--source", "two\nlines.csv"))
 
     assert said.startswith("two lines.csv: there is no such file or folder.")
+
+
+def test_a_use_case_of_a_table_that_is_not_there_is_refused_and_nothing_is_written(
+    tmp_path: Path,
+) -> None:
+    said = refused(typed(tmp_path, "churn", *NEW))
+
+    assert said.startswith(f"{tmp_path}/x.csv: there is no such file or folder. Check --from")
+    assert list(tmp_path.iterdir()) == []
+    assert not (Path(usecases.__file__).with_name("mine.py")).exists()
 
 
 def test_a_password_in_the_source_is_not_shown(tmp_path: Path) -> None:
@@ -353,7 +370,8 @@ def test_dagster_lists_and_validates_what_is_declared(tmp_path: Path) -> None:
     )
     assert listed.returncode == 0, listed.stderr
     assets = {asset["asset_key"] for asset in json.loads(listed.stdout)["assets"]}
-    assert assets == {f"telco_churn/{table}" for table in TABLES}
+    assert {f"telco_churn/{table}" for table in TABLES} <= assets
+    assert {asset.partition("/")[0] for asset in assets} == set(USE_CASES)
 
 
 def test_dagster_materializes_an_asset_by_its_key(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from churn_assets.definitions import definitions
 from churn_assets.settings import Settings
-from churn_assets.tables.lake import TABLES
+from churn_assets.tables.lake import tables_of
 from churn_assets.usecases import USE_CASES
 
 HEAVY = ("mlflow", "dagster_mlflow", "lightgbm", "sklearn", "pandas", "pyspark", "matplotlib")
@@ -29,7 +29,7 @@ def test_each_use_case_is_a_group_of_its_tables(defs: dg.Definitions) -> None:
     specs = defs.resolve_all_asset_specs()
 
     assert {tuple(spec.key.path) for spec in specs} == {
-        (case, table) for case in USE_CASES for table in TABLES
+        (name, table) for name, case in USE_CASES.items() for table in tables_of(case)
     }
     assert {spec.group_name for spec in specs} == set(USE_CASES)
     assert all(spec.group_name == spec.key.path[0] for spec in specs)
@@ -47,7 +47,7 @@ def test_every_asset_says_what_it_is_and_knows_its_code(defs: dg.Definitions) ->
 def test_the_assets_name_the_engine_that_computes_them(engine: str) -> None:
     specs = definitions(Settings(engine=engine)).resolve_all_asset_specs()
 
-    computed = {"raw", "silver", "rejects", "features", "predictions"}
+    computed = {"raw", "labels", "silver", "rejects", "features", "predictions"}
     assert {spec.key.path[-1] for spec in specs if engine in spec.kinds} == computed
 
 
@@ -81,11 +81,12 @@ def test_an_approval_is_followed_by_a_sensor_only_where_one_is_required() -> Non
 
 
 def test_each_use_case_has_a_job_for_all_and_one_for_scoring(defs: dg.Definitions) -> None:
-    for case in USE_CASES:
-        everything = defs.resolve_job_def(case)
-        scoring = defs.resolve_job_def(f"{case}_score")
+    for name, case in USE_CASES.items():
+        everything = defs.resolve_job_def(name)
+        scoring = defs.resolve_job_def(f"{name}_score")
 
-        assert {k.path[-1] for k in everything.asset_layer.selected_asset_keys} == set(TABLES)
+        tables = {key.path[-1] for key in everything.asset_layer.selected_asset_keys}
+        assert tables == set(tables_of(case))
         assert {k.path[-1] for k in scoring.asset_layer.selected_asset_keys} == {"predictions"}
         assert everything.description
         assert scoring.description

@@ -259,7 +259,7 @@ def test_only_prod_shows_no_records(profile: Settings) -> None:
             "sources: {telco_churn: {url: x.csv}}\n",
             ": sources.telco_churn.url: there is no such setting. Did you mean uri?",
         ),
-        ("nonsense: 1\n", ": nonsense: there is no such setting. Known are contacts, engine,"),
+        ("nonsense: 1\n", ": nonsense: there is no such setting. Known are as_of, contacts,"),
         (
             "max_reject_share: many\n",
             ": max_reject_share: Input should be a valid number, unable to parse string as a "

@@ -1,6 +1,7 @@
 """The assets from the source to features."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -26,33 +27,6 @@ Results = Iterator[dg.MaterializeResult[Any]]
 def table_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefinition]:
     """raw, silver with rejects, and features of a use case."""
     name = use_case.name
-
-    @dg.multi_asset(
-        name=f"{name}_raw",
-        specs=[
-            spec(
-                use_case,
-                "raw",
-                "A source record as it came, with its file and when it was read.",
-                code_version=code_version("churn_assets.tables.ingest"),
-                kinds=[settings.engine],
-                refresh_minutes=refresh_minutes(settings.freshness, "raw"),
-            )
-        ],
-        retry_policy=dg.RetryPolicy(max_retries=2, delay=2),
-    )
-    def raw(lake: dg.ResourceParam[Lake]) -> Results:
-        from churn_assets.tables.ingest import ingest
-
-        tables = lake.of(use_case)
-        with refusals():
-            committed = ingest(use_case, settings.source(name), tables)
-            yield materialized(
-                use_case,
-                committed,
-                metadata=committed.details,
-                preview=preview(tables["raw"], settings.preview_rows),
-            )
 
     @dg.multi_asset(
         name=f"{name}_silver",
@@ -97,7 +71,7 @@ def table_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefinit
                 "features",
                 "Model inputs, label (null: not known yet) and split of each customer.",
                 code_version=features_code(use_case),
-                deps=["silver"],
+                deps=["silver", *(["labels"] if use_case.labels else [])],
                 kinds=[settings.engine],
             )
         ],
@@ -107,7 +81,7 @@ def table_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefinit
 
         tables = lake.of(use_case)
         with refusals():
-            committed = featurise(use_case, tables)
+            committed = featurise(use_case, tables, settings.max_reject_share)
             yield materialized(
                 use_case,
                 committed,
@@ -116,7 +90,56 @@ def table_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefinit
                 preview=preview(tables["features"], settings.preview_rows),
             )
 
-    return [raw, silver, features]
+    came = "A source record as it came, with its file and when it was read."
+    raw = _taken(use_case, settings, "raw", came)
+    apart = []
+    if use_case.labels:
+        told = "An outcome as it came, with its file and when it was read."
+        apart.append(_taken(use_case, settings, "labels", told))
+    return [raw, *apart, silver, features]
+
+
+def _taken(
+    use_case: UseCase, settings: Settings, table: str, description: str
+) -> dg.AssetsDefinition:
+    """A table of records as they come from a source, or as they were known on a past day."""
+
+    @dg.multi_asset(
+        name=f"{use_case.name}_{table}",
+        specs=[
+            spec(
+                use_case,
+                table,
+                description,
+                code_version=code_version("churn_assets.tables.ingest"),
+                kinds=[settings.engine],
+                refresh_minutes=refresh_minutes(settings.freshness, "raw"),
+            )
+        ],
+        retry_policy=dg.RetryPolicy(max_retries=2, delay=2),
+    )
+    def taken(lake: dg.ResourceParam[Lake]) -> Results:
+        from churn_assets.tables import as_of, ingest
+
+        take, recall = {
+            "raw": (ingest.ingest, as_of.recall),
+            "labels": (ingest.ingest_labels, as_of.recall_labels),
+        }[table]
+        tables = lake.of(use_case)
+        with refusals():
+            if settings.as_of is None:
+                committed = take(use_case, settings.source(use_case.name), tables)
+            else:
+                today = replace(lake, root=settings.present.lake_uri).of(use_case)
+                committed = recall(use_case, settings.as_of, today, tables)
+            yield materialized(
+                use_case,
+                committed,
+                metadata=committed.details,
+                preview=preview(tables[table], settings.preview_rows),
+            )
+
+    return taken
 
 
 def table_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetChecksDefinition]:
@@ -132,7 +155,7 @@ def table_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetChecksDe
         extra, unlabelled = details["extra_columns"], details["missing_label"]
         faults = [f"the contract does not name {', '.join(extra)}"] if extra else []
         if unlabelled:
-            label = use_case.contract[use_case.label.column].source
+            label = use_case.labelled[use_case.label.column].source
             faults.append(f"column '{label}' is missing, so no customer has a label")
         return dg.AssetCheckResult(
             passed=not faults,
@@ -165,7 +188,7 @@ def table_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetChecksDe
     @dg.asset_check(
         asset=key(use_case, "silver"),
         name="outliers",
-        description="Values beyond Tukey's outer fences; they are kept.",
+        description="Values beyond Tukey's outer fences, or called odd; they are kept.",
     )
     def outliers(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
         from churn_assets.tables import quality
@@ -198,7 +221,51 @@ def table_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetChecksDe
             metadata={"p_value": chance, "splits": counts},
         )
 
-    return [expected_columns, rejected_records, outliers, split_balance]
+    @dg.asset_check(
+        asset=key(use_case, "raw"),
+        name="same_schema",
+        description="Columns and types are those of the version before.",
+    )
+    def same_schema(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
+        from churn_assets.tables import quality
+
+        changes = quality.schema_changes(lake.of(use_case)["raw"])
+        return dg.AssetCheckResult(
+            passed=not changes,
+            description="; ".join(changes) or "no change",
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"changes": changes},
+        )
+
+    @dg.asset_check(
+        asset=key(use_case, "features"),
+        name="label_records",
+        description="Each label keeps its contract, and is not older than what is known.",
+    )
+    def label_records(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
+        told = lake.of(use_case)["features"].require().details["labels"]
+        odd = {what: count for what, count in told.items() if what in _ODD_LABELS and count}
+        said = ", ".join(f"{count:,} {_ODD_LABELS[what]}" for what, count in odd.items())
+        return dg.AssetCheckResult(
+            passed=not odd,
+            description=f"{said or 'none amiss'}, of {told['records']:,} labels",
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata=told,
+        )
+
+    asked = [expected_columns, same_schema, rejected_records, outliers]
+    if use_case.split_by is None:
+        # By time the splits differ as the times do.
+        asked.append(split_balance)
+    if use_case.labels:
+        asked.append(label_records)
+    return asked
+
+
+_ODD_LABELS = {
+    "rejected": "break the contract",
+    "older_than_the_record": "are older than what is known of the customer",
+}
 
 
 def _from_source(use_case: UseCase) -> dict[str, list[tuple[str, str]]]:
@@ -208,6 +275,12 @@ def _from_source(use_case: UseCase) -> dict[str, list[tuple[str, str]]]:
 
 def _from_silver(use_case: UseCase) -> dict[str, list[tuple[str, str]]]:
     silver = {column.name for column in use_case.contract.columns}
-    kept = [name for name in (use_case.key, *use_case.inputs) if name in silver]
-    made = {"label": use_case.label.column, "split": use_case.key}
-    return {name: [("silver", made.get(name, name))] for name in [*kept, *made]}
+    kept = (*use_case.keys, *use_case.inputs, *use_case.beside, *use_case.days)
+    labels = "silver" if use_case.labels is None else "labels"
+    split = use_case.keys if use_case.split_by is None else (use_case.split_by,)
+    label = use_case.labelled[use_case.label.column]
+    return {
+        **{name: [("silver", name)] for name in kept if name in silver},
+        "label": [(labels, label.name if labels == "silver" else delta_name(label.source))],
+        "split": [("silver", name) for name in split if name in silver],
+    }

@@ -361,7 +361,7 @@ def _some_inputs(use_case: UseCase, features: Table) -> pd.DataFrame:
     test = features.scan(features.require().version).filter(
         (nw.col("split") == "test") & ~nw.col("label").is_null()
     )
-    some = test.select(use_case.key, *use_case.inputs).sort(use_case.key).head(EXPLAINED_ROWS)
+    some = test.select(*use_case.keys, *use_case.inputs).sort(*use_case.keys).head(EXPLAINED_ROWS)
     frame = features.engine.collect(some).to_pandas(strings_to_categorical=False)
     return frame[list(use_case.inputs)]
 

@@ -1,23 +1,33 @@
-"""The page of a model card: one HTML file that asks nothing of the network and runs no script."""
+"""The page of a model card."""
 
 from __future__ import annotations
 
-import base64
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from html import escape
-from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING, Any
 
 from churn_assets.learning.value import LIMITS, PER_CUSTOMERS
+from churn_assets.page import (
+    at,
+    bar,
+    chip,
+    figures,
+    header,
+    lead,
+    listed,
+    page,
+    plain,
+    table,
+    tiles,
+    track,
+    when,
+)
 
 if TYPE_CHECKING:
     from churn_assets.learning.gates import Verdict
-
-_TEMPLATE = Path(__file__).with_name("card.html")
 
 
 @dataclass(frozen=True)
@@ -247,17 +257,13 @@ def card(told: Card) -> str:
         "Limits": _limits(told),
         "Reproduce": _reproduce(told),
     }
-    present = {name: body for name, body in sections.items() if body}
-    links = "".join(f'<a href="#{name.lower()}">{name}</a>' for name in present)
-    shown = "".join(
-        f'<section id="{name.lower()}">{body}</section>' for name, body in present.items()
+    return page(
+        f"{told.name}, version {told.version}: model card",
+        _header(told),
+        _tiles(told),
+        sections,
+        f"Made {when(told.made_at)}. It holds no customer's record.",
     )
-    body = (
-        f"{_header(told)}<main>{_tiles(told)}<nav>{links}</nav>{shown}</main>"
-        f"<footer>Made {_when(told.made_at)}. It holds no customer's record.</footer>"
-    )
-    title = escape(f"{told.name}, version {told.version}: model card")
-    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(title=title, body=body)
 
 
 def _header(told: Card) -> str:
@@ -266,38 +272,28 @@ def _header(told: Card) -> str:
     stands = f"Refused by {', '.join(refused)}" if refused else "Passed every gate"
     if warned and not refused:
         stands = f"Passed, with a warning of {', '.join(warned)}"
-    chips = [
-        f'<span class="chip {"fail" if refused else "pass"}">{escape(_plain(stands))}</span>',
-        *(
-            f'<span class="chip">{escape(text)}</span>'
-            for text in (
-                told.semantic_version and f"Recipe version {told.semantic_version}",
-                told.chosen,
-                told.trained_at and f"Trained {_when(told.trained_at)}",
-            )
-            if text
-        ),
-    ]
-    return (
-        '<header><div><p class="eyebrow">Model card</p>'
-        f"<h1>{escape(told.name)} <small>version {told.version}</small></h1>"
-        f'<div class="chips">{"".join(chips)}</div><p>{escape(told.description)}</p></div></header>'
+    others = (
+        told.semantic_version and f"Recipe version {told.semantic_version}",
+        told.chosen,
+        told.trained_at and f"Trained {when(told.trained_at)}",
     )
+    chips = [
+        chip(plain(stands), "fail" if refused else "pass"),
+        *(chip(text) for text in others if text),
+    ]
+    return header("Model card", told.name, f"version {told.version}", chips, told.description)
 
 
 def _tiles(told: Card) -> str:
-    tiles = [
-        f'<div class="tile"><span>{escape(score.name)}</span><b>{score.value:.3f}</b>'
-        f"<small>{score.low:.3f} to {score.high:.3f}</small></div>"
+    shown = [
+        (score.name, f"{score.value:.3f}", f"{score.low:.3f} to {score.high:.3f}")
         for score in told.scores[:4]
     ]
     if told.worth:
         advised = next(p for p in told.worth.policies if p.name == told.worth.advised)
-        tiles.append(
-            f'<div class="tile"><span>Value, simulated</span><b>{_short(advised.value)}</b>'
-            f"<small>{escape(told.worth.currency)} per {PER_CUSTOMERS:,} customers</small></div>"
-        )
-    return f'<div class="tiles">{"".join(tiles)}</div>' if tiles else ""
+        unit = f"{told.worth.currency} per {PER_CUSTOMERS:,} customers"
+        shown.append(("Value, simulated", _short(advised.value), unit))
+    return tiles(shown)
 
 
 def _gates(told: Card) -> str:
@@ -308,15 +304,15 @@ def _gates(told: Card) -> str:
         said = {"pass": "passed", "fail": "refused", "warn": "warned"}[kind]
         rows.append(
             f'<tr><td><span class="mark {kind}" title="{said}" role="img" aria-label="{said}">'
-            f"{mark}</span></td><td>{escape(_plain(verdict.gate))}</td>"
+            f"{mark}</span></td><td>{escape(plain(verdict.gate))}</td>"
             f"<td>{escape(verdict.reason)}</td></tr>"
         )
-    pictures = {_plain(gate): png for gate, png in told.drawn.items() if png}
+    pictures = {plain(gate): png for gate, png in told.drawn.items() if png}
     return (
         "<h2>Gates</h2>"
-        + _lead("What had to hold before it could become Champion.")
+        + lead("What had to hold before it could become Champion.")
         + f'<table class="gates">{"".join(rows)}</table>'
-        + _figures(pictures, named=True)
+        + figures(pictures, named=True)
     )
 
 
@@ -324,31 +320,31 @@ def _scores(told: Card) -> str:
     if not told.scores:
         return (
             "<h2>Scores</h2>"
-            + _lead("Not measured: there are too few test rows of either class.")
-            + _figures(told.pictures)
+            + lead("Not measured: there are too few test rows of either class.")
+            + figures(told.pictures)
         )
     sample = f", a sample of {told.known_rows:,}" if told.known_rows > told.test_rows else ""
     against = f" The thin mark is Champion {told.champion}." if told.champion else ""
     rows = []
     for score in told.scores:
         start, end = sorted((score.place(score.low), score.place(score.high)))
-        champion = "" if score.champion is None else _at(score.place(score.champion), "other")
+        champion = "" if score.champion is None else at(score.place(score.champion), "other")
         theirs = "" if score.champion is None else f"{score.champion:.3f}"
         rows.append(
             [
                 escape(score.name),
                 f"{score.value:.3f}",
                 f'<span class="soft">{score.low:.3f} to {score.high:.3f}</span>',
-                _track(_bar(start, end, "range") + champion + _at(score.place(score.value))),
+                track(bar(start, end, "range") + champion + at(score.place(score.value))),
                 *([theirs] if told.champion else []),
             ]
         )
     head = ["", "found", "95 % interval", "from guessing to perfect"]
     return (
         "<h2>Scores</h2>"
-        + _lead(f"On {told.test_rows:,} customers{sample} that no fit has seen.{against}")
-        + _table(head + (["Champion"] if told.champion else []), rows, numbers=(1, 2, 4))
-        + _figures(told.pictures)
+        + lead(f"On {told.test_rows:,} customers{sample} that no fit has seen.{against}")
+        + table(head + (["Champion"] if told.champion else []), rows, numbers=(1, 2, 4))
+        + figures(told.pictures)
     )
 
 
@@ -366,18 +362,18 @@ def _groups(told: Card) -> str:
                 "<span class='soft'>too few</span>" if group.f1 is None else f"{group.f1:.3f}",
                 ""
                 if group.f1 is None or group.low is None or group.high is None
-                else _track(_bar(group.low, group.high, "range") + _at(group.f1)),
+                else track(bar(group.low, group.high, "range") + at(group.f1)),
             ]
             for group in told.groups
             if group.column == column
         ]
         head = ["", "customers", "churned", "predicted", "F1", "95 % interval, 0 to 1"]
         parts.append(
-            f"<h3>{escape(column)}</h3>" + _table(head, rows, numbers=(1, 2, 3, 4), kind="fixed")
+            f"<h3>{escape(column)}</h3>" + table(head, rows, numbers=(1, 2, 3, 4), kind="fixed")
         )
     return (
         "<h2>Groups of customers</h2>"
-        + _lead("Whether it serves each group: predicted near churned, and F1 alike.")
+        + lead("Whether it serves each group: predicted near churned, and F1 alike.")
         + "".join(parts)
     )
 
@@ -392,8 +388,8 @@ def _value(told: Card) -> str:
             escape(policy.name),
             f"{policy.contacted:.0%}",
             f"{policy.value:,.0f}",
-            _track(
-                _bar(
+            track(
+                bar(
                     0,
                     abs(policy.value) / greatest,
                     "fall" if policy.value < 0 else _mark(policy.name == worth.advised),
@@ -405,11 +401,11 @@ def _value(told: Card) -> str:
     unit = f"{worth.currency} per {PER_CUSTOMERS:,} customers"
     return (
         "<h2>Value</h2>"
-        + _lead("What contacting customers is worth against leaving all of them alone, simulated.")
-        + _table(["who is contacted", "share", unit, ""], rows, numbers=(1, 2))
-        + _figures(worth.pictures)
+        + lead("What contacting customers is worth against leaving all of them alone, simulated.")
+        + table(["who is contacted", "share", unit, ""], rows, numbers=(1, 2))
+        + figures(worth.pictures)
         + "<h3>The business case</h3>"
-        + _list(worth.assumptions)
+        + listed(worth.assumptions)
         + f'<p class="note">{escape(LIMITS)}</p>'
     )
 
@@ -419,13 +415,13 @@ def _explanation(told: Card) -> str:
         return ""
     greatest = max(*told.importance.values(), 1e-9)
     rows = [
-        [escape(name), _track(_bar(0, value / greatest)), f"{value:.2f}"]
+        [escape(name), track(bar(0, value / greatest)), f"{value:.2f}"]
         for name, value in told.importance.items()
     ]
     return (
         "<h2>Explanation</h2>"
-        + _lead("What moves a score: the mean absolute contribution of each input to log-odds.")
-        + _table([], rows, numbers=(2,), kind="tight")
+        + lead("What moves a score: the mean absolute contribution of each input to log-odds.")
+        + table([], rows, numbers=(2,), kind="tight")
         + _effects(told.effects)
     )
 
@@ -437,22 +433,20 @@ def _recipe(told: Card) -> str:
         best, span = ordered[0][1], (ordered[-1][1] - ordered[0][1]) or 1.0
         rows = [
             [
-                escape(_plain(name)),
+                escape(plain(name)),
                 # Neither end of the track hides a mark.
-                _track(
-                    _at(0.03 + 0.94 * (loss - best) / span, "" if name == told.chosen else "dim")
-                ),
+                track(at(0.03 + 0.94 * (loss - best) / span, "" if name == told.chosen else "dim")),
                 f"{loss:.4f}",
             ]
             for name, loss in ordered
         ]
         said = "Out-of-fold loss of each candidate, less is better"
-        parts.append(f"<div><h3>{said}</h3>{_table([], rows, numbers=(2,), kind='tight')}</div>")
+        parts.append(f"<div><h3>{said}</h3>{table([], rows, numbers=(2,), kind='tight')}</div>")
     if told.parameters:
-        parts.append(f"<div><h3>Parameters</h3>{_list(told.parameters)}</div>")
+        parts.append(f"<div><h3>Parameters</h3>{listed(told.parameters)}</div>")
     if not (told.recipe or parts):
         return ""
-    return "<h2>Recipe</h2>" + _list(told.recipe) + f'<div class="columns">{"".join(parts)}</div>'
+    return "<h2>Recipe</h2>" + listed(told.recipe) + f'<div class="columns">{"".join(parts)}</div>'
 
 
 def _data(told: Card) -> str:
@@ -472,10 +466,10 @@ def _data(told: Card) -> str:
     )
     return (
         "<h2>Data</h2>"
-        + _lead("Where it comes from, each table at the version that was read.")
+        + lead("Where it comes from, each table at the version that was read.")
         + (f'<ul class="flow">{flow}</ul>' if flow else "")
         + (f'<div class="split">{split}</div>' if split else "")
-        + _list(told.lineage)
+        + listed(told.lineage)
     )
 
 
@@ -489,7 +483,7 @@ def _reproduce(told: Card) -> str:
         return ""
     return (
         "<h2>Reproduce</h2>"
-        + _lead("The same data, code, settings and seed give the same model.")
+        + lead("The same data, code, settings and seed give the same model.")
         + f"<pre>{escape(told.reproduce)}</pre>"
     )
 
@@ -517,10 +511,10 @@ def _effects(effects: Sequence[Effect]) -> str:
 
 def _levels(effect: Effect, top: float) -> str:
     rows = [
-        [escape(str(value)), _track(_bar(0, score / top)), f"{score:.0%}"]
+        [escape(str(value)), track(bar(0, score / top)), f"{score:.0%}"]
         for value, score in zip(effect.values, effect.scores, strict=True)
     ]
-    return _table([], rows, numbers=(2,), kind="tight")
+    return table([], rows, numbers=(2,), kind="tight")
 
 
 def _line(effect: Effect, top: float) -> str:
@@ -551,64 +545,8 @@ def _line(effect: Effect, top: float) -> str:
     )
 
 
-def _figures(pictures: Mapping[str, bytes], *, named: bool = False) -> str:
-    """Pictures whose own titles say what they show, or with their names below."""
-    shown = "".join(
-        f'<figure><img alt="{escape(name)}" src="data:image/png;base64,'
-        f'{base64.b64encode(png).decode()}">'
-        f"{f'<figcaption>{escape(name)}</figcaption>' if named else ''}</figure>"
-        for name, png in pictures.items()
-    )
-    return f'<div class="figures">{shown}</div>' if shown else ""
-
-
-def _table(
-    head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int], kind: str = ""
-) -> str:
-    """A table of cells that are HTML already; its head is text."""
-
-    def cells(tag: str, row: Sequence[str]) -> str:
-        classes = dict.fromkeys(numbers, ' class="number"')
-        return "".join(f"<{tag}{classes.get(i, '')}>{cell}</{tag}>" for i, cell in enumerate(row))
-
-    top = f"<tr>{cells('th', [escape(name) for name in head])}</tr>" if head else ""
-    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return f'<div class="wide"><table class="{kind}">{top}{body}</table></div>'
-
-
-def _list(told: Mapping[str, str]) -> str:
-    items = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in told.items()
-    )
-    return f"<dl>{items}</dl>" if items else ""
-
-
-def _lead(text: str) -> str:
-    return f'<p class="lead">{escape(text)}</p>'
-
-
-def _track(inside: str) -> str:
-    return f'<div class="track">{inside}</div>'
-
-
-def _bar(start: float, end: float, kind: str = "") -> str:
-    return f'<i class="{kind}" style="--from:{_percent(start)};--to:{_percent(end)}"></i>'
-
-
-def _at(place: float, kind: str = "") -> str:
-    return f'<b class="{kind}" style="--at:{_percent(place)}"></b>'
-
-
 def _mark(chosen: bool) -> str:
     return "" if chosen else "dim"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * min(max(share, 0.0), 1.0):.1f}%"
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def _short(amount: float) -> str:
@@ -619,7 +557,3 @@ def _short(amount: float) -> str:
     """
     thousand = 1000
     return f"{amount / thousand:,.1f}k" if abs(amount) >= thousand else f"{amount:,.0f}"
-
-
-def _when(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%d %B %Y, %H:%M} UTC"

@@ -107,7 +107,7 @@ def train_challenger(
     if labelled.rows.empty:
         raise TrainingError(
             f"{_source(use_case, tables)}: no customer has a known label, and there is no model "
-            f"yet. Give a source whose column '{use_case.contract[use_case.label.column].source}' "
+            f"yet. Give a source whose column '{use_case.labelled[use_case.label.column].source}' "
             "is filled for past customers."
         )
     # What settings ask for in vain is no run.

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -216,10 +216,10 @@ def gather(
     test = features.scan(state.version).filter(
         (nw.col("split") == "test") & ~nw.col("label").is_null()
     )
-    wanted = test.select(use_case.key, *use_case.inputs, *use_case.beside, "label")
+    wanted = test.select(*use_case.keys, *use_case.inputs, *use_case.beside, "label")
     drawn = sampled(wanted, use_case, features.engine, share=1, most_rows=most_rows)
     # In one order, so that either engine gives the same evidence.
-    rows = features.engine.collect(drawn.frame.sort(use_case.key)).to_pandas()
+    rows = features.engine.collect(drawn.frame.sort(*use_case.keys)).to_pandas()
     inputs = rows[list(use_case.inputs)]
     champion = None
     if incumbent is not None:
@@ -299,7 +299,8 @@ def _extremes(seen: NDArray[np.float64], column: Column | None) -> list[float]:
         # Of a derived number nothing says the bounds, so it keeps the sign that was seen.
         least, greatest = (None if low < 0 else 0.0), None
     else:
-        least, greatest = column.ge, column.le
+        # Only numbers are looked at, whose bounds are numbers.
+        least, greatest = cast("float | None", column.ge), cast("float | None", column.le)
     farthest = FARTHEST * max(abs(low), abs(high), 1.0)
     return [
         value

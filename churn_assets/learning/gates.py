@@ -26,7 +26,7 @@ from churn_assets.learning.metrics import (
 )
 from churn_assets.learning.recipe import GateSettings
 from churn_assets.learning.value import break_even, realised_value
-from churn_assets.usecases.spec import UseCase
+from churn_assets.usecases.spec import UseCase, is_apart
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,8 +61,6 @@ LOSSES = ("log_loss", "brier")
 """Metrics of which less is better, so that a floor is the greatest value allowed."""
 MEAN_TOLERANCE = 0.03
 """How far the mean score may be from the rate, however many rows there are."""
-ERROR_TOLERANCE = 0.03
-"""Expected calibration error that does no harm, however many rows there are."""
 STANDARD_ERRORS = 3
 LEAST_OF_AN_OUTCOME = 50
 """Churners, and stayers, of a slice; with fewer, F1 of equal models differs by a tenth."""
@@ -124,7 +122,7 @@ def gates(use_case: UseCase, settings: GateSettings) -> Mapping[str, Judge]:
         asked["value"] = partial(value, tolerance=settings.value_tolerance, currency=case.currency)
     if settings.floors:
         asked["floors"] = partial(floors, least=settings.floors)
-    asked["calibration"] = calibration
+    asked["calibration"] = partial(calibration, tolerance=use_case.calibration_error)
     if use_case.slices:
         asked["slices"] = partial(
             slices, least_rows=settings.slice_rows, tolerance=settings.slice_tolerance
@@ -445,13 +443,21 @@ def floors(evidence: Evidence, least: Mapping[str, float]) -> Verdict:
     return _said("floors", not missed, reason, numbers, evidence)
 
 
-def calibration(evidence: Evidence) -> Verdict:
-    """The Challenger's scores are as high as the rates that come true, as far as chance tells."""
+def calibration(evidence: Evidence, tolerance: float) -> Verdict:
+    """The Challenger's scores are as high as the rates that come true, as far as chance tells.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Whom to judge, and by what.
+    tolerance : float
+        Expected calibration error that does no harm, however many rows there are.
+    """
     _require_comparable(evidence)
     labels, scores = evidence.labels, evidence.challenger.scores
     found = calibration_error(labels, scores)
     slope, intercept = calibration_line(labels, scores)
-    most = max(ERROR_TOLERANCE, found.consistent_error)
+    most = max(tolerance, found.consistent_error)
     numbers = {
         **_means(evidence),
         "calibration_error": found.error,
@@ -669,7 +675,7 @@ def _require_comparable(evidence: Evidence) -> None:
     contenders = [challenger] if champion is None else [challenger, champion]
     for contender in contenders:
         split = contender.tags.get("split", "")
-        if split != evidence.split:
+        if not is_apart(split, evidence.split):
             todo = (
                 "train again with `churn run --retrain`"
                 if contender is challenger

@@ -56,10 +56,12 @@ def draw(paint: Callable[[Axes], None]) -> bytes:
     # At a place of its own a title is not fitted again at each of the layout's steps.
     axes.set_title(axes.get_title(), y=1.0)
     # What `savefig` would do, without a draw for nothing and all text measured twice.
-    figure.get_layout_engine().execute(figure)
+    layout = figure.get_layout_engine()
+    assert layout is not None
+    layout.execute(figure)
     figure.set_layout_engine("none")
     buffer = io.BytesIO()
-    canvas.print_png(buffer)
+    canvas.print_png(buffer)  # type: ignore[no-untyped-call]
     return buffer.getvalue()
 
 

@@ -80,7 +80,7 @@ def score(
 def scored_columns(use_case: UseCase) -> list[str]:
     """The columns of features that a scorer needs."""
     amounts = () if use_case.business is None else use_case.business.columns
-    return list(dict.fromkeys([use_case.key, *use_case.inputs, *amounts, "split"]))
+    return list(dict.fromkeys([*use_case.keys, *use_case.inputs, *amounts, "split"]))
 
 
 def predictions_schema(use_case: UseCase) -> pa.Schema:
@@ -89,7 +89,7 @@ def predictions_schema(use_case: UseCase) -> pa.Schema:
 
     return pa.schema(
         [
-            (use_case.key, pa.string()),
+            *((name, pa.string()) for name in use_case.keys),
             ("churn_probability", pa.float64()),
             ("decision", pa.bool_()),
             ("threshold", pa.float64()),
@@ -142,7 +142,7 @@ def scorer(
         told = reasons(contributions(pipeline, inputs), inputs, use_case, most=len(REASONS))
         return pa.RecordBatch.from_arrays(
             [
-                batch[use_case.key].cast(pa.string()),
+                *(batch[name].cast(pa.string()) for name in use_case.keys),
                 pa.array(scores, pa.float64()),
                 pa.array(scores >= champion.threshold),
                 pa.repeat(pa.scalar(champion.threshold, pa.float64()), rows),
@@ -203,8 +203,9 @@ def predicted(
         return
     names = predictions_schema(use_case).names
     after = names.index("expected_value") + 1
-    order = ["expected_value", "churn_probability", use_case.key]
-    with engine.ranked(scored, order, [True, True, False], into="rank") as ranked:
+    order = ["expected_value", "churn_probability", *use_case.keys]
+    falling = [True, True, *(False for _ in use_case.keys)]
+    with engine.ranked(scored, order, falling, into="rank") as ranked:
         contact = nw.col("expected_value") > 0
         if contacts is not None:
             contact &= nw.col("rank") <= contacts

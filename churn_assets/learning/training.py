@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,12 +147,12 @@ def labelled_rows(
     """
     import narwhals.stable.v2 as nw
 
-    columns = [use_case.key, *use_case.inputs, *use_case.beside, "label", "split"]
+    columns = [*use_case.keys, *use_case.inputs, *use_case.beside, "label", "split"]
     known = features.scan(version).filter(~nw.col("label").is_null()).select(columns)
     drawn = sampled(
         known, use_case, features.engine, share=settings.sample, most_rows=settings.max_rows
     )
-    rows = features.engine.collect(drawn.frame.sort(use_case.key))
+    rows = features.engine.collect(drawn.frame.sort(*use_case.keys))
     return Labelled(rows.to_pandas(strings_to_categorical=False), drawn.rows)
 
 
@@ -203,6 +203,7 @@ def train(
         labels,
         (learned["split"] == "validation").to_numpy(),
         settings,
+        by_time=use_case.split_by is not None,
     )
     best, trials = search(
         use_case,
@@ -218,6 +219,9 @@ def train(
     scored = split_in.scored
     oof_labels, raw_scores = labels[scored], found[recipe].scores[scored]
     calibration = repair(oof_labels, raw_scores, split_in.fold_of[scored], settings.seed)
+    if use_case.split_by is not None:
+        # What one season is off by is not what the next one will be.
+        calibration = replace(calibration, done=False)
     # On few rows, threads wait for each other longer than they work.
     with threadpool_limits(1 if len(rows) <= CROSS_VALIDATED_ROWS else None):
         model, parameters = _built(use_case, recipe, asked, best, settings.seed)
@@ -248,7 +252,7 @@ def train(
         train=learned[inputs],
         oof_labels=oof_labels,
         oof_scores=oof_scores,
-        test=test[[use_case.key, *inputs, *use_case.beside, "label"]],
+        test=test[[*use_case.keys, *inputs, *use_case.beside, "label"]],
         test_labels=test_labels,
         test_scores=test_scores,
     )

@@ -131,9 +131,17 @@ class Best:
 
 
 def folded(
-    inputs: pd.DataFrame, labels: Bools, is_validation: Bools, settings: TrainingSettings
+    inputs: pd.DataFrame,
+    labels: Bools,
+    is_validation: Bools,
+    settings: TrainingSettings,
+    *,
+    by_time: bool = False,
 ) -> Rows:
     """Stratified folds over few rows; of many, validation is scored by a fit on train.
+
+    So it is as well where rows are split by time: whoever is scored later comes after whoever was
+    fitted on, and folds that mix them would hide what changes from one season to the next.
 
     Parameters
     ----------
@@ -143,10 +151,12 @@ def folded(
         Whether each churned, and whether it is one of validation; both classes are in either.
     settings : TrainingSettings
         Give the number of folds and the seed.
+    by_time : bool
+        Whether validation is newer than train.
     """
     from sklearn.model_selection import StratifiedKFold
 
-    if len(labels) > CROSS_VALIDATED_ROWS:
+    if by_time or len(labels) > CROSS_VALIDATED_ROWS:
         fit, scored = np.flatnonzero(~is_validation), np.flatnonzero(is_validation)
         return Rows(inputs, labels, [(fit, scored)])
     rarer = int(min(labels.sum(), (~labels).sum()))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import ContractError
@@ -20,8 +22,17 @@ if TYPE_CHECKING:
 WHITESPACE = " \t\n\r\f\v\u00a0\u2007\u202f\ufeff"
 _WHOLE = r"^[+-]?[0-9]+(\.0+)?\z"
 _DECIMAL = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\z"
-_TEXT, _VALUE, _COUNT = "__text_", "__value_", "__count"
+_TEXT, _VALUE, _COUNT, _NEWEST = "__text_", "__value_", "__count", "__newest"
 _SECONDS = "%Y-%m-%d %H:%M:%S"
+_TOKENS = {
+    "%Y": r"([0-9]{4})",
+    "%m": r"(0?[1-9]|1[0-2])",
+    "%d": r"(0?[1-9]|[12][0-9]|3[01])",
+    "%H": r"[0-9]{1,2}",
+    "%M": r"[0-9]{2}",
+    "%S": r"[0-9]{2}(?:\.[0-9]+)?",
+}
+"""What the parts of a date are in text; those kept are groups."""
 _INT64_END = 2.0**63
 _MOST_SHOWN = 60
 REASONS = "reasons"
@@ -41,8 +52,9 @@ class Judged:
         How many records there are, and how many of them are rejects.
     broken : mapping of str to int
         How many records break each rule, where any does.
-    repeated : mapping of str to int
-        How many valid records share a value of a unique column with an earlier one.
+    repeated : mapping of tuple of str to int
+        How many valid records share the values of columns that are unique together with an
+        earlier one.
     """
 
     valid: Frame
@@ -50,10 +62,10 @@ class Judged:
     rows: int
     rejected: int
     broken: Mapping[str, int]
-    repeated: Mapping[str, int]
+    repeated: Mapping[tuple[str, ...], int]
 
 
-def judge(raw: Frame, contract: Contract, engine: Engine) -> Judged:
+def judge(raw: Frame, contract: Contract, engine: Engine, newest_by: Sequence[str] = ()) -> Judged:
     """Parse every record and find every rule that it breaks.
 
     Parameters
@@ -64,6 +76,9 @@ def judge(raw: Frame, contract: Contract, engine: Engine) -> Judged:
         What a record must hold.
     engine : Engine
         What computes the frame.
+    newest_by : sequence of str
+        Columns of the contract or of `raw` by which only the newest valid record of each key
+        counts; of equal ones in the first the next decides. By default all count.
     """
     import narwhals.stable.v2 as nw
 
@@ -95,11 +110,11 @@ def judge(raw: Frame, contract: Contract, engine: Engine) -> Judged:
         )
     ).to_pylist()[0]
     rows, valid = counts["rows"], counts["valid"] or 0
-    unique = [column.name for column in contract.columns if column.unique]
-    # Of all records first, which takes one column, and mostly there is nothing to find.
-    repeated = {name for name in unique if _repeats(judged, name, engine)}
+    valid_records = _newest(judged.filter(is_valid), contract, newest_by)
+    # Of all records first, which takes the key alone, and mostly there is nothing to find.
+    repeated = [names for names in contract.unique if newest_by or _repeats(judged, names, engine)]
     return Judged(
-        valid=judged.filter(is_valid).select(
+        valid=valid_records.select(
             **{column.name: nw.col(_VALUE + column.name) for column in contract.columns}
         ),
         rejects=judged.filter(~is_valid).select(*schema.names(), REASONS),
@@ -107,24 +122,61 @@ def judge(raw: Frame, contract: Contract, engine: Engine) -> Judged:
         rejected=rows - valid,
         broken={texts[name]: counts[name] for name in flags if counts[name]},
         repeated={
-            name: count
-            for name in sorted(repeated)
-            if (count := _repeats(judged.filter(is_valid), name, engine))
+            names: count for names in repeated if (count := _repeats(valid_records, names, engine))
         },
     )
 
 
-def _repeats(judged: Frame, name: str, engine: Engine) -> int:
-    """How many records share a value of a column with an earlier one."""
+def _newest(judged: Frame, contract: Contract, by: Sequence[str]) -> Frame:
+    """The newest record of each key, or all that are newest alike."""
     import narwhals.stable.v2 as nw
 
+    key = [_VALUE + name for name in contract.key]
+    for name in by:
+        when = nw.col(_VALUE + name if name in contract else name)
+        judged = judged.with_columns(when.max().over(*key).alias(_NEWEST))
+        judged = judged.filter(when == nw.col(_NEWEST))
+    return judged
+
+
+def _repeats(judged: Frame, names: Sequence[str], engine: Engine) -> int:
+    """How many records share the values of columns with an earlier one."""
+    import narwhals.stable.v2 as nw
+
+    values = [_VALUE + name for name in names]
+    given = judged.filter(*(~nw.col(value).is_null() for value in values)).select(*values)
+    rows = nw.len().cast(nw.Int64)
+    if len(values) == 1:
+        distinct = nw.col(values[0]).n_unique().cast(nw.Int64)
+        counts = engine.collect(given.select(rows.alias("given"), distinct.alias("distinct")))
+        return int(counts["given"][0].as_py() - counts["distinct"][0].as_py())
+    each = given.group_by(*values).agg((rows - 1).alias(_COUNT))
+    more = engine.collect(each.select(nw.col(_COUNT).sum()))[_COUNT][0].as_py()
+    return int(more or 0)
+
+
+def up_to(raw: Frame, contract: Contract, name: str, day: date, engine: Engine) -> Frame:
+    """The records whose day in a column is not after a day, and those that say none.
+
+    Parameters
+    ----------
+    raw : frame
+        Source columns under their `delta_name`, text or typed.
+    contract : Contract
+        Says how days are written in the column.
+    name : str
+        The column's name in the contract.
+    day : date
+        The last day.
+    engine : Engine
+        What parses.
+    """
+    import narwhals.stable.v2 as nw
+
+    schema = raw.collect_schema()
     value = nw.col(_VALUE + name)
-    given = judged.filter(~value.is_null())
-    counted = given.select(
-        nw.len().cast(nw.Int64).alias("given"), value.n_unique().cast(nw.Int64).alias("distinct")
-    )
-    counts = engine.collect(counted).to_pylist()[0]
-    return int(counts["given"] - counts["distinct"])
+    typed = _typed(raw, Contract(contract[name]), engine, schema)
+    return typed.filter(value.is_null() | (value <= day)).select(*schema.names())
 
 
 def require_types(raw: Frame, contract: Contract, uri: str) -> None:
@@ -141,7 +193,10 @@ def require_types(raw: Frame, contract: Contract, uri: str) -> None:
     for column in contract.columns:
         found = schema[delta_name(column.source)]
         readable = found in (nw.String, nw.Boolean) or found.is_numeric()
-        if not readable and not (found.is_temporal() and column.dtype is DType.STRING):
+        if column.dtype is DType.DATE:
+            readable = found == nw.String
+        tells_when = isinstance(found, nw.Datetime) or found == nw.Date
+        if not readable and not (tells_when and column.dtype in (DType.STRING, DType.DATE)):
             raise ContractError(
                 f"{uri}: column '{column.source}' is of type {found}, and the contract wants "
                 f"{column.dtype.value}. Store it as that or as text. "
@@ -164,14 +219,23 @@ def require_table(judged: Judged, contract: Contract, engine: Engine, uri: str) 
             f"{uri}: {judged.rows} records, and the contract wants at least {contract.min_rows}. "
             "Nothing below raw was replaced."
         )
-    for name, count in judged.repeated.items():
-        shared = judged.valid.group_by(name).agg(nw.len().alias(_COUNT))
-        often = shared.filter(nw.col(_COUNT) > 1).sort(_COUNT, name, descending=[True, False])
-        examples = engine.collect(often.head(3))
-        shown = ", ".join(repr(value)[:_MOST_SHOWN] for value in examples[name].to_pylist())
+    for names, count in judged.repeated.items():
+        shared = judged.valid.group_by(*names).agg(nw.len().alias(_COUNT))
+        often = shared.filter(nw.col(_COUNT) > 1)
+        often = often.sort(_COUNT, *names, descending=[True, *(False for _ in names)])
+        examples = engine.collect(often.select(*names).head(3)).to_pylist()
+        shown = ", ".join(
+            " with ".join(repr(value)[:_MOST_SHOWN] for value in example.values())
+            for example in examples
+        )
+        sources = " and ".join(f"'{contract[name].source}'" for name in names)
+        told = (
+            f"column {sources} must be unique, and {count:,} records repeat a value"
+            if len(names) == 1
+            else f"columns {sources} must be unique together, and {count:,} records repeat them"
+        )
         raise ContractError(
-            f"{uri}: column '{contract[name].source}' must be unique, and {count:,} records repeat "
-            f"a value (such as {shown}). Remove the repeated records from the source. "
+            f"{uri}: {told} (such as {shown}). Remove the repeated records from the source. "
             "Nothing below raw was replaced."
         )
 
@@ -190,10 +254,11 @@ def _typed(raw: Frame, contract: Contract, engine: Engine, schema: Any) -> Frame
         if _is_read_as_text(found):
             # By itself, so that Spark strips once what is looked at twice.
             stripped[_TEXT + column.name] = source.cast(nw.String).str.strip_chars(WHITESPACE)
-            texts[_TEXT + column.name] = nw.when(text != "").then(text)
-            values[_VALUE + column.name] = _parseable(text, column.dtype)
+            says = ~text.is_in(["", *column.blank]) if column.blank else text != ""
+            texts[_TEXT + column.name] = nw.when(says).then(text)
+            values[_VALUE + column.name] = _parseable(text, column)
             if column.dtype is DType.STRING and found.is_decimal():
-                values[_VALUE + column.name] = _parseable(text, DType.INT64)
+                values[_VALUE + column.name] = _whole(text)
             if column.dtype is not DType.STRING:
                 parsed[_VALUE + column.name] = column.dtype
         else:
@@ -223,21 +288,42 @@ def _typed_value(source: Expr, found: nw.dtypes.DType, dtype: DType) -> Expr:
         source = nw.when((source >= -exact) & (source <= exact)).then(source)
         whole = source.cast(nw.Int64)
         source = nw.when(whole.cast(nw.Float64) == source.cast(nw.Float64)).then(whole)
-    if isinstance(found, nw.Datetime):
+    if isinstance(found, nw.Datetime) and dtype is DType.STRING:
         return source.dt.to_string(_SECONDS)
     return source.cast(_narwhals(dtype))
 
 
-def _parseable(text: Expr, dtype: DType) -> Expr:
+def _parseable(text: Expr, column: Column) -> Expr:
     """The text where it says a value of the type, in the one way that every engine reads."""
     import narwhals.stable.v2 as nw
 
-    if dtype is DType.INT64:
-        plain = text.str.replace_all(r"\.0+\z", "").str.replace_all(r"^\+", "")
-        return nw.when(text.str.contains(_WHOLE)).then(plain)
-    if dtype is DType.FLOAT64:
+    if column.dtype is DType.INT64:
+        return _whole(text)
+    if column.dtype is DType.FLOAT64:
         return nw.when(text.str.contains(_DECIMAL)).then(text.str.replace_all(r"^\+", ""))
+    if column.dtype is DType.DATE:
+        return nw.coalesce(*(_iso(text, written) for written in column.formats))
     return text
+
+
+def _whole(text: Expr) -> Expr:
+    import narwhals.stable.v2 as nw
+
+    plain = text.str.replace_all(r"\.0+\z", "").str.replace_all(r"^\+", "")
+    return nw.when(text.str.contains(_WHOLE)).then(plain)
+
+
+def _iso(text: Expr, written: str) -> Expr:
+    """A date in text of one format as ISO 8601 has it; whether there is such a day is not asked."""
+    import narwhals.stable.v2 as nw
+
+    parts = re.split(r"(%[YmdHMS])", written)
+    pattern = "".join(_TOKENS.get(part) or re.escape(part) for part in parts)
+    places = [part for part in parts if part in ("%Y", "%m", "%d")]
+    year, month, day = (places.index(part) + 1 for part in ("%Y", "%m", "%d"))
+    iso = text.str.replace_all(rf"^{pattern}\z", f"${year}-${month}-${day}")
+    padded = iso.str.replace_all(r"-([0-9])-", "-0$1-").str.replace_all(r"-([0-9])\z", "-0$1")
+    return nw.when(text.str.contains(rf"^{pattern}\z")).then(padded)
 
 
 def _rules(column: Column, source: nw.dtypes.DType) -> list[tuple[str, Expr]]:
@@ -261,17 +347,29 @@ def _rules(column: Column, source: nw.dtypes.DType) -> list[tuple[str, Expr]]:
     if column.dtype is DType.FLOAT64:
         wrong = ~text.is_null() & (value.is_null() | ~value.is_finite())
         rules.append(("is not a finite number", wrong))
+    if column.dtype is DType.DATE:
+        asked = " or ".join(column.formats)
+        rules.append((f"is no day as {asked} says it", ~text.is_null() & value.is_null()))
     if column.ge is not None:
-        rules.append((f"is below {column.ge:g}", value < column.ge))
+        rules.append((f"is below {_bound(column.ge)}", value < column.ge))
     if column.le is not None:
-        rules.append((f"is above {column.le:g}", value > column.le))
+        rules.append((f"is above {_bound(column.le)}", value > column.le))
     if column.isin is not None:
         allowed = ", ".join(str(value) for value in column.isin)
         rules.append((f"is not one of {allowed}", ~value.is_in(column.isin) & ~value.is_null()))
     return rules
 
 
+def _bound(bound: float | date) -> str:
+    return str(bound) if isinstance(bound, date) else f"{bound:g}"
+
+
 def _narwhals(dtype: DType) -> Any:
     import narwhals.stable.v2 as nw
 
-    return {DType.STRING: nw.String, DType.INT64: nw.Int64, DType.FLOAT64: nw.Float64}[dtype]
+    return {
+        DType.STRING: nw.String,
+        DType.INT64: nw.Int64,
+        DType.FLOAT64: nw.Float64,
+        DType.DATE: nw.Date,
+    }[dtype]

@@ -102,14 +102,14 @@ class Engine(Protocol):
         ...
 
     def parse(self, frame: Frame, dtypes: Mapping[str, DType]) -> Frame:
-        """Text columns to types; null where the text does not say such a value."""
+        """Text columns to types, dates from ISO 8601; null where the text says no such value."""
         ...
 
-    def bucket(self, frame: Frame, key: str, salt: str, into: str) -> Frame:
+    def bucket(self, frame: Frame, key: Sequence[str], salt: str, into: str) -> Frame:
         """Add a column: bucket of each key, an integer in [0, 10000).
 
-        XXH64 with seed 42 of the UTF-8 bytes of salt, "|" and key, as a signed
-        64-bit integer, modulo 10,000 (never negative).
+        XXH64 with seed 42 of the UTF-8 bytes of the salt and each part of the key, with "|"
+        between them, as a signed 64-bit integer, modulo 10,000 (never negative).
         """
         ...
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from churn_assets.errors import ContractError
+from churn_assets.tables import contract
 from churn_assets.tables.engine import BUCKETS, Engine
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.tables.lineage import code_version, data_version
-from churn_assets.usecases.spec import UseCase
+from churn_assets.tables.refine import MAX_REJECT_SHARE, newest_by, require_few_rejects
+from churn_assets.usecases.spec import UseCase, tested_from, time_split
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
@@ -16,32 +21,89 @@ if TYPE_CHECKING:
     Frame = nw.LazyFrame[Any]
 
 SPLITS = ("train", "validation", "test")
-_BUCKET = "__bucket"
+_BUCKET, _ROWS, _LABEL_DAY = "__bucket", "__rows", "__label_day"
+_NEVER = date.max
+
+
+@dataclass(frozen=True)
+class Made:
+    """Rows of features, and how they are split.
+
+    Parameters
+    ----------
+    frame : frame
+        The rows.
+    split : str
+        What a model that is trained on them is kept with.
+    """
+
+    frame: Frame
+    split: str
 
 
 def features_code(use_case: UseCase) -> str:
     """Version of the code that makes features."""
+    judging = [] if use_case.labels is None else [contract.judge]
     return code_version(
-        use_case.features, featurise, split=str(use_case.split), beside=use_case.beside
+        use_case.features,
+        featurise,
+        *judging,
+        split=str(use_case.split),
+        split_by=use_case.split_by,
+        beside=use_case.beside,
     )
 
 
-def featurise(use_case: UseCase, tables: Mapping[str, Table]) -> Committed:
-    """Replace features."""
-    silver = tables["silver"].require()
-    version = data_version(features_code(use_case), {"silver": silver.data_version})
-    current = tables["features"].current(version)
-    if current:
-        return current
-    frame = feature_rows(use_case, tables["silver"].scan(silver.version), tables["silver"].engine)
-    reads = {"silver": silver.version}
-    return tables["features"].replace(frame, version, reads, split=str(use_case.split))
+def featurise(
+    use_case: UseCase, tables: Mapping[str, Table], max_reject_share: float = MAX_REJECT_SHARE
+) -> Committed:
+    """Replace features.
+
+    Parameters
+    ----------
+    use_case : UseCase
+        Whose `features` apply.
+    tables : mapping of str to Table
+        The use case's tables.
+    max_reject_share : float
+        Greatest share of rejected labels, in [0, 1], where they have a table of their own.
+
+    Raises
+    ------
+    ContractError
+        Where the labels as a whole break their contract, or no row is new enough for test.
+    """
+    read = {name: tables[name].require() for name in _inputs(use_case)}
+    versions = {name: state.data_version for name, state in read.items()}
+    version = data_version(features_code(use_case), versions)
+    features = tables["features"]
+    before = features.state()
+    if before is not None and before.data_version == version:
+        return before
+    silver = tables["silver"].scan(read["silver"].version)
+    details: dict[str, Any] = {}
+    labels = None
+    if use_case.labels is not None:
+        judged = _judged_labels(use_case, tables["labels"], read["labels"], max_reject_share)
+        labels = judged.valid
+        details["labels"] = _told(use_case, judged, silver, features.engine)
+    earlier = None if before is None else before.details.get("split")
+    made = feature_rows(use_case, silver, features.engine, labels=labels, earlier=earlier)
+    reads = {name: state.version for name, state in read.items()}
+    return features.replace(made.frame, version, reads, split=made.split, **details)
 
 
-def feature_rows(use_case: UseCase, silver: Frame, engine: Engine) -> Frame:
+def feature_rows(
+    use_case: UseCase,
+    silver: Frame,
+    engine: Engine,
+    *,
+    labels: Frame | None = None,
+    earlier: str | None = None,
+) -> Made:
     """Key, model inputs, `label` (null: not known yet) and `split` of each customer.
 
-    Columns that value and slices need stand beside the model inputs.
+    Columns that value and slices need, and those that tell when, stand beside the model inputs.
 
     Parameters
     ----------
@@ -50,26 +112,164 @@ def feature_rows(use_case: UseCase, silver: Frame, engine: Engine) -> Frame:
     silver : frame
         Valid, typed, cleaned records.
     engine : Engine
-        What hashes the key.
+        What hashes the key and counts days.
+    labels : frame, optional
+        Valid records of the labels' contract, of a use case that has them apart.
+    earlier : str, optional
+        The split of the rows that these replace: what was trained on then is never test.
     """
     import narwhals.stable.v2 as nw
 
-    split = use_case.split
-    to_train = round(split.train * BUCKETS)
-    to_validation = round((split.train + split.validation) * BUCKETS)
-    bucket = nw.col(_BUCKET)
-    frame = engine.bucket(use_case.features(silver), use_case.key, split.salt, into=_BUCKET)
-    return frame.select(
-        use_case.key,
+    frame = use_case.features(silver)
+    if labels is not None:
+        frame = _labelled(use_case, frame, labels)
+    frame, side, split = _split(use_case, frame, engine, earlier)
+    inputs = (*use_case.keys, *use_case.inputs, *use_case.beside)
+    rows = frame.select(
+        *use_case.keys,
         # Numbers are doubles, so that a model's signature takes a missing one.
         *(nw.col(name).cast(nw.Float64) for name in use_case.numeric),
         *use_case.categorical,
         *use_case.beside,
+        *(name for name in use_case.days if name not in inputs),
         (nw.col(use_case.label.column) == use_case.label.positive).alias("label"),
-        nw.when(bucket < to_train)
-        .then(nw.lit("train"))
-        .when(bucket < to_validation)
-        .then(nw.lit("validation"))
-        .otherwise(nw.lit("test"))
-        .alias("split"),
+        side.alias("split"),
     )
+    return Made(rows, split)
+
+
+def _inputs(use_case: UseCase) -> tuple[str, ...]:
+    """The tables that features are made from."""
+    return ("silver",) if use_case.labels is None else ("silver", "labels")
+
+
+def _split(
+    use_case: UseCase, frame: Frame, engine: Engine, earlier: str | None
+) -> tuple[Frame, nw.Expr, str]:
+    """The rows, on which side each is, and the split as it is kept."""
+    import narwhals.stable.v2 as nw
+
+    shares = use_case.split
+    if use_case.split_by is None:
+        bucket = nw.col(_BUCKET)
+        to_train = round(shares.train * BUCKETS)
+        to_validation = round((shares.train + shares.validation) * BUCKETS)
+        validation, test = bucket >= to_train, bucket >= to_validation
+        hashed = engine.bucket(frame, use_case.keys, shares.salt, into=_BUCKET)
+        return hashed, _side(validation, test), str(shares)
+    by = use_case.split_by
+    known = frame.filter(~nw.col(use_case.label.column).is_null() & ~nw.col(by).is_null())
+    each = known.group_by(by).agg(nw.len().cast(nw.Int64).alias(_ROWS))
+    days = {row[by]: row[_ROWS] for row in engine.collect(each).to_pylist()}
+    test_from = _newest(days, 1 - shares.train - shares.validation)
+    before = tested_from(earlier or "", by)
+    if before == _NEVER:
+        before = None
+    if before and test_from and max(days) < before:
+        raise ContractError(
+            f"{use_case.name}: no record with a label is as new as {before}, from which rows are "
+            "test, and older ones were trained on. Give newer records, or remove the tables "
+            "features, model and champion to start over."
+        )
+    # Where no outcome is known, nobody is trained on, and any row may be test later.
+    test_from = max(filter(None, (test_from, before)), default=_NEVER)
+    older = {day: rows for day, rows in days.items() if day < test_from}
+    share = shares.validation / (shares.train + shares.validation)
+    validation_from = _newest(older, share) or test_from
+    side = _side(nw.col(by) >= validation_from, nw.col(by) >= test_from)
+    return frame, side, time_split(by, test_from)
+
+
+def _side(validation: nw.Expr, test: nw.Expr) -> nw.Expr:
+    import narwhals.stable.v2 as nw
+
+    return (
+        nw.when(test)
+        .then(nw.lit("test"))
+        .when(validation)
+        .then(nw.lit("validation"))
+        .otherwise(nw.lit("train"))
+    )
+
+
+def _newest(days: Mapping[date, int], share: float) -> date | None:
+    """The day from which on at least a share of the rows are; None where there are no rows."""
+    wanted, reached = share * sum(days.values()), 0
+    for day in sorted(days, reverse=True):
+        reached += days[day]
+        if reached >= wanted:
+            return day
+    return None
+
+
+def _judged_labels(
+    use_case: UseCase, table: Table, state: Committed, max_reject_share: float
+) -> contract.Judged:
+    """The labels by their contract."""
+    assert use_case.labels is not None
+    asked, source = use_case.labels.contract, state.details.get("source_uri", state.uri)
+    records = table.scan(state.version)
+    contract.require_types(records, asked, source)
+    newest = newest_by(state, use_case.labels.time)
+    judged = contract.judge(records, asked, table.engine, newest)
+    contract.require_table(judged, asked, table.engine, source)
+    require_few_rejects(judged, max_reject_share, source, kept=state.uri, guarded="features")
+    return judged
+
+
+def _labelled(use_case: UseCase, frame: Frame, labels: Frame) -> Frame:
+    """Rows with their label, where it is not older than what the row tells."""
+    import narwhals.stable.v2 as nw
+
+    column = use_case.label.column
+    joined = frame.join(_label_rows(use_case, labels), on=list(use_case.keys), how="left")
+    if _LABEL_DAY not in joined.collect_schema():
+        return joined
+    label = nw.when(~_is_too_new(use_case)).then(nw.col(column))
+    return joined.with_columns(label.alias(column)).drop(_LABEL_DAY)
+
+
+def _label_rows(use_case: UseCase, labels: Frame) -> Frame:
+    import narwhals.stable.v2 as nw
+
+    assert use_case.labels is not None
+    day = use_case.labels.time if use_case.time else None
+    days: Iterable[nw.Expr] = [nw.col(day).alias(_LABEL_DAY)] if day else []
+    return labels.select(*use_case.keys, use_case.label.column, *days)
+
+
+def _is_too_new(use_case: UseCase) -> nw.Expr:
+    """Whether a row tells what was not known on the day of its label."""
+    import narwhals.stable.v2 as nw
+
+    assert use_case.time is not None
+    return nw.coalesce(nw.col(use_case.time) > nw.col(_LABEL_DAY), nw.lit(False))
+
+
+def _told(
+    use_case: UseCase, judged: contract.Judged, silver: Frame, engine: Engine
+) -> dict[str, Any]:
+    """What became of the labels."""
+    import narwhals.stable.v2 as nw
+
+    keys = list(use_case.keys)
+    labels = _label_rows(use_case, judged.valid)
+    without = labels.join(silver.select(*keys), on=keys, how="anti")
+    told: dict[str, Any] = {
+        "records": judged.rows,
+        "rejected": judged.rejected,
+        "rules": dict(judged.broken),
+        "of_nobody": _count(without, engine),
+    }
+    if _LABEL_DAY in labels.collect_schema():
+        joined = use_case.features(silver).join(labels, on=keys, how="inner")
+        given = ~nw.col(use_case.label.column).is_null()
+        told["older_than_the_record"] = _count(joined.filter(given & _is_too_new(use_case)), engine)
+    return told
+
+
+def _count(frame: Frame, engine: Engine) -> int:
+    import narwhals.stable.v2 as nw
+
+    counted = engine.collect(frame.select(nw.len().cast(nw.Int64).alias(_ROWS)))
+    return int(counted[_ROWS][0].as_py())

@@ -4,42 +4,151 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
+from churn_assets.errors import SourceError, TableError
+from churn_assets.tables.contract import require_types
+from churn_assets.tables.engine import ConflictError
 from churn_assets.tables.lake import Committed, Table
-from churn_assets.tables.sources import Source, explain, fingerprint, read_records
+from churn_assets.tables.lineage import data_version
+from churn_assets.tables.source_columns import INGESTED_AT, Expected
+from churn_assets.tables.sources import (
+    Records,
+    Source,
+    explain,
+    fingerprint,
+    look_up,
+    read_records,
+)
 from churn_assets.usecases.spec import UseCase, delta_name
+
+if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
+
+    Frame = nw.LazyFrame[Any]
+
+_RECORD = "__record"
+_NOTHING = "\x00"
+_BETWEEN = "\x1f"
 
 
 def ingest(use_case: UseCase, source: Source, tables: Mapping[str, Table]) -> Committed:
-    """Replace raw by the records of a source, unless it holds just them.
+    """Replace raw by the records of a source, unless it holds just them; or add what is new.
 
     Raises
     ------
     SourceError
         Where the source cannot be read or is not what the contract expects.
+    TableError
+        Where raw cannot be written.
     """
+    return _ingest(Expected.of(use_case), source, tables["raw"])
+
+
+def ingest_labels(use_case: UseCase, source: Source, tables: Mapping[str, Table]) -> Committed:
+    """Likewise for the labels of a use case that has them apart, of its source if no other is set.
+
+    Raises
+    ------
+    SourceError, TableError
+        As `ingest` does.
+    """
+    where = f"sources.{use_case.name}"
+    own, settings = source.labels, f"{where}.labels" if source.labels else where
+    return _ingest(Expected.labels_of(use_case, settings), own or source, tables["labels"])
+
+
+def _ingest(expected: Expected, source: Source, table: Table) -> Committed:
     import narwhals.stable.v2 as nw
 
-    raw = tables["raw"]
-    version = fingerprint(source, use_case)
-    current = raw.current(version)
+    found = look_up(source, expected)
+    version = fingerprint(source, expected, found)
+    current = table.state()
     # A contract that asks for more than it did wants the source looked at again.
-    expected = {delta_name(column.source) for column in use_case.contract.columns}
-    if current and expected <= set(current.columns):
+    columns = {delta_name(column.source) for column in expected.contract.columns}
+    if current and version in _taken(current) and columns <= set(current.columns):
         return current
     try:
-        records = read_records(source, use_case, raw.engine)
-        frame = records.frame.with_columns(ingested_at=nw.lit(datetime.now(UTC)))
-        return raw.replace(
-            frame,
-            version,
-            source_uri=records.uri,
-            files=records.files,
-            extra_columns=list(records.extra),
-            missing_label=records.missing_label,
-        )
+        records = read_records(source, expected, table.engine, found)
+        frame = records.frame.with_columns(**{INGESTED_AT: nw.lit(datetime.now(UTC))})
+        details: dict[str, Any] = {
+            "source_uri": records.uri,
+            "files": records.files,
+            "extra_columns": list(records.extra),
+            "missing_label": records.missing_label,
+        }
+        if source.append:
+            return _add(expected, records, frame, table, current, version, details)
+        return table.replace(frame, version, **details)
     except Exception as error:
-        refusal = explain(error, source, use_case)
+        refusal = explain(error, source, expected)
         if refusal is None:
             raise
         raise refusal from error
+
+
+def _taken(state: Committed) -> list[str]:
+    """Fingerprints of what a table was made from."""
+    return list(state.details.get("taken", [state.data_version]))
+
+
+def _add(
+    expected: Expected,
+    records: Records,
+    frame: Frame,
+    table: Table,
+    current: Committed | None,
+    version: str,
+    details: Mapping[str, Any],
+) -> Committed:
+    """Add the records that the table does not hold yet; the others stay as its history."""
+    import narwhals.stable.v2 as nw
+
+    require_types(frame, expected.contract, records.uri)
+    columns = [delta_name(column.source) for column in expected.contract.columns]
+    values = [nw.coalesce(nw.col(name).cast(nw.String), nw.lit(_NOTHING)) for name in columns]
+    # What the contract does not name makes no other record.
+    record = nw.concat_str(values, separator=_BETWEEN).alias(_RECORD)
+    new = frame.with_columns(record).unique(subset=[_RECORD], keep="any")
+    if current is None:
+        return table.replace(new.drop(_RECORD), version, history=True, taken=[version], **details)
+    held = table.scan(current.version)
+    _require_types_of(held, frame, records.uri, expected)
+    if set(columns) <= set(current.columns):
+        new = new.join(held.with_columns(record).select(_RECORD), on=_RECORD, how="anti")
+    new = new.drop(_RECORD)
+    added = table.engine.collect(new.select(nw.len().cast(nw.Int64).alias("rows")))["rows"][0]
+    if added.as_py() == 0:
+        return current
+    try:
+        return table.append(
+            new,
+            data_version(version, {table.name: current.data_version}),
+            base=current.version,
+            transaction=table.name,
+            history=True,
+            taken=[*_taken(current), version],
+            added=added.as_py(),
+            **details,
+        )
+    except ConflictError as error:
+        raise TableError(
+            f"{table.uri}: another run added to the table {table.name} at the same time. "
+            "That version stands; run again."
+        ) from error
+
+
+def _require_types_of(held: Frame, frame: Frame, uri: str, expected: Expected) -> None:
+    """Refuse columns of another type than those which are kept."""
+    kept, found = held.collect_schema(), frame.collect_schema()
+    changed = [
+        f"'{name}' is {found[name]} and was {kept[name]}"
+        for name in found
+        if name in kept and found[name] != kept[name]
+    ]
+    if changed:
+        raise SourceError(
+            f"{uri}: columns changed their type ({'; '.join(changed)}), so they cannot be added to "
+            "what is kept. Store them as they were, or read the source whole, without "
+            f"{expected.settings}.append."
+        )

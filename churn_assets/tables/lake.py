@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     Frame = nw.LazyFrame[Any]
 
 TABLES = ("raw", "silver", "rejects", "features", "model", "champion", "predictions")
+"""Of every use case."""
+
+
+def tables_of(use_case: UseCase) -> tuple[str, ...]:
+    """Names of a use case's tables, in the order in which they are made."""
+    first, *others = TABLES
+    return (first, *(["labels"] if use_case.labels else []), *others)
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,25 @@ class Table:
         """The newest version, if its data version is this one."""
         state = self.state()
         return state if state is not None and state.data_version == data_version else None
+
+    def version_on(self, day: date) -> int | None:
+        """The version that held at the end of a day, in UTC; None where there was none yet."""
+        end = datetime.combine(day + timedelta(days=1), time.min, UTC)
+        with self._refusals("read"):
+            return next((number for number, when in self._commits() if when < end), None)
+
+    def first_day(self) -> date:
+        """The day of the oldest version that is known of, in UTC."""
+        with self._refusals("read"):
+            *_, (_, first) = self._commits()
+            return first.date()
+
+    def _commits(self) -> Iterator[tuple[int, datetime]]:
+        """Number and moment of each version, the newest first."""
+        table = self._open()
+        assert table is not None
+        for commit in table.history():
+            yield commit["version"], datetime.fromtimestamp(commit["timestamp"] / 1000, UTC)
 
     def replace(
         self,
@@ -260,7 +286,7 @@ class Lake:
                 self.engine,
                 self.storage_options,
             )
-            for name in TABLES
+            for name in tables_of(use_case)
         }
 
 

@@ -202,17 +202,19 @@ class PolarsEngine:
         polars_types = {DType.INT64: pl.Int64, DType.FLOAT64: pl.Float64, DType.STRING: pl.String}
         return _wrap(
             _unwrap(frame).with_columns(
-                pl.col(name).cast(polars_types[dtype], strict=False)
+                pl.col(name).str.to_date("%Y-%m-%d", strict=False)
+                if dtype is DType.DATE
+                else pl.col(name).cast(polars_types[dtype], strict=False)
                 for name, dtype in dtypes.items()
             )
         )
 
-    def bucket(self, frame: Frame, key: str, salt: str, into: str) -> Frame:
+    def bucket(self, frame: Frame, key: Sequence[str], salt: str, into: str) -> Frame:
         """Add a column: bucket of each key, an integer in [0, 10000)."""
         import polars as pl
         import polars_hash as plh
 
-        salted = plh.concat_str(pl.lit(f"{salt}|"), pl.col(key))
+        salted = plh.concat_str(pl.lit(salt), *map(pl.col, key), separator="|")
         signed = salted.nchash.xxhash64(seed=42).reinterpret(signed=True)
         # Polars' modulo takes the sign of the divisor, as pmod does on Spark.
         return _wrap(_unwrap(frame).with_columns((signed % BUCKETS).alias(into)))

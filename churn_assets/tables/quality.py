@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from churn_assets.tables.engine import Engine
 from churn_assets.tables.featurise import SPLITS
+from churn_assets.tables.lake import Table
 from churn_assets.tables.sampling import sampled
 from churn_assets.usecases.spec import DType, UseCase
 
@@ -24,10 +25,11 @@ CHANCE = 0.001
 
 
 def outliers(silver: Frame, use_case: UseCase, engine: Engine) -> dict[str, int]:
-    """How many values of each numeric column lie beyond Tukey's outer fences.
+    """How many values of each numeric column lie beyond Tukey's outer fences, or are called odd.
 
-    Columns whose middle half is one value have no fences and are left out. Of many records a
-    sample says where the fences are, since exact quartiles need all values in one place.
+    Columns whose middle half is one value have no fences; without odd values they are left out.
+    Of many records a sample says where the fences are, since exact quartiles need all values in
+    one place.
 
     Parameters
     ----------
@@ -44,7 +46,7 @@ def outliers(silver: Frame, use_case: UseCase, engine: Engine) -> dict[str, int]
     numeric = [
         column.name
         for column in use_case.contract.columns
-        if column.dtype is not DType.STRING
+        if column.dtype in (DType.INT64, DType.FLOAT64)
         and column.isin is None
         and column.name in present
         and present[column.name].is_numeric()
@@ -58,19 +60,48 @@ def outliers(silver: Frame, use_case: UseCase, engine: Engine) -> dict[str, int]
             *(nw.col(c).quantile(0.75, "linear").alias(f"{c}_high") for c in numeric),
         )
     ).to_pylist()[0]
-    beyond = {}
+    odd = {column.name: column.odd for column in use_case.contract.columns if column.odd}
+    beyond = {
+        name: nw.any_horizontal(*(nw.col(name) == value for value in odd[name]), ignore_nulls=True)
+        for name in numeric
+        if name in odd
+    }
     for column in numeric:
         low, high = quartiles[f"{column}_low"], quartiles[f"{column}_high"]
         if low is not None and high > low:
             reach = FENCE * (high - low)
             value = nw.col(column)
-            beyond[column] = (value < low - reach) | (value > high + reach)
+            outside = (value < low - reach) | (value > high + reach)
+            beyond[column] = beyond[column] | outside if column in beyond else outside
     if not beyond:
         return {}
     counts = engine.collect(
         silver.select(**{name: rule.cast(nw.Int64).sum() for name, rule in beyond.items()})
     ).to_pylist()[0]
     return {name: int(count or 0) for name, count in counts.items()}
+
+
+def schema_changes(table: Table) -> list[str]:
+    """What is new, lost or of another type since the version of a table before the newest.
+
+    Parameters
+    ----------
+    table : Table
+        That has a version.
+    """
+    version = table.require().version
+    if version == 0:
+        return []
+    before, now = (table.scan(v).collect_schema() for v in (version - 1, version))
+    return [
+        *(f"column '{name}' is new ({now[name]})" for name in now if name not in before),
+        *(f"column '{name}' is lost ({before[name]})" for name in before if name not in now),
+        *(
+            f"column '{name}' is {now[name]} and was {before[name]}"
+            for name in now
+            if name in before and now[name] != before[name]
+        ),
+    ]
 
 
 def split_counts(features: Frame, engine: Engine) -> dict[str, dict[str, int]]:

@@ -8,7 +8,10 @@ from churn_assets.errors import ContractError
 from churn_assets.tables import contract
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.tables.lineage import code_version, data_version
+from churn_assets.tables.source_columns import INGESTED_AT
 from churn_assets.usecases.spec import UseCase
+
+MAX_REJECT_SHARE = 0.05
 
 
 def silver_code(use_case: UseCase) -> str:
@@ -17,7 +20,7 @@ def silver_code(use_case: UseCase) -> str:
 
 
 def refine(
-    use_case: UseCase, tables: Mapping[str, Table], max_reject_share: float
+    use_case: UseCase, tables: Mapping[str, Table], max_reject_share: float = MAX_REJECT_SHARE
 ) -> Iterator[Committed]:
     """Replace rejects, then silver.
 
@@ -52,20 +55,41 @@ def refine(
     source = raw.details.get("source_uri", raw.uri)
     records = tables["raw"].scan(raw.version)
     contract.require_types(records, use_case.contract, source)
-    judged = contract.judge(records, use_case.contract, engine)
+    judged = contract.judge(records, use_case.contract, engine, newest_by(raw, use_case.time))
     contract.require_table(judged, use_case.contract, engine, source)
     # Where none was counted, none is looked for in all records once more.
     found = judged.rejects if judged.rejected else judged.rejects.head(0)
     rejects = rejects or tables["rejects"].replace(found, version, reads, rules=judged.broken)
     yield rejects
-    if judged.rejected > max_reject_share * judged.rows:
-        worst = sorted(judged.broken.items(), key=lambda rule: -rule[1])[:3]
-        raise ContractError(
-            f"{source}: {judged.rejected:,} of {judged.rows:,} records "
-            f"({judged.rejected / judged.rows:.1%}) break the contract, and at most "
-            f"{max_reject_share:.1%} may. Most often: "
-            + "; ".join(f"{rule} ({count:,})" for rule, count in worst)
-            + f". They are kept in {rejects.uri}; silver was not replaced. Mend the source, "
-            "or raise CHURN_MAX_REJECT_SHARE."
-        )
+    require_few_rejects(judged, max_reject_share, source, kept=rejects.uri, guarded="silver")
     yield tables["silver"].replace(use_case.clean(judged.valid), version, reads)
+
+
+def newest_by(state: Committed, time: str | None) -> tuple[str, ...]:
+    """Columns by which the newest record of a key is found, of a table that keeps history."""
+    if not state.details.get("history"):
+        return ()
+    return (*([time] if time else []), INGESTED_AT)
+
+
+def require_few_rejects(
+    judged: contract.Judged, max_reject_share: float, source: str, *, kept: str, guarded: str
+) -> None:
+    """Refuse records of which too many break the contract.
+
+    Raises
+    ------
+    ContractError
+        Naming the rules that most of them break.
+    """
+    if judged.rejected <= max_reject_share * judged.rows:
+        return
+    worst = sorted(judged.broken.items(), key=lambda rule: -rule[1])[:3]
+    raise ContractError(
+        f"{source}: {judged.rejected:,} of {judged.rows:,} records "
+        f"({judged.rejected / judged.rows:.1%}) break the contract, and at most "
+        f"{max_reject_share:.1%} may. Most often: "
+        + "; ".join(f"{rule} ({count:,})" for rule, count in worst)
+        + f". They are kept in {kept}; {guarded} was not replaced. Mend the source, "
+        "or raise CHURN_MAX_REJECT_SHARE."
+    )

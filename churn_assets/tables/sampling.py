@@ -60,7 +60,7 @@ def sampled(
     rows: int = counted[_ROWS][0].as_py()
     if share == 1 and rows <= most_rows:
         return Sample(frame, rows)
-    hashed = engine.bucket(frame, use_case.key, f"{use_case.split.salt} sample", into=_BUCKET)
+    hashed = engine.bucket(frame, use_case.keys, f"{use_case.split.salt} sample", into=_BUCKET)
     drawn = max(1, round(share * BUCKETS))
     if rows * share > most_rows:
         each = hashed.group_by(_BUCKET).agg(nw.len().cast(nw.Int64).alias(_ROWS))

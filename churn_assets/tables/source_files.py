@@ -27,6 +27,7 @@ Format = Literal["csv", "parquet", "delta"]
 BLOCK_BYTES = 1 << 20
 _WEB = ("http", "https")
 _STORES = ("s3", "s3a", "gs", "az", "abfs", "abfss")
+DATABASE = "postgresql"
 _FORMATS: Mapping[str, Format] = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -171,9 +172,10 @@ def find(uri: str, format: Format | None, options: Mapping[str, str], where: str
             return _in_store(uri, format, options, where)
         if scheme in ("", "file"):
             return _on_disk(uri, format, where)
+    known = ", ".join(f"{known}://" for known in (*_WEB, *_STORES, DATABASE))
     raise SourceError(
         f"{shown}: addresses of '{scheme}' cannot be read. Set {where}.uri to a path, or to an "
-        f"address that starts with {', '.join(f'{known}://' for known in (*_WEB, *_STORES))}."
+        f"address that starts with {known}."
     )
 
 
@@ -196,8 +198,13 @@ def public(uri: str) -> str:
 
 def on_disk(files: Sequence[File], contents: Sequence[Iterator[bytes]]) -> list[File]:
     """Write contents of files to disk, to be read from there until this process ends."""
-    root = Path(tempfile.mkdtemp(dir=_workspace().name))
+    root = new_folder()
     return [_written(file, root, blocks) for file, blocks in zip(files, contents, strict=True)]
+
+
+def new_folder() -> Path:
+    """Make a folder that lasts until this process ends."""
+    return Path(tempfile.mkdtemp(dir=_workspace().name))
 
 
 @contextmanager

@@ -19,10 +19,10 @@ from churn_assets.tables.lineage import code_version
 from churn_assets.tables.source_columns import (
     SOURCE_URI,
     Columns,
+    Expected,
     columns_of,
     require_delimiter,
     require_equal,
-    settings_of,
 )
 from churn_assets.tables.source_files import (
     File,
@@ -35,7 +35,8 @@ from churn_assets.tables.source_files import (
     public,
     reading,
 )
-from churn_assets.usecases.spec import Generate, UseCase, delta_name
+from churn_assets.tables.source_sql import bring, is_database
+from churn_assets.usecases.spec import Generate, delta_name
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
@@ -56,8 +57,10 @@ class Source(BaseModel):
     Parameters
     ----------
     uri : str
-        A path, a folder, a glob, or an address of the web or of an object store; empty for the
-        use case's own generator.
+        A path, a folder, a glob, or an address of the web, of an object store or of a database;
+        empty for the use case's own generator.
+    table, query : str
+        What to read of a database, one of them: a table by its name as in SQL, or a SELECT.
     format : {"csv", "parquet", "delta"}, optional
         By default what the files' endings say.
     delimiter : str
@@ -68,6 +71,11 @@ class Source(BaseModel):
         Name in the file to the name that the contract expects.
     storage_options : mapping of str to secret
         Keys of the object store, as Polars and delta-rs take them.
+    append : bool
+        Whether records that are new or changed are added to those of earlier files, which stay as
+        history; by default the source is the whole of what there is.
+    labels : Source, optional
+        Where the labels come from, of a use case that has them apart; by default from here as well.
     rows, seed : int
         How many records are generated, and from which seed.
     """
@@ -75,11 +83,15 @@ class Source(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     uri: str = ""
+    table: str = ""
+    query: str = ""
     format: Format | None = None
     delimiter: str = ","
     encoding: str = "utf-8"
     rename: dict[str, str] = {}
     storage_options: dict[str, SecretStr] = {}
+    append: bool = False
+    labels: Source | None = None
     rows: int = Field(default=_SAMPLE_ROWS, ge=1)
     seed: int = Field(default=0, ge=0)
 
@@ -129,6 +141,8 @@ class Records:
         Whether the source has no label, so that it is null for every record.
     extra : tuple of str
         Columns that the contract does not name.
+    sources : tuple of str
+        All columns, as a contract names them.
     """
 
     frame: Frame
@@ -137,46 +151,85 @@ class Records:
     files: int
     missing_label: bool
     extra: tuple[str, ...]
+    sources: tuple[str, ...]
 
 
-def fingerprint(source: Source, use_case: UseCase) -> str:
+def look_up(source: Source, expected: Expected) -> Found | None:
+    """Find what lies at a source's URI; None where records are made up.
+
+    The rows of a database are brought to disk for it, as they are at this moment.
+
+    Raises
+    ------
+    SourceError
+        Where nothing readable lies there.
+    """
+    where = expected.settings
+    if is_database(source.uri):
+        return bring(source, expected)
+    if source.table or source.query:
+        raise SourceError(
+            f"{where}.{'table' if source.table else 'query'}: is only of a database, and "
+            f"{where}.uri is {public(source.uri) or 'empty'}. Leave it out, or set {where}.uri to "
+            "postgresql://user:password@host:5432/database."
+        )
+    return find(source.uri, source.format, source.options, where) if source.uri else None
+
+
+def fingerprint(source: Source, expected: Expected, found: Found | None = None) -> str:
     """Fingerprint of a source: a hash of its content and of the way it is read.
 
     The content of a local file is read for it. A store that gives a strong ETag is asked for
     that only, and a Delta table for its id and version.
+
+    Parameters
+    ----------
+    source, expected : Source, Expected
+        What is read, and what is asked of it.
+    found : Found, optional
+        What `look_up` gave for them; by default it is asked.
 
     Raises
     ------
     SourceError
         Where the source cannot be read.
     """
-    if not source.uri:
-        return _fingerprint_of_generator(source, use_case)
-    found = _find(source, use_case)
+    found = found or look_up(source, expected)
+    if found is None:
+        return _fingerprint_of_generator(source, expected)
     if found.format == "delta":
-        return _fingerprint_of_table(_open(found, source, use_case), source)
+        return _fingerprint_of_table(_open(found, source, expected), source)
     return _fingerprint_of_files(found, source, {file: file.blocks() for file in found.files})
 
 
-def read_records(source: Source, use_case: UseCase, engine: Engine) -> Records:
+def read_records(
+    source: Source, expected: Expected, engine: Engine, found: Found | None = None
+) -> Records:
     """Read the records of a source.
 
     What can be seen without reading every record is refused here. A fault that shows only
     while the frame is computed comes as an error of the engine; `explain` says what it is.
+
+    Parameters
+    ----------
+    source, expected, found
+        As `fingerprint` takes them.
+    engine : Engine
+        What computes the frame.
 
     Raises
     ------
     SourceError
         Where the source cannot be read or is not what the contract expects.
     """
-    if not source.uri:
-        return _generated(source, use_case, engine)
-    found = _find(source, use_case)
+    found = found or look_up(source, expected)
+    if found is None:
+        return _generated(source, expected, engine)
     read = {"csv": _read_text, "parquet": _read_parquet, "delta": _read_delta}[found.format]
-    return read(found, source, use_case, engine)
+    return read(found, source, expected, engine)
 
 
-def explain(error: Exception, source: Source, use_case: UseCase) -> SourceError | None:
+def explain(error: Exception, source: Source, expected: Expected) -> SourceError | None:
     """Say in one line why the frame of a source could not be computed.
 
     Reads the source once more, so call it only when computing or writing the frame failed.
@@ -185,7 +238,7 @@ def explain(error: Exception, source: Source, use_case: UseCase) -> SourceError 
     ----------
     error : Exception
         What the engine raised.
-    source, use_case : Source, UseCase
+    source, expected : Source, Expected
         What `read_records` was called with.
 
     Returns
@@ -195,9 +248,12 @@ def explain(error: Exception, source: Source, use_case: UseCase) -> SourceError 
     """
     if isinstance(error, SourceError):
         return error
-    where = settings_of(use_case)
+    if is_database(source.uri):
+        # What came from there is whole, and another moment's rows would say nothing of it.
+        return None
+    where = expected.settings
     try:
-        found = _find(source, use_case) if source.uri else None
+        found = look_up(source, expected)
         for file in found.files if found else ():
             if found and found.format == "csv":
                 source_text.require_well_formed(file, source.delimiter, source.encoding, where)
@@ -208,15 +264,11 @@ def explain(error: Exception, source: Source, use_case: UseCase) -> SourceError 
     return None
 
 
-def _find(source: Source, use_case: UseCase) -> Found:
-    return find(source.uri, source.format, source.options, settings_of(use_case))
-
-
 # Text files
 
 
-def _read_text(found: Found, source: Source, use_case: UseCase, engine: Engine) -> Records:
-    where = settings_of(use_case)
+def _read_text(found: Found, source: Source, expected: Expected, engine: Engine) -> Records:
+    where = expected.settings
     files = _brought(found.files)
     headers = {
         file: source_text.read_header(file, source.delimiter, source.encoding, where)
@@ -224,8 +276,8 @@ def _read_text(found: Found, source: Source, use_case: UseCase, engine: Engine) 
     }
     require_equal({file.shown: header.names for file, header in headers.items()})
     first = headers[files[0]]
-    require_delimiter(files[0].shown, first, source.delimiter, source.rename, use_case)
-    columns = columns_of(files[0].shown, first.names, source.rename, use_case)
+    require_delimiter(files[0].shown, first, source.delimiter, source.rename, expected)
+    columns = columns_of(files[0].shown, first.names, source.rename, expected)
     if not any(header.has_records for header in headers.values()):
         raise SourceError(f"{found.shown}: has a header and no records. Add some.")
     # What a store vouches for by an ETag is not read twice; the engine refuses bad bytes there.
@@ -257,13 +309,13 @@ def _without_blank_lines(frame: Frame, columns: Columns) -> Frame:
 # Parquet files
 
 
-def _read_parquet(found: Found, source: Source, use_case: UseCase, engine: Engine) -> Records:
+def _read_parquet(found: Found, source: Source, expected: Expected, engine: Engine) -> Records:
     files = _brought(found.files)
     footers = {file.shown: _footer(file) for file in files}
     schemas = {shown: footer.schema.to_arrow_schema() for shown, footer in footers.items()}
     require_equal({shown: tuple(map(str, schema)) for shown, schema in schemas.items()})
     schema = next(iter(schemas.values()))
-    columns = columns_of(files[0].shown, schema.names, source.rename, use_case)
+    columns = columns_of(files[0].shown, schema.names, source.rename, expected)
     if not any(footer.num_rows for footer in footers.values()):
         raise SourceError(f"{found.shown}: has columns and no records. Add some.")
     types = _raw_types(schema, columns, files[0].shown)
@@ -310,12 +362,12 @@ def _damaged(file: File) -> SourceError:
 # Delta tables
 
 
-def _read_delta(found: Found, source: Source, use_case: UseCase, engine: Engine) -> Records:
+def _read_delta(found: Found, source: Source, expected: Expected, engine: Engine) -> Records:
     import pyarrow as pa
 
-    table = _open(found, source, use_case)
+    table = _open(found, source, expected)
     schema = pa.schema(table.schema().to_arrow())
-    columns = columns_of(found.shown, schema.names, source.rename, use_case)
+    columns = columns_of(found.shown, schema.names, source.rename, expected)
     types = _raw_types(schema, columns, found.shown)
     files = len(table.file_uris())
     if not files:
@@ -328,46 +380,48 @@ def _read_delta(found: Found, source: Source, use_case: UseCase, engine: Engine)
         files,
         columns.missing_label is not None,
         columns.extra,
+        columns.sources,
     )
 
 
-def _open(found: Found, source: Source, use_case: UseCase) -> DeltaTable:
+def _open(found: Found, source: Source, expected: Expected) -> DeltaTable:
     from deltalake import DeltaTable
 
-    with reading(found.shown, settings_of(use_case)):
+    with reading(found.shown, expected.settings):
         return DeltaTable(found.uri, storage_options=source.options or None)
 
 
 # Generated records
 
 
-def _generated(source: Source, use_case: UseCase, engine: Engine) -> Records:
-    generate = _generator(use_case)
-    uri = f"generated:{use_case.name}?rows={source.rows}&seed={source.seed}"
+def _generated(source: Source, expected: Expected, engine: Engine) -> Records:
+    generate = _generator(expected)
+    uri = f"generated:{expected.name}?rows={source.rows}&seed={source.seed}"
     try:
         schema = next(generate(source.rows, source.seed)).schema
     except ValueError as error:
-        raise SourceError(f"{uri}: {error} Set {settings_of(use_case)}.rows.") from None
-    columns = columns_of(uri, schema.names, source.rename, use_case)
+        raise SourceError(f"{uri}: {error} Set {expected.settings}.rows.") from None
+    columns = columns_of(uri, schema.names, source.rename, expected)
     types = _raw_types(schema, columns, uri)
     frame = engine.read_batches(schema, partial(generate, source.rows, source.seed))
     return Records(
         _finished(_renamed(frame, types, engine), columns, uri),
-        _fingerprint_of_generator(source, use_case),
+        _fingerprint_of_generator(source, expected),
         uri,
         0,
         columns.missing_label is not None,
         columns.extra,
+        columns.sources,
     )
 
 
-def _generator(use_case: UseCase) -> Generate:
-    if use_case.generate is None:
+def _generator(expected: Expected) -> Generate:
+    if expected.generate is None:
         raise SourceError(
-            f"{settings_of(use_case)}.uri is empty, and {use_case.name} cannot make up records. "
+            f"{expected.settings}.uri is empty, and {expected.name} cannot make up records. "
             "Set it to a file, folder or address."
         )
-    return use_case.generate
+    return expected.generate
 
 
 # Fingerprints
@@ -387,9 +441,9 @@ def _fingerprint_of_table(table: DeltaTable, source: Source) -> str:
     return _hash("delta", _reading_settings(source), [table.metadata().id, table.version()])
 
 
-def _fingerprint_of_generator(source: Source, use_case: UseCase) -> str:
-    code = code_version(_generator(use_case), rows=source.rows, seed=source.seed)
-    return _hash("generated", use_case.name, sorted(source.rename.items()), code)
+def _fingerprint_of_generator(source: Source, expected: Expected) -> str:
+    code = code_version(_generator(expected), rows=source.rows, seed=source.seed)
+    return _hash("generated", expected.name, sorted(source.rename.items()), code)
 
 
 def _reading_settings(source: Source) -> list[Any]:
@@ -441,6 +495,7 @@ def _records(
         len(files),
         columns.missing_label is not None,
         columns.extra,
+        columns.sources,
     )
 
 

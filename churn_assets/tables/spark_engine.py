@@ -207,18 +207,25 @@ class SparkEngine:
         if not dtypes:
             # Spark Connect takes no empty list of columns.
             return frame
-        spark_types = {DType.INT64: "bigint", DType.FLOAT64: "double", DType.STRING: "string"}
+        spark_types = {
+            DType.INT64: "bigint",
+            DType.FLOAT64: "double",
+            DType.STRING: "string",
+            DType.DATE: "date",
+        }
         return _wrap(
             _unwrap(frame).withColumns(
                 {name: _column(name).try_cast(spark_types[dtype]) for name, dtype in dtypes.items()}
             )
         )
 
-    def bucket(self, frame: Frame, key: str, salt: str, into: str) -> Frame:
+    def bucket(self, frame: Frame, key: Sequence[str], salt: str, into: str) -> Frame:
         """Add a column: bucket of each key, an integer in [0, 10000)."""
         from pyspark.sql import functions as F  # noqa: N812
 
-        salted = F.concat(F.lit(f"{salt}|"), _column(key))
+        # Other than concat_ws, it makes null of a null.
+        parts = [part for name in key for part in (F.lit("|"), _column(name))]
+        salted = F.concat(F.lit(salt), *parts)
         hashed = F.when(salted.isNotNull(), F.pmod(F.xxhash64(salted), F.lit(BUCKETS)))
         return _wrap(_unwrap(frame).withColumn(into, hashed))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,9 +20,11 @@ class DType(enum.Enum):
     STRING = "string"
     INT64 = "int64"
     FLOAT64 = "float64"
+    DATE = "date"
 
 
-String, Int64, Float64 = DType.STRING, DType.INT64, DType.FLOAT64
+String, Int64, Float64, Date = DType.STRING, DType.INT64, DType.FLOAT64, DType.DATE
+ISO = ("%Y-%m-%d",)
 
 _NOT_IN_TABLES = re.compile(r"[ ,;{}()\n\t=.`]")
 
@@ -56,10 +59,17 @@ class Column:
         Whether a record may leave it blank.
     unique : bool
         Whether two records may not share a value.
-    ge, le : float, optional
+    ge, le : float or date, optional
         Least and greatest allowed value, inclusive.
     isin : tuple, optional
         The allowed values.
+    odd : tuple of float
+        Values that are valid and odd: they are kept, and counted as outliers.
+    formats : tuple of str
+        How dates are written in text, as `strptime` has it: `%Y`, `%m` and `%d`, with or without
+        leading zeros, and `%H`, `%M` and `%S` after them, which are left out.
+    blank : tuple of str
+        What is written in text for a value that is not there, such as NA, beside nothing at all.
     """
 
     name: str
@@ -67,9 +77,12 @@ class Column:
     source: str = ""
     nullable: bool = False
     unique: bool = False
-    ge: float | None = None
-    le: float | None = None
+    ge: float | date | None = None
+    le: float | date | None = None
     isin: tuple[str | int | float, ...] | None = None
+    odd: tuple[float, ...] = ()
+    formats: tuple[str, ...] = ISO
+    blank: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.source:
@@ -87,14 +100,30 @@ class Contract:
         In the order that silver has them.
     min_rows : int
         Fewer records than this break the contract.
+    key : sequence of str
+        Columns that two records may not share all values of; a use case names its own key.
     """
 
-    def __init__(self, *columns: Column, min_rows: int = 1) -> None:
+    def __init__(self, *columns: Column, min_rows: int = 1, key: Sequence[str] = ()) -> None:
         self.columns = columns
         self.min_rows = min_rows
+        self.key = tuple(key)
 
     def __getitem__(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
+
+    def __contains__(self, name: str) -> bool:
+        return any(column.name == name for column in self.columns)
+
+    @property
+    def unique(self) -> tuple[tuple[str, ...], ...]:
+        """Columns that two records may not share all values of, each set of them."""
+        alone = [(column.name,) for column in self.columns if column.unique]
+        return tuple(dict.fromkeys([*([self.key] if self.key else []), *alone]))
+
+    def keyed(self, key: Sequence[str]) -> Contract:
+        """The contract with a key."""
+        return Contract(*self.columns, min_rows=self.min_rows, key=key)
 
 
 @dataclass(frozen=True)
@@ -106,8 +135,29 @@ class Label:
 
 
 @dataclass(frozen=True)
-class HashSplit:
-    """Split by a salted hash of the key: a customer never changes side as the table grows.
+class Labels:
+    """Outcomes that come later, from a source of their own.
+
+    Parameters
+    ----------
+    contract : Contract
+        What a record of that source must hold: the key by the use case's names, the label's
+        column, and `time` where it has one.
+    time : str, optional
+        Date column of it: the day of the outcome. A record of a customer that is newer tells what
+        was not known then, so it does not get this label; that takes the use case's `time`.
+    """
+
+    contract: Contract
+    time: str | None = None
+
+
+@dataclass(frozen=True)
+class Split:
+    """Who is trained on and who is only judged by.
+
+    By a salted hash of the key a customer never changes side as the table grows. By time the
+    newest rows are test, and rows move from test to train only.
 
     Parameters
     ----------
@@ -123,6 +173,50 @@ class HashSplit:
 
     def __str__(self) -> str:
         return f"hash/1 salt={self.salt} train={self.train:g} validation={self.validation:g}"
+
+
+def time_split(by: str, test_from: date) -> str:
+    """What is kept of a split by time with all that comes from it.
+
+    >>> time_split("day", date(2018, 10, 3))
+    'time/1 by=day test_from=2018-10-03'
+    """
+    return f"time/1 by={by} test_from={test_from}"
+
+
+def is_apart(trained: str, judged: str) -> bool:
+    """Whether a model of one split has seen no test row of another.
+
+    Parameters
+    ----------
+    trained, judged : str
+        Splits as they are kept: of the model, and of the rows to judge by.
+
+    >>> is_apart("hash/1 salt=a", "hash/1 salt=b")
+    False
+    >>> is_apart("time/1 by=day test_from=2018-10-03", "time/1 by=day test_from=2018-11-01")
+    True
+    >>> is_apart("time/1 by=day test_from=2018-11-01", "time/1 by=day test_from=2018-10-03")
+    False
+    """
+    seen, new = (_TIME_SPLIT.fullmatch(split) for split in (trained, judged))
+    if seen is None or new is None:
+        return trained == judged
+    # Days in ISO format are ordered as their text is.
+    return seen["by"] == new["by"] and seen["day"] <= new["day"]
+
+
+def tested_from(split: str, by: str) -> date | None:
+    """The day from which rows are test, of a split by time as it is kept; None of another one.
+
+    >>> tested_from("time/1 by=day test_from=2018-10-03", "day")
+    datetime.date(2018, 10, 3)
+    """
+    found = _TIME_SPLIT.fullmatch(split)
+    return date.fromisoformat(found["day"]) if found and found["by"] == by else None
+
+
+_TIME_SPLIT = re.compile(r"time/1 by=(?P<by>\S+) test_from=(?P<day>\d{4}-\d\d-\d\d)")
 
 
 @dataclass(frozen=True)
@@ -198,12 +292,12 @@ class UseCase:
     ----------
     name : str
         Prefix of the asset keys, name of the folder in the lake and of the model.
-    key : str
-        Column that names a customer.
+    key : str or tuple of str
+        Column that names a customer, or columns that do together.
     label : Label
         What is predicted.
     contract : Contract
-        What a record must hold.
+        What a record must hold; no two records share a key.
     clean : callable
         From typed, valid records to silver; a Narwhals frame function.
     features : callable
@@ -216,13 +310,21 @@ class UseCase:
         ``generate(rows, seed)`` gives made-up source records in Arrow batches.
     risk_bands : mapping of str to float
         Least churn probability of each band, ascending from 0.
-    split : HashSplit, optional
-        Who is trained on and who is only judged by; salted with the name by default.
+    split : Split, optional
+        Shares of train and validation, and the salt; salted with the name by default.
+    split_by : str, optional
+        Date column of `features` whose newest rows are test; by default the key's hash splits.
+    labels : Labels, optional
+        Where the label comes from a source of its own, what that holds.
+    time : str, optional
+        Date column of `features`: the day that a record tells of.
     business : BusinessCase, optional
         What a contact is worth.
     slices : tuple of str
         Columns of `features` whose groups of customers are judged apart as well, model inputs
         or not.
+    calibration_error : float
+        Expected calibration error that does no harm; more where rates move with time.
     monotone : mapping of str to int
         Numeric inputs of which more must never lower (1) or never raise (-1) the score.
     words : mapping of str to str
@@ -230,7 +332,7 @@ class UseCase:
     """
 
     name: str
-    key: str
+    key: str | tuple[str, ...]
     label: Label
     contract: Contract
     clean: Frame
@@ -242,15 +344,51 @@ class UseCase:
     risk_bands: Mapping[str, float] = field(
         default_factory=lambda: {"low": 0.0, "medium": 0.3, "high": 0.6}
     )
-    split: HashSplit = HashSplit("")
+    split: Split = Split("")
+    split_by: str | None = None
+    labels: Labels | None = None
+    time: str | None = None
     business: BusinessCase | None = None
     slices: tuple[str, ...] = ()
+    calibration_error: float = 0.03
     monotone: Mapping[str, int] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.split.salt:
             object.__setattr__(self, "split", replace(self.split, salt=self.name))
+        object.__setattr__(self, "contract", self._keyed(self.contract))
+        if self.labels is not None:
+            labels = replace(self.labels, contract=self._keyed(self.labels.contract))
+            object.__setattr__(self, "labels", labels)
+        if self.label.column not in self.labelled:
+            raise ValueError(
+                f"{self.name}: no contract has the label's column '{self.label.column}'"
+            )
+
+    def _keyed(self, contract: Contract) -> Contract:
+        for name in self.keys:
+            if name not in contract or contract[name].dtype not in (DType.STRING, DType.INT64):
+                raise ValueError(
+                    f"{self.name}: '{name}' of its key is no column of text or whole numbers in "
+                    "each contract"
+                )
+        return contract.keyed(self.keys)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns of the key."""
+        return (self.key,) if isinstance(self.key, str) else self.key
+
+    @property
+    def labelled(self) -> Contract:
+        """The contract that the label's column stands in."""
+        return self.contract if self.labels is None else self.labels.contract
+
+    @property
+    def days(self) -> tuple[str, ...]:
+        """Columns of `features` that tell when."""
+        return tuple(dict.fromkeys(name for name in (self.split_by, self.time) if name))
 
     @property
     def inputs(self) -> tuple[str, ...]:

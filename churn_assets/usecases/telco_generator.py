@@ -8,17 +8,30 @@ made-up customers come to the real ones.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
-from itertools import accumulate
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-BATCH_ROWS = 65_536
-MOST_ROWS = 1_000_000_000  # up to it the arithmetic of customer ids does not overflow
+from churn_assets.usecases.made_up import (
+    BATCH_ROWS,
+    Facts,
+    Floats,
+    batches,
+    choose,
+    decode,
+    draw_label,
+    fact,
+    from_deciles,
+    holds,
+    logistic,
+    money,
+    numbers,
+    one_hot,
+    score,
+    whole_numbers,
+)
 
 TOLERANCES: Mapping[str, float] = {
     "base_rate": 0.01,  # churners in all customers, real .2654
@@ -39,10 +52,6 @@ COLUMNS = (
     "Contract", "PaperlessBilling", "PaymentMethod", "MonthlyCharges", "TotalCharges", "Churn",
 )
 SCHEMA = pa.schema((name, pa.string()) for name in COLUMNS)
-
-_Floats = npt.NDArray[np.float64]
-_Facts = dict[str, _Floats]
-_Weights = Mapping[str, float]
 
 # A drawn code is a place in these; a logit weighs the later values against the first one.
 _NO_YES = ("No", "Yes", "No internet service")
@@ -136,22 +145,19 @@ def generate(rows: int, seed: int) -> Iterator[pa.RecordBatch]:
     Parameters
     ----------
     rows : int
-        How many customers, at most `MOST_ROWS`. The first ones are the same whatever it is.
+        How many customers, at most `made_up.MOST_ROWS`. The first ones are the same whatever it is.
     seed : int
         Not negative. Ids hang on the row alone: two seeds tell two stories of the same customers.
 
     Yields
     ------
     pyarrow.RecordBatch of `SCHEMA`
-        `BATCH_ROWS` rows, fewer in the last one.
+        `made_up.BATCH_ROWS` rows, fewer in the last one.
     """
-    if rows > MOST_ROWS:
-        raise ValueError(f"rows={rows:,} is over {MOST_ROWS:,}; generate fewer.")
-    for start in range(0, rows, BATCH_ROWS):
-        yield _batch(start, seed).slice(0, rows - start)
+    return batches(rows, seed, _batch)
 
 
-def churn_probability(batch: pa.RecordBatch) -> _Floats:
+def churn_probability(batch: pa.RecordBatch) -> Floats:
     """Give the true probability of churn for each record.
 
     Parameters
@@ -164,66 +170,58 @@ def churn_probability(batch: pa.RecordBatch) -> _Floats:
     array of shape (n_customers,)
         The probability that the label was drawn with, in (0, 1).
     """
-
-    def holds(column: str, value: str = "Yes") -> _Floats:
-        found = pc.equal(batch[column], value)
-        return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.float64)
-
-    months = np.asarray(batch["tenure"].cast(pa.float64()))
-    facts: _Facts = {
+    months = numbers(batch, "tenure")
+    facts: Facts = {
         "base": np.ones(batch.num_rows),
-        "senior": holds("SeniorCitizen", "1"),
-        "dependents": holds("Dependents"),
-        "month_to_month": holds("Contract", "Month-to-month"),
-        "one_year": holds("Contract", "One year"),
-        "two_year": holds("Contract", "Two year"),
+        "senior": holds(batch, "SeniorCitizen", "1"),
+        "dependents": holds(batch, "Dependents"),
+        "month_to_month": holds(batch, "Contract", "Month-to-month"),
+        "one_year": holds(batch, "Contract", "One year"),
+        "two_year": holds(batch, "Contract", "Two year"),
         "log_months": np.log1p(months),
-        "first_month": (months <= 1).astype(np.float64),
-        "fiber": holds("InternetService", "Fiber optic"),
-        "no_internet": holds("InternetService", "No"),
-        "no_phone": holds("PhoneService", "No"),
-        "lines": holds("MultipleLines"),
-        "OnlineSecurity": holds("OnlineSecurity"),
-        "TechSupport": holds("TechSupport"),
-        "streaming": holds("StreamingTV") + holds("StreamingMovies"),
-        "paperless": holds("PaperlessBilling"),
-        "electronic": holds("PaymentMethod", "Electronic check"),
+        "first_month": fact(months <= 1),
+        "fiber": holds(batch, "InternetService", "Fiber optic"),
+        "no_internet": holds(batch, "InternetService", "No"),
+        "no_phone": holds(batch, "PhoneService", "No"),
+        "lines": holds(batch, "MultipleLines"),
+        "OnlineSecurity": holds(batch, "OnlineSecurity"),
+        "TechSupport": holds(batch, "TechSupport"),
+        "streaming": holds(batch, "StreamingTV") + holds(batch, "StreamingMovies"),
+        "paperless": holds(batch, "PaperlessBilling"),
+        "electronic": holds(batch, "PaymentMethod", "Electronic check"),
     }
-    return 1 / (1 + np.exp(-_score(_LAW, facts)))
+    return logistic(score(_LAW, facts))
 
 
-def _batch(start: int, seed: int) -> pa.RecordBatch:
-    # A generator of its own for each batch makes a longer table begin with the shorter one.
-    rng = np.random.default_rng((seed, start // BATCH_ROWS))
-    facts: _Facts = {"base": np.ones(BATCH_ROWS)}
+def _batch(rng: np.random.Generator, start: int) -> pa.RecordBatch:
+    facts: Facts = {"base": np.ones(BATCH_ROWS)}
     codes = {**_people(rng, facts), **_services(rng, facts), **_billing(rng, facts)}
     monthly, total = _charges(rng, facts)
     columns = {
-        **{name: _text(_VALUES.get(name, _NO_YES), code) for name, code in codes.items()},
+        **{name: decode(_VALUES.get(name, _NO_YES), code) for name, code in codes.items()},
         "customerID": _ids(start),
-        "tenure": pa.array(facts["months"].astype(np.int64)).cast(pa.string()),
-        "MonthlyCharges": _money(monthly),
-        "TotalCharges": pc.if_else(pa.array(facts["months"] == 0), " ", _money(total)),
+        "tenure": whole_numbers(facts["months"]),
+        "MonthlyCharges": money(monthly, _UNITS),
+        "TotalCharges": pc.if_else(pa.array(facts["months"] == 0), " ", money(total, _UNITS)),
         "Churn": pa.nulls(BATCH_ROWS, pa.string()),
     }
     batch = pa.RecordBatch.from_arrays([columns[name] for name in COLUMNS], schema=SCHEMA)
-    churns = rng.random(BATCH_ROWS) < churn_probability(batch)
-    return batch.set_column(COLUMNS.index("Churn"), SCHEMA.field("Churn"), _text(_NO_YES, churns))
+    return draw_label(rng, batch, "Churn", ("No", "Yes"), churn_probability(batch))
 
 
 # Each of the next three draws the codes of some columns and adds what they tell to the facts.
 
 
-def _people(rng: np.random.Generator, facts: _Facts) -> dict[str, _Floats]:
-    facts["partner"] = _choose(rng, facts, _PARTNER)
-    facts["dependents"] = _choose(rng, facts, _DEPENDENTS)
-    facts["senior"] = _choose(rng, facts, _SENIOR)
-    contract = _choose(rng, facts, _ONE_YEAR, _TWO_YEAR)
-    facts["one_year"], facts["two_year"] = _is(contract, 1), _is(contract, 2)
+def _people(rng: np.random.Generator, facts: Facts) -> dict[str, Floats]:
+    facts["partner"] = choose(rng, facts, _PARTNER)
+    facts["dependents"] = choose(rng, facts, _DEPENDENTS)
+    facts["senior"] = choose(rng, facts, _SENIOR)
+    contract = choose(rng, facts, _ONE_YEAR, _TWO_YEAR)
+    facts |= one_hot(contract, ("month_to_month", "one_year", "two_year"))
     facts["months"] = _months(rng, facts)
     facts["years"] = facts["months"] / 12
     return {
-        "gender": _choose(rng, facts, _MALE),
+        "gender": choose(rng, facts, _MALE),
         "SeniorCitizen": facts["senior"],
         "Partner": facts["partner"],
         "Dependents": facts["dependents"],
@@ -231,14 +229,13 @@ def _people(rng: np.random.Generator, facts: _Facts) -> dict[str, _Floats]:
     }
 
 
-def _services(rng: np.random.Generator, facts: _Facts) -> dict[str, _Floats]:
-    internet = _choose(rng, facts, _FIBER, _NO_INTERNET)
-    for code, fact in enumerate(("dsl", "fiber", "no_internet")):
-        facts[fact] = _is(internet, code)
-    facts["phone"] = 1 - facts["dsl"] * _choose(rng, facts, _NO_PHONE)
-    facts["lines"] = facts["phone"] * _choose(rng, facts, _LINES)
+def _services(rng: np.random.Generator, facts: Facts) -> dict[str, Floats]:
+    internet = choose(rng, facts, _FIBER, _NO_INTERNET)
+    facts |= one_hot(internet, ("dsl", "fiber", "no_internet"))
+    facts["phone"] = 1 - facts["dsl"] * choose(rng, facts, _NO_PHONE)
+    facts["lines"] = facts["phone"] * choose(rng, facts, _LINES)
     for service, weights in _SERVICES.items():
-        facts[service] = (1 - facts["no_internet"]) * _choose(rng, facts, weights)
+        facts[service] = (1 - facts["no_internet"]) * choose(rng, facts, weights)
     return {
         "PhoneService": facts["phone"],
         "MultipleLines": facts["lines"] + 2 * (1 - facts["phone"]),
@@ -247,15 +244,15 @@ def _services(rng: np.random.Generator, facts: _Facts) -> dict[str, _Floats]:
     }
 
 
-def _billing(rng: np.random.Generator, facts: _Facts) -> dict[str, _Floats]:
-    facts["paperless"] = _choose(rng, facts, _PAPERLESS)
-    payment = _choose(rng, facts, _ELECTRONIC, _TRANSFER, _CREDIT_CARD)
+def _billing(rng: np.random.Generator, facts: Facts) -> dict[str, Floats]:
+    facts["paperless"] = choose(rng, facts, _PAPERLESS)
+    payment = choose(rng, facts, _ELECTRONIC, _TRANSFER, _CREDIT_CARD)
     return {"PaperlessBilling": facts["paperless"], "PaymentMethod": payment}
 
 
-def _charges(rng: np.random.Generator, facts: _Facts) -> tuple[_Floats, _Floats]:
+def _charges(rng: np.random.Generator, facts: Facts) -> tuple[Floats, Floats]:
     """Draw the monthly and the total charges, in five-cent units."""
-    price = _score(_PRICES, facts) + _PRICE_NOISE * rng.standard_normal(BATCH_ROWS)
+    price = score(_PRICES, facts) + _PRICE_NOISE * rng.standard_normal(BATCH_ROWS)
     monthly = np.rint(_UNITS * np.maximum(price, _LEAST_CHARGE))
     months = np.maximum(facts["months"], 1)
     # Past charges differ from today's; the first month's is today's.
@@ -263,43 +260,11 @@ def _charges(rng: np.random.Generator, facts: _Facts) -> tuple[_Floats, _Floats]
     return monthly, np.rint(monthly * np.maximum(months + drift, 1))
 
 
-def _score(weights: _Weights, facts: _Facts) -> _Floats:
-    score = np.zeros(len(facts["base"]))
-    for term, weight in weights.items():
-        score += weight * math.prod(facts[fact] for fact in term.split("*"))
-    return score
-
-
-def _choose(rng: np.random.Generator, facts: _Facts, *options: _Weights) -> _Floats:
-    """Draw 0 or the place of an option, counted from 1, by a multinomial logit."""
-    odds = (np.exp(_score(weights, facts)) for weights in options)
-    *bounds, whole = accumulate((facts["base"], *odds))
-    draw = whole * rng.random(len(whole))
-    return np.asarray(np.add.reduce([draw >= bound for bound in bounds]), dtype=np.float64)
-
-
-def _months(rng: np.random.Generator, facts: _Facts) -> _Floats:
+def _months(rng: np.random.Generator, facts: Facts) -> Floats:
     row = 2 * facts["one_year"] + 4 * facts["two_year"] + facts["partner"]
-    part, decile = np.modf(10 * rng.random(len(row)))
-    place = row.astype(np.intp), decile.astype(np.intp)
-    below, above = _TENURE_DECILES[:, :-1][place], _TENURE_DECILES[:, 1:][place]
+    months = np.rint(from_deciles(rng, _TENURE_DECILES, row))
     unbilled = rng.random(len(row)) < _NOT_BILLED_YET * facts["two_year"]
-    return np.where(unbilled, 0.0, np.rint(below + part * (above - below)))
-
-
-def _is(codes: _Floats, code: int) -> _Floats:
-    return np.where(codes == code, 1.0, 0.0)
-
-
-def _text(values: tuple[str, ...], codes: npt.NDArray[np.float64 | np.bool]) -> pa.Array:
-    return pa.array(values).take(pa.array(codes.astype(np.int8)))
-
-
-def _money(units: _Floats) -> pa.Array:
-    """Dollars without trailing zeros, as in 20, 42.3 and 56.95, of five-cent units."""
-    dollars, rest = np.divmod(units.astype(np.int64), _UNITS)
-    cents = tuple(f"{unit / _UNITS:g}".removeprefix("0") for unit in range(_UNITS))
-    return pc.binary_join_element_wise(pa.array(dollars).cast(pa.string()), _text(cents, rest), "")
+    return np.where(unbilled, 0.0, months)
 
 
 def _ids(start: int) -> pa.Array:

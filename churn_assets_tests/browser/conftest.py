@@ -7,10 +7,11 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SEEN_SECONDS = 20
+SIZES = {"desk": {"width": 1280, "height": 860}, "phone": {"width": 400, "height": 800}}
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +24,14 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=_executable(), args=arguments)
         yield browser
         browser.close()
+
+
+@pytest.fixture(params=SIZES)
+def window(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A window of each size in turn."""
+    context = browser.new_context(viewport=SIZES[request.param])
+    yield context.new_page()
+    context.close()
 
 
 def _executable() -> str:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from churn_assets.learning.card_page import card
 from churn_assets_tests.learning.cards import made_up
-
-SIZES = {"desk": {"width": 1280, "height": 860}, "phone": {"width": 400, "height": 800}}
 
 
 @pytest.fixture(scope="module")
@@ -22,48 +19,41 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=SIZES)
-def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    context = browser.new_context(viewport=SIZES[request.param])
-    yield context.new_page()
-    context.close()
+def test_a_card_fits_the_window_and_shows_its_pictures(window: Page, file: Path) -> None:
+    window.goto(file.as_uri())
 
-
-def test_a_card_fits_the_window_and_shows_its_pictures(page: Page, file: Path) -> None:
-    page.goto(file.as_uri())
-
-    assert page.title().endswith("version 2: model card")
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    pictures = page.locator("img")
+    assert window.title().endswith("version 2: model card")
+    assert window.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    pictures = window.locator("img")
     assert pictures.count() == 3
     for picture in pictures.all():
         assert picture.evaluate("image => image.complete && image.naturalWidth > 0")
-    drawing = page.locator("svg").bounding_box()
+    drawing = window.locator("svg").bounding_box()
     assert drawing is not None
     assert min(drawing["width"], drawing["height"]) > 100
 
 
-def test_a_card_asks_for_nothing_but_itself(page: Page, file: Path) -> None:
+def test_a_card_asks_for_nothing_but_itself(window: Page, file: Path) -> None:
     asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    window.on("request", lambda request: asked.append(request.url))
 
-    page.goto(file.as_uri())
+    window.goto(file.as_uri())
 
     assert {url for url in asked if not url.startswith("data:")} == {file.as_uri()}
 
 
 def test_a_card_is_dark_where_the_reader_wants_it_and_light_on_paper(
-    page: Page, file: Path
+    window: Page, file: Path
 ) -> None:
     def brightness() -> int:
-        colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        colour = window.evaluate("getComputedStyle(document.body).backgroundColor")
         return sum(int(part) for part in colour.removeprefix("rgb(").rstrip(")").split(","))
 
-    page.goto(file.as_uri())
+    window.goto(file.as_uri())
     light = brightness()
-    page.emulate_media(color_scheme="dark")
+    window.emulate_media(color_scheme="dark")
     dark = brightness()
-    page.emulate_media(color_scheme="dark", media="print")
+    window.emulate_media(color_scheme="dark", media="print")
     paper = brightness()
 
     assert dark < light / 4

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from churn_assets.tables.lake import TABLES
 from churn_assets_tests.processes import background, free_ports
-from churn_assets_tests.project import GATES, QUICK, ROWS, Project
+from churn_assets_tests.project import GATES, ONLY_TELCO, QUICK, ROWS, Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -54,6 +54,7 @@ def ui(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[U
         "CHURN_ROOT": str(folder / ".churn"),
         "CHURN_TRAINING": json.dumps(QUICK),
         "CHURN_SOURCES__TELCO_CHURN__URI": str(project.write()),
+        **ONLY_TELCO,
     }
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from churn_assets_tests.processes import CHECKOUT, background, churn
-from churn_assets_tests.project import QUICK, Project
+from churn_assets_tests.project import ONLY_TELCO, QUICK, Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
@@ -64,6 +64,7 @@ def refreshed(
         "CHURN_FRESHNESS__PREDICTIONS_MINUTES": "1",
         "DAGSTER_HOME": str(project.folder / "dagster"),
         "FRESHNESS_DAEMON_INTERVAL_SECONDS": "5",
+        **ONLY_TELCO,
     }
     assert churn("home", environ=environ).returncode == 0
     command = ["dagster-daemon", "run", "-w", str(CHECKOUT / "workspace.yaml")]

@@ -14,15 +14,19 @@ from deltalake import DeltaTable
 
 from churn_assets.tables.engine import Engine
 from churn_assets.tables.lake import TABLES
+from churn_assets.usecases import USE_CASES
 from churn_assets_tests.parity import break_some, rows
-from churn_assets_tests.project import QUICK, Project, customers, write_csv
+from churn_assets_tests.project import QUICK, USE_CASE, Project, customers, write_csv
 
 DATA = Path(os.environ.get("CHURN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 TELCO = DATA / "telco_customer_churn.csv"
+MADE_UP = [case.name for case in USE_CASES.values() if case.generate and case is not USE_CASE]
 SOURCES = [
     *(["real"] if TELCO.exists() else []),
+    *MADE_UP,
     pytest.param("million", marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
 ]
+MADE_UP_ROWS = 4000
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,15 @@ def both(
     spark_settings: Mapping[str, Any],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Both:
-    source = TELCO
-    if request.param != "real":
+    source: Path | None = TELCO
+    few: dict[str, Any] = {"training": {**QUICK, "max_rows": 20_000}}
+    if request.param == "million":
         source = tmp_path_factory.mktemp("source") / "customers.parquet"
         break_some(customers(1_000_000)).write_parquet(source)
-    few = {"training": {**QUICK, "max_rows": 20_000}}
+    if request.param in MADE_UP:
+        source = None
+        few["use_case"] = USE_CASES[request.param]
+        few["sources"] = {request.param: {"rows": MADE_UP_ROWS}}
     found = Both(new_project(**few), new_project(**few, **spark_settings))
     for project in (found.embedded, found.spark):
         run = project.run(source)

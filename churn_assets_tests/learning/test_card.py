@@ -3,9 +3,8 @@ from __future__ import annotations
 import base64
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -23,45 +22,12 @@ from churn_assets.learning.registry import CARD, CHALLENGER
 from churn_assets.tables.lake import TABLES, Table
 from churn_assets.usecases.spec import UseCase
 from churn_assets_tests.learning.cards import WORD, made_up
+from churn_assets_tests.pages import Page, require_self_contained
 from churn_assets_tests.project import USE_CASE, Project
-
-ASKING = {"script", "link", "iframe", "object", "embed", "audio", "video", "base", "form"}
-
-
-class Page(HTMLParser):
-    """What a browser would see of a page."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.style = ""
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        if self.tags and self.tags[-1][0] == "style" and not self.style:
-            self.style = data
-        else:
-            self.text += data
-
-    def values(self, attribute: str) -> Iterator[str]:
-        """Every value of an attribute."""
-        return (attrs[attribute] or "" for _, attrs in self.tags if attribute in attrs)
 
 
 def test_a_card_asks_nothing_of_the_network_and_runs_no_script() -> None:
-    page = Page(card(made_up()))
-
-    assert not ASKING & {tag for tag, _ in page.tags}
-    assert all(source.startswith("data:image/png;base64,") for source in page.values("src"))
-    assert all(link.startswith("#") for link in page.values("href"))
-    assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")]
-    assert "url(" not in page.style
-    assert "@import" not in page.style
+    require_self_contained(Page(card(made_up())))
 
 
 def test_text_from_elsewhere_is_shown_as_it_is() -> None:

@@ -40,6 +40,7 @@ TINY = UseCase(
         Column("share", Float64, ge=-1, le=1),
         Column("seats", Int64, isin=(1, 2, 5)),
         Column("plan", String, isin=("basic", "full")),
+        Column("left", String, nullable=True),
     ),
     clean=lambda records: records,
     features=lambda silver: silver,

@@ -26,7 +26,7 @@ from churn_assets.learning.explain_plots import pictures
 from churn_assets.tables.contract import judge
 from churn_assets.tables.featurise import feature_rows
 from churn_assets.tables.polars_engine import PolarsEngine
-from churn_assets.usecases.spec import Contract, Label, UseCase
+from churn_assets.usecases.spec import Column, Contract, Label, String, UseCase
 from churn_assets_tests.project import USE_CASE, customers
 
 ENGINE = PolarsEngine()
@@ -42,7 +42,7 @@ def rows() -> pd.DataFrame:
     """Features of made-up customers."""
     records = ENGINE.from_arrow(customers(2500, seed=3).to_arrow())
     silver = USE_CASE.clean(judge(records, USE_CASE.contract, ENGINE).valid)
-    return ENGINE.collect(feature_rows(USE_CASE, silver, ENGINE)).to_pandas()
+    return ENGINE.collect(feature_rows(USE_CASE, silver, ENGINE).frame).to_pandas()
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +218,7 @@ def plain_use_case(
         name="made",
         key="id",
         label=Label("left", "Yes"),
-        contract=Contract(),
+        contract=Contract(Column("id", String), Column("left", String)),
         clean=lambda frame: frame,
         features=lambda frame: frame,
         numeric=numeric,

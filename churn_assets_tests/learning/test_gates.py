@@ -317,6 +317,27 @@ def test_a_sample_says_of_how_many_rows() -> None:
 
 
 @pytest.mark.parametrize(
+    ("day", "compared"), [("2018-09-01", True), ("2018-10-03", True), ("2018-10-04", False)]
+)
+def test_by_time_a_champion_is_compared_with_on_rows_that_came_after_its_own(
+    day: str, compared: bool
+) -> None:
+    def split(by_time: Contender, test_from: str) -> dict[str, str]:
+        return {**by_time.tags, "split": f"time/1 by=day test_from={test_from}"}
+
+    given = evidence(champion=as_good())
+    present = replace(
+        given,
+        split="time/1 by=day test_from=2018-10-03",
+        challenger=replace(given.challenger, tags=split(given.challenger, "2018-10-03")),
+        champion=replace(given.champion, tags=split(given.champion, day)),
+    )
+
+    assert one("f1_gate", present).passed is compared
+    assert compared or "was trained by another split" in one("f1_gate", present).reason
+
+
+@pytest.mark.parametrize(
     ("who", "todo"), [("challenger", "churn run --retrain"), ("champion", "put that split back")]
 )
 @pytest.mark.parametrize("split", ["hash/1 salt=other train=0.6 validation=0.2", ""])

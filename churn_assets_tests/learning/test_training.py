@@ -74,6 +74,19 @@ def test_the_number_of_threads_does_not_change_the_model(name: str, labelled: pd
     assert together.threshold == alone.threshold
 
 
+def test_by_time_validation_is_scored_by_a_fit_on_what_came_before(labelled: pd.DataFrame) -> None:
+    dated = replace(USE_CASE, split_by="day")
+
+    trained = train(dated, labelled, few_trees())
+
+    assert len(trained.oof_labels) == (labelled["split"] == "validation").sum()
+    assert not trained.calibration.done
+    # What became of train rows may move the fit, and validation's labels the threshold alone.
+    moved = train(dated, flipped(labelled, "validation"), few_trees())
+    assert np.array_equal(moved.oof_scores, trained.oof_scores)
+    assert moved.threshold != trained.threshold
+
+
 def test_another_seed_gives_another_model(labelled: pd.DataFrame) -> None:
     first = train(USE_CASE, labelled, few_trees())
 

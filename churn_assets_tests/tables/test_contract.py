@@ -20,7 +20,7 @@ from churn_assets.tables.contract import (
     require_types,
 )
 from churn_assets.tables.polars_engine import PolarsEngine
-from churn_assets.usecases.spec import Column, Contract, DType, Float64, Int64, String
+from churn_assets.usecases.spec import Column, Contract, Date, DType, Float64, Int64, String
 
 ENGINE = PolarsEngine()
 INFINITY = math.inf
@@ -115,6 +115,19 @@ def test_blank_is_null_where_the_contract_lets_it_and_else_a_reject(
     assert values(judged(contract, key=["a"], n=texts)) == [None]
     rejected = judged(Column("n", dtype), n=texts)
     assert ENGINE.collect(rejected.rejects)[REASONS].to_pylist() == ["n: is blank"]
+
+
+@pytest.mark.parametrize(("dtype", "value"), [(String, "5"), (Int64, 5), (Float64, 5.0)])
+def test_what_a_column_writes_for_a_blank_is_null_in_it(dtype: DType, value: object) -> None:
+    contract = Contract(
+        Column("n", dtype, nullable=True, blank=("NA", "?")), Column("other", String)
+    )
+
+    result = judged(contract, n=["NA", " ? ", "", "5"], other=["NA", "?", "a", "b"])
+
+    assert sorted(values(result), key=str) == sorted([None, None, None, value], key=str)
+    assert values(result, "other") == ["?", "NA", "a", "b"]
+    assert reason(Column("n", dtype, blank=("NA",)), "NA") == "n: is blank"
 
 
 def test_text_is_stripped_at_its_ends_only() -> None:
@@ -314,7 +327,7 @@ def test_records_that_repeat_a_key_are_counted_once_each_and_rejects_do_not_coun
         n=["1", "1", "1", "1", "1", "1", "1", "many", "many", "many", "many", "1"],
     )
 
-    assert result.repeated == {"key": 3}
+    assert result.repeated == {("key",): 3}
 
 
 @pytest.mark.parametrize("keys", [["a", "b"], ["a", "b", ""], ["", None], []])
@@ -344,3 +357,103 @@ def test_fewer_records_than_the_contract_wants_are_refused() -> None:
         require_table(result, contract, ENGINE, "f.csv")
 
     require_table(judged(contract, n=["a", "b", "c"]), contract, ENGINE, "f.csv")
+
+
+# Dates
+
+
+AMERICAN_OR_ISO = Column("n", Date, formats=("%m/%d/%Y", "%Y-%m-%d"))
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("10/2/2015", (2015, 10, 2)),
+        ("1/31/2018", (2018, 1, 31)),
+        ("01/05/2018", (2018, 1, 5)),
+        ("2018-2-9", (2018, 2, 9)),
+        (" 2018-12-31\u00a0", (2018, 12, 31)),
+        ("2/29/2016", (2016, 2, 29)),
+    ],
+)
+def test_a_date_is_read_in_each_of_its_formats(text: str, day: tuple[int, int, int]) -> None:
+    assert values(judged(AMERICAN_OR_ISO, n=[text])) == [datetime.date(*day)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2018-2-29", "2/30/2018", "31/1/2018", "13/1/2018", "1/1/18", "2018-00-10", "x", "1/1/2018x"],
+)
+def test_a_day_that_there_is_not_is_rejected_with_the_formats(text: str) -> None:
+    assert reason(AMERICAN_OR_ISO, text) == "n: is no day as %m/%d/%Y or %Y-%m-%d says it"
+
+
+def test_the_time_of_a_day_may_follow_and_is_left_out() -> None:
+    column = Column("n", Date, formats=("%Y-%m-%d %H:%M:%S",))
+
+    result = judged(column, n=["2018-02-09 23:59:59.5", "2018-02-09", "2018-02-09 noon"])
+
+    assert values(result) == [datetime.date(2018, 2, 9)]
+    assert result.rejected == 2
+
+
+def test_typed_days_and_moments_are_days() -> None:
+    moment = datetime.datetime(2018, 2, 9, 23, 59)
+
+    assert values(judged(Column("n", Date), n=[moment])) == [moment.date()]
+    assert values(judged(Column("n", Date), n=[moment.date()])) == [moment.date()]
+
+
+def test_a_number_is_no_day() -> None:
+    frame = nw.from_native(pl.DataFrame({"n": [20180209]}).lazy())
+
+    with pytest.raises(ContractError, match="column 'n' is of type Int64, and the contract wants"):
+        require_types(frame, Contract(Column("n", Date)), "f.csv")
+
+
+def test_a_day_before_the_first_allowed_one_is_rejected() -> None:
+    column = Column("n", Date, ge=datetime.date(2018, 1, 1))
+
+    assert reason(column, "2017-12-31") == "n: is below 2018-01-01"
+    assert reason(column, "2018-01-01") == ""
+
+
+# Keys of several parts, and history
+
+
+PARTS = Contract(Column("shop", String), Column("no", Int64), key=("shop", "no"))
+
+
+def test_records_that_share_all_parts_of_a_key_are_refused_with_an_example() -> None:
+    result = judged(PARTS, shop=["a", "a", "b", "a|1", "b"], no=["1", "2", "1", "1", " 1"])
+
+    assert result.repeated == {("shop", "no"): 1}
+    with pytest.raises(ContractError, match=r"'shop' and 'no' must be unique together.*'b' with 1"):
+        require_table(result, PARTS, ENGINE, "shops.csv")
+
+
+def test_only_the_newest_valid_record_of_a_key_counts() -> None:
+    contract = Contract(
+        Column("key", String), Column("day", Date), Column("n", Int64), key=("key",)
+    )
+    frame = pl.DataFrame(
+        {
+            "key": ["a", "a", "a", "b", "b"],
+            "day": ["2020-01-01", "2020-03-01", "2020-02-01", "2020-01-01", "2020-01-02"],
+            "n": ["1", "3", "2", "4", "many"],
+            "came": [1, 1, 2, 1, 1],
+        }
+    )
+
+    result = judge(nw.from_native(frame.lazy()), contract, ENGINE, ["day", "came"])
+
+    assert values(result) == [3, 4]
+    assert result.repeated == {}
+    assert result.rejected == 1
+
+
+def test_of_records_of_one_day_the_one_that_came_last_counts() -> None:
+    contract = Contract(Column("key", String), Column("n", Int64), key=("key",))
+    frame = pl.DataFrame({"key": ["a", "a"], "n": ["1", "2"], "came": [2, 1]})
+
+    assert values(judge(nw.from_native(frame.lazy()), contract, ENGINE, ["came"])) == [1]

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import datetime
+import uuid
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import narwhals.stable.v2 as nw
 import polars as pl
 import pytest
 
+from churn_assets.errors import ContractError
 from churn_assets.tables.contract import judge
 from churn_assets.tables.engine import BUCKETS
 from churn_assets.tables.featurise import feature_rows, featurise
-from churn_assets.tables.lake import Lake, Table
+from churn_assets.tables.ingest import ingest_labels
+from churn_assets.tables.lake import Committed, Lake, Table
 from churn_assets.tables.polars_engine import PolarsEngine
-from churn_assets.usecases.spec import HashSplit
+from churn_assets.tables.sources import Source
+from churn_assets.usecases.spec import Column, Contract, Date, Label, Labels, Split, String
 from churn_assets_tests.project import USE_CASE, customers
 
 ROWS = 3000
@@ -35,12 +41,12 @@ def tables(tmp_path: Path) -> Tables:
     return Lake(str(tmp_path), ENGINE).of(USE_CASE)
 
 
-def features(silver: pl.DataFrame, split: HashSplit = USE_CASE.split) -> pl.DataFrame:
-    frame = feature_rows(replace(USE_CASE, split=split), nw.from_native(silver.lazy()), ENGINE)
-    return frame.to_native().collect()
+def features(silver: pl.DataFrame, split: Split = USE_CASE.split) -> pl.DataFrame:
+    made = feature_rows(replace(USE_CASE, split=split), nw.from_native(silver.lazy()), ENGINE)
+    return made.frame.to_native().collect()
 
 
-def sides(silver: pl.DataFrame, split: HashSplit = USE_CASE.split) -> dict[str, str]:
+def sides(silver: pl.DataFrame, split: Split = USE_CASE.split) -> dict[str, str]:
     """Which split each customer is in."""
     return dict(features(silver, split).select("customer_id", "split").iter_rows())
 
@@ -50,7 +56,7 @@ def sides(silver: pl.DataFrame, split: HashSplit = USE_CASE.split) -> dict[str, 
 
 def bucket(key: str, salt: str) -> int:
     frame = nw.from_native(pl.DataFrame({"key": [key]}).lazy())
-    return int(ENGINE.collect(ENGINE.bucket(frame, "key", salt, "bucket"))["bucket"][0].as_py())
+    return int(ENGINE.collect(ENGINE.bucket(frame, ["key"], salt, "bucket"))["bucket"][0].as_py())
 
 
 def test_the_bucket_of_a_key_is_the_one_that_every_engine_gives() -> None:
@@ -59,7 +65,7 @@ def test_the_bucket_of_a_key_is_the_one_that_every_engine_gives() -> None:
 
 def test_buckets_of_any_keys_are_within_their_bounds() -> None:
     keys = pl.DataFrame({"key": [*map(str, range(50_000)), "", "Zoë 東京", "x" * 1_000_000]})
-    found = ENGINE.bucket(nw.from_native(keys.lazy()), "key", "telco_churn", "bucket")
+    found = ENGINE.bucket(nw.from_native(keys.lazy()), ["key"], "telco_churn", "bucket")
 
     buckets = found.to_native().collect()["bucket"]
 
@@ -72,7 +78,7 @@ def test_buckets_of_any_keys_are_within_their_bounds() -> None:
 def test_the_parts_have_the_shares_that_are_set(
     train: float, validation: float, silver: pl.DataFrame
 ) -> None:
-    counts = features(silver, HashSplit("a", train, validation))["split"].value_counts()
+    counts = features(silver, Split("a", train, validation))["split"].value_counts()
 
     shares = {name: count / ROWS for name, count in counts.iter_rows()}
     assert shares == {
@@ -91,7 +97,7 @@ def test_a_customer_stays_on_one_side_as_the_table_grows_and_the_rows_move(
 
 
 def test_a_wider_train_part_takes_nobody_out_of_train(silver: pl.DataFrame) -> None:
-    before, after = sides(silver, HashSplit("a", 0.6, 0.2)), sides(silver, HashSplit("a", 0.7, 0.1))
+    before, after = sides(silver, Split("a", 0.6, 0.2)), sides(silver, Split("a", 0.7, 0.1))
 
     trained = {key for key, side in before.items() if side == "train"}
     assert trained < {key for key, side in after.items() if side == "train"}
@@ -100,14 +106,14 @@ def test_a_wider_train_part_takes_nobody_out_of_train(silver: pl.DataFrame) -> N
 
 
 def test_two_salts_give_unrelated_splits(silver: pl.DataFrame) -> None:
-    one, other = sides(silver, HashSplit("a")), sides(silver, HashSplit("b"))
+    one, other = sides(silver, Split("a")), sides(silver, Split("b"))
 
     both = sum(one[key] == other[key] == "train" for key in one) / ROWS
     assert both == pytest.approx(0.6 * 0.6, abs=0.03)
 
 
 def test_the_use_case_salts_its_split_with_its_name_by_default() -> None:
-    assert USE_CASE.split == HashSplit("telco_churn", 0.6, 0.2)
+    assert USE_CASE.split == Split("telco_churn", 0.6, 0.2)
 
 
 # The rows
@@ -137,7 +143,7 @@ def test_unchanged_silver_and_code_write_nothing_and_a_new_split_does(
     first = featurise(USE_CASE, tables)
 
     again = featurise(USE_CASE, tables)
-    split = featurise(replace(USE_CASE, split=HashSplit("another")), tables)
+    split = featurise(replace(USE_CASE, split=Split("another")), tables)
 
     assert first.changed
     assert first.reads == {"silver": committed.version}
@@ -155,3 +161,189 @@ def test_new_silver_replaces_features(silver: pl.DataFrame, tables: Tables) -> N
     committed = featurise(USE_CASE, tables)
 
     assert (committed.version, committed.rows, committed.changed) == (1, 7, True)
+
+
+# By time
+
+
+DAYS = replace(
+    USE_CASE,
+    name="days",
+    key="id",
+    label=Label("left", positive="Yes"),
+    contract=Contract(
+        Column("id", String), Column("seen", Date), Column("left", String, nullable=True)
+    ),
+    clean=lambda frame: frame,
+    features=lambda frame: frame,
+    numeric=(),
+    categorical=(),
+    business=None,
+    slices=(),
+    split_by="seen",
+)
+
+
+def came(tables: Tables, days: Iterable[int], label: str | None = "No") -> Committed:
+    """Let one customer for each day of a year come to silver, and make features of them."""
+    start = datetime.date(2020, 1, 1)
+    frame = pl.DataFrame(
+        {
+            "id": [str(day) for day in days],
+            "seen": [start + datetime.timedelta(days=day) for day in days],
+            "left": pl.Series([label for _ in days], dtype=pl.String),
+        }
+    )
+    tables["silver"].replace(nw.from_native(frame.lazy()), str(uuid.uuid4()))
+    return featurise(DAYS, tables)
+
+
+def split_of(tables: Tables) -> dict[int, str]:
+    frame = tables["features"].scan().to_native().collect()
+    return {int(key): split for key, split in frame.select("id", "split").rows()}
+
+
+@pytest.fixture
+def dated(tmp_path: Path) -> Tables:
+    return Lake(str(tmp_path), ENGINE).of(DAYS)
+
+
+def test_by_time_the_newest_rows_are_test_and_those_before_them_validation(dated: Tables) -> None:
+    committed = came(dated, range(100))
+
+    expected = ["train"] * 60 + ["validation"] * 20 + ["test"] * 20
+    assert [split_of(dated)[day] for day in range(100)] == expected
+    assert committed.details["split"] == "time/1 by=seen test_from=2020-03-21"
+    assert "seen" in committed.columns
+
+
+def test_by_time_rows_move_from_test_to_train_as_the_table_grows_and_never_back(
+    dated: Tables,
+) -> None:
+    came(dated, range(100))
+    before = split_of(dated)
+    came(dated, range(200))
+    grown = split_of(dated)
+    came(dated, range(195))
+
+    assert {day for day in range(100) if grown[day] == "test"} == set()
+    assert {day for day in before if before[day] != "test" and grown[day] == "test"} == set()
+    # Fewer rows than before do not make test rows of what was trained on.
+    assert [day for day, split in split_of(dated).items() if split == "test"] == [*range(160, 195)]
+
+
+def test_by_time_rows_that_are_all_older_than_test_are_refused(dated: Tables) -> None:
+    came(dated, range(100))
+
+    with pytest.raises(ContractError, match="no record with a label is as new as 2020-03-21"):
+        came(dated, range(50))
+
+    assert len(split_of(dated)) == 100
+
+
+def test_by_time_only_known_outcomes_say_where_test_begins(dated: Tables) -> None:
+    came(dated, range(100), label=None)
+    committed = came(dated, range(50))
+
+    assert committed.details["split"] == "time/1 by=seen test_from=2020-02-10"
+
+
+# Labels of their own
+
+
+APART = replace(
+    DAYS,
+    name="apart",
+    contract=Contract(Column("id", String), Column("seen", Date)),
+    labels=Labels(
+        Contract(
+            Column("id", String),
+            Column("on", Date, nullable=True),
+            Column("left", String, isin=("Yes", "No"), nullable=True),
+        ),
+        time="on",
+    ),
+    time="seen",
+    split_by=None,
+)
+
+
+def labelled(folder: Path, *labels: tuple[str, str, str]) -> tuple[Committed, dict[str, Any]]:
+    """Features of customers a to d, seen on the 5th, with these labels."""
+    tables = Lake(str(folder), ENGINE).of(APART)
+    seen = [datetime.date(2020, 1, 5)] * 4
+    frame = pl.DataFrame({"id": ["a", "b", "c", "d"], "seen": seen})
+    tables["silver"].replace(nw.from_native(frame.lazy()), "1")
+    file = folder / "labels.csv"
+    pl.DataFrame(labels, schema=["id", "on", "left"], orient="row").write_csv(file)
+    ingest_labels(APART, Source(uri="unused.csv", labels=Source(uri=str(file))), tables)
+    committed = featurise(APART, tables, max_reject_share=0.3)
+    rows = tables["features"].scan().to_native().collect()
+    return committed, dict(rows.select("id", "label").rows())
+
+
+def test_labels_from_a_source_of_their_own_are_joined_by_key(tmp_path: Path) -> None:
+    committed, found = labelled(
+        tmp_path, ("a", "2020-01-31", "Yes"), ("b", "2020-01-31", "No"), ("x", "", "No")
+    )
+
+    assert found == {"a": True, "b": False, "c": None, "d": None}
+    assert committed.reads.keys() == {"silver", "labels"}
+    assert committed.details["labels"] == {
+        "records": 3,
+        "rejected": 0,
+        "rules": {},
+        "of_nobody": 1,
+        "older_than_the_record": 0,
+    }
+
+
+def test_a_label_of_a_day_before_the_record_is_not_given_to_it(tmp_path: Path) -> None:
+    committed, found = labelled(
+        tmp_path, ("a", "2020-01-04", "Yes"), ("b", "2020-01-05", "Yes"), ("c", "", "No")
+    )
+
+    assert found == {"a": None, "b": True, "c": False, "d": None}
+    assert committed.details["labels"]["older_than_the_record"] == 1
+
+
+def test_labels_that_break_their_contract_are_counted_and_too_many_are_refused(
+    tmp_path: Path,
+) -> None:
+    good = [(key, "2020-01-31", "No") for key in "abc"]
+    committed, found = labelled(tmp_path, *good, ("d", "2020-01-31", "Perhaps"))
+
+    assert found["d"] is None
+    assert committed.details["labels"]["rules"] == {"left: is not one of Yes, No": 1}
+    with pytest.raises(ContractError, match=r"2 of 3 records .* features was not replaced"):
+        labelled(tmp_path, *[(key, "", "Perhaps") for key in "ab"], ("c", "", "No"))
+
+
+def test_two_labels_of_a_customer_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="column 'id' must be unique"):
+        labelled(tmp_path, ("a", "2020-01-31", "Yes"), ("a", "2020-02-01", "No"))
+
+
+# Keys of several parts
+
+
+def test_each_part_of_a_key_counts_for_the_split_and_stands_in_features() -> None:
+    parts = replace(
+        DAYS,
+        key=("shop", "id"),
+        contract=Contract(
+            Column("shop", String), Column("id", String), Column("left", String, nullable=True)
+        ),
+        split_by=None,
+    )
+    keys = [(f"s{shop}", f"c{number}") for shop in range(50) for number in range(50)]
+    frame = pl.DataFrame(keys, schema=["shop", "id"], orient="row").with_columns(left=pl.lit("No"))
+
+    rows = feature_rows(parts, nw.from_native(frame.lazy()), ENGINE).frame.to_native().collect()
+
+    assert rows.columns == ["shop", "id", "label", "split"]
+    shares = rows.group_by("shop").agg((pl.col("split") == "train").mean())["split"]
+    assert shares.min() > 0.3
+    assert rows["split"].value_counts(normalize=True).sort("split")["proportion"].to_list() == (
+        pytest.approx([0.2, 0.6, 0.2], abs=0.03)
+    )

@@ -6,24 +6,39 @@ import functools
 import http.server
 import os
 import threading
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from churn_assets.errors import SourceError
+from churn_assets.errors import ContractError, SourceError
 from churn_assets.tables.ingest import ingest
-from churn_assets.tables.lake import Lake
+from churn_assets.tables.lake import Committed, Lake, Table
 from churn_assets.tables.polars_engine import PolarsEngine
+from churn_assets.tables.refine import refine
 from churn_assets.tables.sources import Source
 from churn_assets.usecases import USE_CASES
-from churn_assets.usecases.spec import Column, Contract, String
+from churn_assets.usecases.spec import Column, Contract, Date, Label, String, UseCase
 from churn_assets_tests.project import customers, write_csv
 
 USE_CASE = USE_CASES["telco_churn"]
+KEEPING = replace(
+    USE_CASE,
+    name="keeping",
+    key="id",
+    label=Label("left", positive="Yes"),
+    contract=Contract(
+        Column("id", String),
+        Column("seen", Date),
+        Column("plan", String),
+        Column("left", String, nullable=True),
+    ),
+    time="seen",
+    clean=lambda frame: frame,
+)
 FEW = 50
 PASSWORD, TOKEN = "pa55word", "t0ken"
 
@@ -172,3 +187,101 @@ def test_a_record_with_too_many_fields_is_named_by_its_line_and_raw_stands(table
         ingest(USE_CASE, source, tables)
 
     assert tables["raw"].state() == before
+
+
+# History
+
+
+@dataclass
+class History:
+    """A source whose files are added to raw, one after another."""
+
+    tables: Mapping[str, Table]
+    path: Path
+    use_case: UseCase = KEEPING
+
+    def came(self, *records: tuple[str, str, str]) -> Committed:
+        frame = pl.DataFrame(records, schema=["id", "seen", "plan"], orient="row")
+        frame.with_columns(left=pl.lit("No")).write_csv(self.path)
+        return ingest(self.use_case, Source(uri=str(self.path), append=True), self.tables)
+
+    def silver(self) -> dict[str, str]:
+        """Plan of each customer."""
+        list(refine(self.use_case, self.tables))
+        return dict(self.tables["silver"].scan().to_native().collect().select("id", "plan").rows())
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    return History(Lake(str(tmp_path / "lake"), PolarsEngine()).of(KEEPING), tmp_path / "f.csv")
+
+
+def test_new_and_changed_records_are_added_and_silver_has_the_newest(history: History) -> None:
+    history.came(("a", "2020-01-01", "basic"), ("b", "2020-01-01", "basic"))
+
+    second = history.came(("a", "2020-02-01", "plus"), ("c", "2020-02-01", "basic"))
+
+    assert (second.rows, second.details["added"]) == (4, 2)
+    assert history.silver() == {"a": "plus", "b": "basic", "c": "basic"}
+
+
+def test_a_late_file_adds_to_history_and_changes_nobody(history: History) -> None:
+    history.came(("a", "2020-02-01", "plus"))
+
+    late = history.came(("a", "2020-01-01", "basic"))
+
+    assert late.rows == 2
+    assert history.silver() == {"a": "plus"}
+
+
+def test_a_file_that_comes_again_changes_nothing(history: History) -> None:
+    history.came(("a", "2020-01-01", "basic"), ("a", "2020-01-01", "basic"))
+    second = history.came(("a", "2020-02-01", "plus"))
+
+    again = history.came(("a", "2020-01-01", "basic"))
+    with_one_more_blank = history.came(("a", "2020-02-01", "plus"), ("a", "2020-01-01", "basic"))
+
+    assert second.rows == 2
+    assert again == with_one_more_blank == replace(second, changed=False)
+
+
+def test_a_correction_of_a_record_counts_instead_of_it(history: History) -> None:
+    history.came(("a", "2020-01-01", "basic"))
+
+    history.came(("a", "2020-01-01", "plus"))
+
+    assert history.silver() == {"a": "plus"}
+
+
+def test_two_records_of_a_customer_in_one_file_and_of_one_day_are_refused(
+    history: History,
+) -> None:
+    history.came(("a", "2020-01-01", "basic"), ("a", "2020-01-01", "plus"))
+
+    with pytest.raises(ContractError, match="column 'id' must be unique, and 1 records repeat"):
+        history.silver()
+
+
+def test_columns_that_come_later_are_null_before(history: History) -> None:
+    history.came(("a", "2020-01-01", "basic"))
+    pl.DataFrame(
+        {"id": ["b"], "seen": ["2020-02-01"], "plan": ["plus"], "left": ["No"], "more": ["x"]}
+    ).write_csv(history.path)
+
+    ingest(KEEPING, Source(uri=str(history.path), append=True), history.tables)
+
+    raw = history.tables["raw"].scan().to_native().collect()
+    assert dict(raw.select("id", "more").rows()) == {"a": None, "b": "x"}
+
+
+def test_a_changed_type_is_refused_and_what_is_kept_stands(history: History) -> None:
+    first = history.came(("a", "2020-01-01", "basic"))
+    typed = history.path.with_suffix(".parquet")
+    pl.DataFrame(
+        {"id": [2], "seen": ["2020-02-01"], "plan": ["plus"], "left": ["No"]}
+    ).write_parquet(typed)
+
+    with pytest.raises(SourceError, match=r"changed their type \('id' is Int64 and was String\)"):
+        ingest(KEEPING, Source(uri=str(typed), append=True), history.tables)
+
+    assert history.tables["raw"].require().version == first.version

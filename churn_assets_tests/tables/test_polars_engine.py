@@ -82,7 +82,7 @@ def test_the_reference_hash_gives_the_published_value() -> None:
     "key", ["7590-VHVEG", "", "é", "\u00a0", "日本語の鍵", "🙂", "a b|c", "x" * 1000, "y" * 31]
 )
 def test_a_bucket_is_the_salted_hash_of_the_key(key: str) -> None:
-    found = ENGINE.collect(ENGINE.bucket(frame(key=[key]), "key", "salt", into="bucket"))
+    found = ENGINE.collect(ENGINE.bucket(frame(key=[key]), ["key"], "salt", into="bucket"))
 
     assert found["bucket"].to_pylist() == [xxh64(f"salt|{key}".encode()) % BUCKETS]
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import narwhals.stable.v2 as nw
 import polars as pl
 import pytest
 
 from churn_assets.tables import quality
+from churn_assets.tables.lake import Lake
 from churn_assets.tables.polars_engine import PolarsEngine
-from churn_assets.tables.quality import CHANCE, outliers, split_balance, split_counts
+from churn_assets.tables.quality import (
+    CHANCE,
+    outliers,
+    schema_changes,
+    split_balance,
+    split_counts,
+)
 from churn_assets.usecases.spec import Column, Contract, Float64, Int64, String
 from churn_assets_tests.project import USE_CASE
 
@@ -23,6 +31,7 @@ CASE = replace(
         Column("months", Int64),
         Column("bill", Float64, nullable=True),
         Column("flag", Int64, isin=(0, 1)),
+        Column("churn", String, nullable=True),
     ),
 )
 MIDDLE = [10, 20, 30, 40, 50]
@@ -71,6 +80,43 @@ def test_of_many_records_a_sample_finds_the_fences_and_all_are_counted(
     months = [*MIDDLE * 400, *[10_000] * 30]
 
     assert found(key=[f"customer {i}" for i in range(len(months))], months=months) == {"months": 30}
+
+
+def test_values_that_are_called_odd_are_counted_whether_or_not_there_are_fences() -> None:
+    odd = Contract(
+        Column("key", String),
+        Column("months", Int64, odd=(0,)),
+        Column("flat", Int64, odd=(0,)),
+        Column("churn", String, nullable=True),
+    )
+    frame = pl.DataFrame(
+        {"months": [*MIDDLE * 4, 0, 500, None], "flat": [7] * 20 + [0, None, None]}
+    )
+
+    counted = outliers(nw.from_native(frame.lazy()), replace(CASE, contract=odd), ENGINE)
+
+    assert counted == {"months": 2, "flat": 1}
+
+
+# The schema
+
+
+def test_what_is_new_lost_or_of_another_type_is_told_by_column(tmp_path: Path) -> None:
+    raw = Lake(str(tmp_path), ENGINE).of(CASE)["raw"]
+
+    def came(**columns: list) -> list[str]:
+        raw.replace(nw.from_native(pl.DataFrame(columns).lazy()), str(len(columns)))
+        return schema_changes(raw)
+
+    assert came(key=["a"], plan=["x"], bill=["1"]) == []
+    assert came(key=["a"], plan=["x"], bill=[1.5], more=[1]) == [
+        "column 'more' is new (Int64)",
+        "column 'bill' is Float64 and was String",
+    ]
+    assert came(key=["a"], bill=[1.5]) == [
+        "column 'plan' is lost (String)",
+        "column 'more' is lost (Int64)",
+    ]
 
 
 def test_an_empty_table_has_no_outliers() -> None:

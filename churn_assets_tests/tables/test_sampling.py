@@ -45,7 +45,7 @@ def test_a_smaller_sample_is_part_of_a_larger_one() -> None:
 
 def test_a_sample_draws_alike_from_every_split() -> None:
     engine = PolarsEngine()
-    split = engine.bucket(engine.from_arrow(KEYS), USE_CASE.key, USE_CASE.split.salt, "bucket")
+    split = engine.bucket(engine.from_arrow(KEYS), USE_CASE.keys, USE_CASE.split.salt, "bucket")
     whole = sampled(split, USE_CASE, engine, share=0.5, most_rows=len(KEYS)).frame
 
     buckets = engine.collect(whole)["bucket"].to_numpy()

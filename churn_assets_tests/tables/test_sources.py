@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from churn_assets.errors import SourceError
 from churn_assets.tables.polars_engine import PolarsEngine
+from churn_assets.tables.source_columns import Expected
 from churn_assets.tables.sources import Source, explain, fingerprint, read_records
 from churn_assets.usecases.spec import Column, Contract, Float64, Int64, Label, String, UseCase
 
@@ -55,10 +56,11 @@ GYM = UseCase(
     description="Who leaves the gym.",
     generate=generate,
 )
+EXPECTED = Expected.of(GYM)
 
 
 def records(uri, **settings):
-    return read_records(Source(uri=str(uri), **settings), GYM, ENGINE)
+    return read_records(Source(uri=str(uri), **settings), EXPECTED, ENGINE)
 
 
 def rows(read, columns=COLUMNS):
@@ -73,7 +75,7 @@ def uris(read):
 def refusal(uri, **settings):
     source = Source(uri=str(uri), **settings)
     with pytest.raises(SourceError) as caught:
-        read_records(source, GYM, ENGINE)
+        read_records(source, EXPECTED, ENGINE)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -81,10 +83,10 @@ def refusal(uri, **settings):
 def late_refusal(uri, **settings):
     source = Source(uri=str(uri), **settings)
     with pytest.raises(Exception) as caught:  # noqa: PT011
-        ENGINE.collect(read_records(source, GYM, ENGINE).frame)
+        ENGINE.collect(read_records(source, EXPECTED, ENGINE).frame)
     # How much of an object is looked at up front depends on the blocks that it comes in.
     early = isinstance(caught.value, SourceError)
-    refused = caught.value if early else explain(caught.value, source, GYM)
+    refused = caught.value if early else explain(caught.value, source, EXPECTED)
     assert refused is not None
     assert "\n" not in str(refused)
     return str(refused)
@@ -222,7 +224,7 @@ def test_a_delta_table_is_read_at_one_version(tmp_path):
 
 
 def test_without_an_address_records_are_made_up():
-    read = read_records(Source(rows=5, seed=3), GYM, ENGINE)
+    read = read_records(Source(rows=5, seed=3), EXPECTED, ENGINE)
     assert len(rows(read)) == 5
     assert read.uri == "generated:gym?rows=5&seed=3"
     assert set(uris(read)) == {read.uri}
@@ -346,7 +348,7 @@ def test_a_malformed_record_is_explained_by_its_line(csv, bad, says):
 
 
 def test_a_source_without_fault_explains_nothing(csv):
-    assert explain(OSError("disk full"), Source(uri=str(csv())), GYM) is None
+    assert explain(OSError("disk full"), Source(uri=str(csv())), EXPECTED) is None
 
 
 # Files that cannot be read
@@ -428,21 +430,21 @@ def test_damaged_parquet_pages_are_explained(parquet):
 
 def test_the_fingerprint_is_the_content_and_how_it_is_read(csv):
     path = csv()
-    before = fingerprint(Source(uri=str(path)), GYM)
+    before = fingerprint(Source(uri=str(path)), EXPECTED)
     assert records(path).fingerprint == before
     os.utime(path, (0, 0))
-    assert fingerprint(Source(uri=str(path)), GYM) == before
-    assert fingerprint(Source(uri=str(path), rename={"price": "cost"}), GYM) != before
-    assert fingerprint(Source(uri=str(path), delimiter=";"), GYM) != before
+    assert fingerprint(Source(uri=str(path)), EXPECTED) == before
+    assert fingerprint(Source(uri=str(path), rename={"price": "cost"}), EXPECTED) != before
+    assert fingerprint(Source(uri=str(path), delimiter=";"), EXPECTED) != before
     csv(CSV.replace("9.5", "9.6"))
-    assert fingerprint(Source(uri=str(path)), GYM) != before
+    assert fingerprint(Source(uri=str(path)), EXPECTED) != before
 
 
 def test_the_fingerprint_of_a_folder_rises_with_its_files(csv):
     source = Source(uri=str(csv(name="in/a.csv").parent))
-    before = fingerprint(source, GYM)
+    before = fingerprint(source, EXPECTED)
     csv(name="in/b.csv")
-    assert fingerprint(source, GYM) != before
+    assert fingerprint(source, EXPECTED) != before
 
 
 def test_the_fingerprint_of_a_delta_table_is_its_version(tmp_path):
@@ -450,14 +452,14 @@ def test_the_fingerprint_of_a_delta_table_is_its_version(tmp_path):
 
     source = Source(uri=str(tmp_path / "gym"))
     write_deltalake(tmp_path / "gym", typed())
-    before = fingerprint(source, GYM)
-    assert read_records(source, GYM, ENGINE).fingerprint == before
+    before = fingerprint(source, EXPECTED)
+    assert read_records(source, EXPECTED, ENGINE).fingerprint == before
     write_deltalake(tmp_path / "gym", typed(), mode="append")
-    assert fingerprint(source, GYM) != before
+    assert fingerprint(source, EXPECTED) != before
 
 
 def test_the_fingerprint_of_made_up_records_is_their_seed():
-    one, same, other = (fingerprint(Source(seed=seed), GYM) for seed in (1, 1, 2))
+    one, same, other = (fingerprint(Source(seed=seed), EXPECTED) for seed in (1, 1, 2))
     assert one == same != other
 
 
@@ -511,12 +513,12 @@ def test_an_http_address_is_read_and_its_password_kept_back(csv, site):
     csv()
     address, seen = site
     source = Source(uri=address.replace("//", "//me:p%40ss@") + "/gym.csv?sig=secret#part")
-    read = read_records(source, GYM, ENGINE)
+    read = read_records(source, EXPECTED, ENGINE)
     assert rows(read) == ROWS
     assert read.uri == f"{address}/gym.csv"
     assert set(uris(read)) == {f"{address}/gym.csv"}
     assert seen[0] == ("/gym.csv?sig=secret", "Basic bWU6cEBzcw==")
-    assert read.fingerprint == fingerprint(source, GYM)
+    assert read.fingerprint == fingerprint(source, EXPECTED)
     assert not any(secret in repr((source, read)) for secret in ("p%40ss", "p@ss", "sig="))
 
 
@@ -578,12 +580,12 @@ def test_an_object_a_prefix_and_a_glob_are_read(s3, bucket):
 def test_an_object_changes_its_fingerprint_with_its_content(s3, bucket):
     source = Source(uri=f"{bucket}/f.csv", storage_options=dict(s3.storage_options))
     s3.client.put_object(Bucket="gym-source", Key="f.csv", Body=CSV.encode())
-    before = fingerprint(source, GYM)
-    assert read_records(source, GYM, ENGINE).fingerprint == before
+    before = fingerprint(source, EXPECTED)
+    assert read_records(source, EXPECTED, ENGINE).fingerprint == before
     s3.client.put_object(Bucket="gym-source", Key="f.csv", Body=CSV.encode())
-    assert fingerprint(source, GYM) == before
+    assert fingerprint(source, EXPECTED) == before
     s3.client.put_object(Bucket="gym-source", Key="f.csv", Body=CSV.replace("9", "8").encode())
-    assert fingerprint(source, GYM) != before
+    assert fingerprint(source, EXPECTED) != before
 
 
 def test_recoded_and_typed_objects_are_read(s3, bucket, parquet, tmp_path):

@@ -212,7 +212,7 @@ KEYS = [
 @pytest.mark.parametrize("salt", ["salt", "", "Zoë|🙂"])
 def test_a_key_falls_into_one_bucket_on_every_engine(engines: Engines, salt: str) -> None:
     ours, theirs = (
-        engine.collect(engine.bucket(on(engine, key=KEYS), "key", salt, into="bucket"))
+        engine.collect(engine.bucket(on(engine, key=KEYS), ["key"], salt, into="bucket"))
         for engine in engines.values()
     )
 
@@ -221,7 +221,7 @@ def test_a_key_falls_into_one_bucket_on_every_engine(engines: Engines, salt: str
 
 
 def test_the_bucket_of_a_known_key_never_changes(engine: Engine) -> None:
-    buckets = engine.bucket(on(engine, key=["7590-VHVEG"]), "key", "salt", into="bucket")
+    buckets = engine.bucket(on(engine, key=["7590-VHVEG"]), ["key"], "salt", into="bucket")
 
     assert engine.collect(buckets)["bucket"].to_pylist() == [2916]
 

@@ -1,0 +1,533 @@
+"""What a use case is to be made of: decided where a table says enough, asked where it does not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Literal
+
+from churn_assets.scaffold.names import own_name
+from churn_assets.scaffold.profile import FEWEST_OF_CLASS, ColumnProfile, Profile, expected
+from churn_assets.scaffold.python_text import Bracketed, quoted
+from churn_assets.usecases.spec import Column, DType
+
+LEAK_AUC, LEAK_GAP = 0.95, 0.5
+"""A column that tells the label so well alone is suspected to know it, where it errs at most half
+as often as the best of the others. What customers are like seldom reaches .9."""
+SAME_AS_LABEL = 0.99
+"""Share of either outcome's records from which on a blank says which it is."""
+MOST_CATEGORIES = 30
+"""Each becomes a column for the model; of more, most have too few records to learn from."""
+MOST_ALLOWED, FEWEST_OF_ALLOWED = 12, 5
+"""Values that a contract lists, and how often each was seen at least: where one was seen once or
+twice, others are still to come."""
+NEARLY_ALL = 0.95
+"""Share of different values from which on a text names a record."""
+FEWEST_TO_TELL = 50
+"""Records; among fewer, values may all differ by chance."""
+NEARLY_SEQUENTIAL = 2.0
+"""Whole numbers, all different, that leave out at most every other one were counted up."""
+CODE_DIGITS = 6
+"""Whole numbers, all different and all of so many digits, are codes: amounts differ in length."""
+FREE_TEXT_WORDS = 4.0
+"""Words in a text, on average, from which on it is a sentence."""
+MONEY_DECIMALS = 2
+FEW_BLANK = 0.01
+"""Share of the records below which blanks are told of: they may be mistakes."""
+PURE_SHARE = 0.01
+"""Share of the records; of a smaller group, that all have one outcome is worth no question."""
+SEASON = timedelta(days=2 * 365)
+"""Before each month has come twice, it tells of one year and not of the season."""
+RARE_RATE = 0.1
+"""Of the positive, below which the default risk bands hold next to nobody."""
+FEW_ROWS = 1000
+"""With fewer the gates may not be sure that a model beats guessing."""
+MOST_GROUPS = 10
+"""Values of a column by which customers are judged apart."""
+
+_MOST_SHOWN = 40
+"""Characters of a value in a sentence."""
+
+_KNOWS = re.compile(
+    "churn|cancel|attrition|exit|left|leav|quit|terminat|deactivat|closed|closing|end_date|reason"
+    "|status|outcome|score|predict|probab|refund|retention|win_?back|complain"
+)
+"""In names of columns that are often filled in when the outcome is known."""
+_IDENTIFIES = re.compile("(^|_)(id|uuid|guid|key|hash|email|phone|iban)$")
+_CODES = re.compile("(^|_)(code|zip|postcode|plz|type|class|category|segment|region|area)(_|$)")
+_GROUPS = re.compile("(^|_)(gender|sex|age|senior|country|region|state|nationality|ethnicity)(_|$)")
+
+Group = Literal["numbers", "categories", "dates", "left_out"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A column of the contract.
+
+    Parameters
+    ----------
+    column : Column
+        What the contract asks of it.
+    profile : ColumnProfile
+        What it was seen to be.
+    notes, questions : tuple of str
+        What was found of it, and what only the reader knows.
+    why : str
+        Short, of a column that is no input.
+    """
+
+    column: Column
+    profile: ColumnProfile
+    notes: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A use case to be written.
+
+    Parameters
+    ----------
+    name : str
+        Of the use case.
+    profile : Profile
+        What it was made from.
+    keys : tuple of Entry
+        Of the contract.
+    label : Entry
+        Likewise.
+    numbers, categories, dates, left_out : tuple of Entry
+        The other columns of the contract: inputs, dates, and what is no input.
+    months : mapping of str to str
+        Dates whose month is an input, and what that is called.
+    unread : tuple of ColumnProfile
+        Columns of which a contract can ask nothing.
+    asked : mapping of str to str
+        Questions by the argument of the use case that answers them; `isin` of the categories,
+        `inputs` of all that may be one.
+    """
+
+    name: str
+    profile: Profile
+    keys: tuple[Entry, ...]
+    label: Entry
+    numbers: tuple[Entry, ...]
+    categories: tuple[Entry, ...]
+    dates: tuple[Entry, ...]
+    left_out: tuple[Entry, ...]
+    months: Mapping[str, str]
+    unread: tuple[ColumnProfile, ...]
+    asked: Mapping[str, str]
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Of the contract, in its order."""
+        return (
+            *self.keys,
+            self.label,
+            *self.numbers,
+            *self.categories,
+            *self.dates,
+            *self.left_out,
+        )
+
+    @property
+    def inputs(self) -> int:
+        """How many inputs the model gets."""
+        return len(self.numbers) + len(self.categories) + len(self.months)
+
+    @property
+    def kinds(self) -> str:
+        """The inputs as they are told of."""
+        numbers, categories = len(self.numbers), len(self.categories)
+        told = [
+            f"{numbers} {'number' if numbers == 1 else 'numbers'}",
+            f"{categories} {'category' if categories == 1 else 'categories'}",
+        ]
+        months = [f"the month of {' and '.join(self.months)}"] if self.months else []
+        return ", ".join(told + months)
+
+    @property
+    def questions(self) -> tuple[tuple[str, str], ...]:
+        """Every question, with what it is of."""
+        return (
+            *((e.profile.source, asked) for e in self.entries for asked in e.questions),
+            *self.asked.items(),
+        )
+
+    @property
+    def is_few(self) -> bool:
+        """Whether there may be too few records for a model to pass the gates."""
+        return self.profile.known < FEW_ROWS
+
+
+def draft(name: str, profile: Profile) -> Draft:
+    """Draft a use case.
+
+    Parameters
+    ----------
+    name : str
+        Of the use case.
+    profile : Profile
+        Of its table.
+    """
+    of_outcome = {*profile.keys, profile.label}
+    others = [column for column in profile.columns if column.source not in of_outcome]
+    others += profile.key_days
+    judge = _Judge(profile, [column for column in others if not _identifies(column, profile.valid)])
+    grouped: dict[Group, list[Entry]] = {
+        "numbers": [], "categories": [], "dates": [], "left_out": []
+    }  # fmt: skip
+    for column in others:
+        if column.type.dtype is not None:
+            group, entry = judge.entry(column)
+            grouped[group].append(entry)
+    names = {column.name for column in (*profile.columns, *profile.key_days)}
+    months = {
+        day: own_name(f"{day}_month", names)
+        for day, column in ((entry.column.name, entry.profile) for entry in grouped["dates"])
+        if column.most - column.least >= SEASON
+    }
+    made = Draft(
+        name=name,
+        profile=profile,
+        keys=tuple(
+            Entry(replace(_column(profile[key]), nullable=False), profile[key])
+            for key in profile.keys
+        ),
+        label=_label(profile),
+        numbers=tuple(grouped["numbers"]),
+        categories=tuple(grouped["categories"]),
+        dates=tuple(grouped["dates"]),
+        left_out=tuple(grouped["left_out"]),
+        months=months,
+        unread=tuple(column for column in others if column.type.dtype is None),
+        asked={},
+    )
+    return replace(made, asked=_asked(made))
+
+
+def _label(profile: Profile) -> Entry:
+    questions = []
+    if profile.rate > 1 / 2:
+        questions.append(
+            f"is '{profile.positive}' what is to be foreseen? It is the usual outcome, of "
+            f"{profile.rate:.1%}."
+        )
+    column = profile[profile.label]
+    allowed = (profile.negative, profile.positive)
+    notes = ["Blank where the outcome is not known yet: such a record is scored, not trained on."]
+    return Entry(
+        replace(_column(column), isin=allowed, nullable=True),
+        column,
+        tuple(notes),
+        tuple(questions),
+    )
+
+
+def _asked(made: Draft) -> Mapping[str, str]:
+    """What only the reader knows of the whole."""
+    asked = {}
+    fewest = min(made.profile.positives, made.profile.known - made.profile.positives)
+    if fewest < FEWEST_OF_CLASS:
+        asked["inputs"] = (
+            f"which columns are filled in only when the outcome is known? With {fewest} records of "
+            "one outcome, what a column tells of it could not be looked at."
+        )
+    if any(entry.column.isin for entry in made.categories):
+        asked["isin"] = (
+            "are these lists of values complete? A record with any other becomes a reject; without "
+            "isin= every value may come."
+        )
+    asked["description"] = "for whom is this, and what is done with the scores?"
+    split_by = _asked_of_split(made)
+    if split_by:
+        asked["split_by"] = split_by
+    asked["business"] = (
+        "what is a contact worth? With amounts, predictions rank whom to contact by value; without "
+        "them there is no value, and nobody is told to contact."
+    )
+    groups = [
+        entry.column.name
+        for entry in (*made.categories, *made.numbers)
+        if 1 < entry.profile.distinct <= MOST_GROUPS
+        and (entry.column.dtype is DType.STRING or _GROUPS.search(entry.column.name))
+    ]
+    named = [name for name in groups if _GROUPS.search(name)] or groups
+    if named:
+        asked["slices"] = (
+            "which groups must be served alike? Each is judged apart, such as "
+            f"slices={Bracketed('(', [quoted(name) for name in named[:2]])}."
+        )
+    if made.profile.rate < RARE_RATE:
+        asked["risk_bands"] = (
+            f"from which probability on is a risk high? By default from 60 %, and "
+            f"{made.profile.rate:.1%} of all are {made.profile.positive}: perhaps "
+            f'risk_bands={{"low": 0.0, "medium": {2 * made.profile.rate:.2g}, '
+            f'"high": {5 * made.profile.rate:.2g}}}.'
+        )
+    return asked
+
+
+def _asked_of_split(made: Draft) -> str:
+    """Whether the newest records are to be the test."""
+    days = " or ".join(f'split_by="{entry.column.name}"' for entry in made.dates)
+    if len(made.keys) > 1:
+        first = made.keys[0].profile
+        if first.distinct < made.profile.valid:
+            how = days or "split_by= a date that tells when"
+            return (
+                f"the split puts records of one {first.source} on both sides, so that test scores "
+                f"flatter. Is the model to be judged on the newest records instead: {how}?"
+            )
+    if not days:
+        return ""
+    return (
+        "are scores to hold for times to come? Then judge on the newest records and not on some "
+        f"of all times: {days}."
+    )
+
+
+class _Judge:
+    """Says of a column what it is to a model.
+
+    Parameters
+    ----------
+    profile : Profile
+        Of the table.
+    others : sequence of ColumnProfile
+        Columns that may be inputs.
+    """
+
+    def __init__(self, profile: Profile, others: Sequence[ColumnProfile]) -> None:
+        self.profile = profile
+        strengths = [(c.auc, c.source) for c in others if c.auc is not None and c.auc < LEAK_AUC]
+        self.best, self.best_name = max(strengths, default=(0.5, ""))
+
+    def entry(self, column: ColumnProfile) -> tuple[Group, Entry]:
+        """The group of a column, and its entry there."""
+        entry = Entry(_column(column), column, tuple(self._notes(column)))
+        for find in (self._empty, self._identifier, self._leak, self._unusable):
+            why = find(column)
+            if why is not None:
+                notes = entry.notes if why.is_question else (*entry.notes, why.told)
+                asked = (why.told,) if why.is_question else ()
+                return "left_out", replace(entry, notes=notes, questions=asked, why=why.short)
+        entry = replace(entry, column=_input(column), questions=tuple(self._questions(column)))
+        if column.type.dtype is DType.DATE:
+            return "dates", entry
+        return "categories" if column.type.dtype is DType.STRING else "numbers", entry
+
+    def _notes(self, column: ColumnProfile) -> Iterator[str]:
+        """What was found of the values."""
+        if column.type.dtype is not DType.STRING and column.type.unreadable:
+            what = "day" if column.type.dtype is DType.DATE else "number"
+            yield (
+                f"{_records(column.type.unreadable)} with no {what}, such as "
+                f"{_shown(column.type.example)}: rejects."
+            )
+        if 0 < column.blank <= FEW_BLANK * self.profile.valid:
+            yield f"Blank in {column.blank:,} of {_records(self.profile.valid)}."
+
+    def _empty(self, column: ColumnProfile) -> _Why | None:
+        if not column.distinct:
+            return _Why("blank", "Blank in every record.")
+        if column.distinct == 1 and not column.blank:
+            (only,) = column.values or column.bars
+            return _Why("constant", f"{_shown(only.name)} in every record.")
+        return None
+
+    def _identifier(self, column: ColumnProfile) -> _Why | None:
+        told = _identifies(column, self.profile.valid)
+        return (
+            _Why("identifier", f"Names a record and tells nothing of it: {told}.") if told else None
+        )
+
+    def _leak(self, column: ColumnProfile) -> _Why | None:
+        told = " ".join(self._suspicions(column))
+        if not told:
+            return None
+        return _Why(
+            "leak",
+            f"is this known before the outcome is? {told} So it is left out; move it to "
+            f"{_place(column)} if it is.",
+            is_question=True,
+        )
+
+    def _suspicions(self, column: ColumnProfile) -> Iterator[str]:
+        if column.auc is None or column.filled is None:
+            return
+        if column.auc >= LEAK_AUC and 1 - column.auc <= LEAK_GAP * (1 - self.best):
+            beside = (
+                f" (the next best, {self.best_name}: {self.best:.3f})" if self.best_name else ""
+            )
+            yield f"Alone it tells the outcome with a ROC AUC of {column.auc:.3f}{beside}."
+        stayed, churned = column.filled
+        positive, negative = self.profile.positive, self.profile.negative
+        if min(abs(stayed - churned), max(stayed, churned)) >= SAME_AS_LABEL:
+            yield (
+                f"It has a value in {churned:.1%} of the records that are {positive}, and in "
+                f"{stayed:.1%} of those that are {negative}."
+            )
+        elif column.filled_is_pure:
+            rows = self.profile.valid - column.blank
+            yield (
+                f"It has a value in {_records(rows)}, and all whose outcome is known are "
+                f"{positive if churned else negative}."
+            )
+
+    def _unusable(self, column: ColumnProfile) -> _Why | None:
+        """Text that is no category."""
+        if column.type.dtype is not DType.STRING or column.distinct <= MOST_CATEGORIES:
+            return None
+        numbers = _about_numbers(column)
+        if numbers:
+            return _Why("numbers as text", numbers, is_question=True)
+        if column.words >= FREE_TEXT_WORDS:
+            return _Why("free text", f"Free text, {column.words:.0f} words on average.")
+        held = sum(bar.rows for bar in column.values[:MOST_GROUPS])
+        share = held / max(self.profile.valid - column.blank, 1)
+        return _Why(
+            "too many categories",
+            f"how are its {column.distinct:,} values to be grouped? The {MOST_GROUPS} most "
+            f"frequent hold {share:.0%} of the records, and of most a model sees too few to learn "
+            "from. Group them in clean and move this to CATEGORIES, or leave it out.",
+            is_question=True,
+        )
+
+    def _questions(self, column: ColumnProfile) -> Iterator[str]:
+        """What only the reader knows of an input."""
+        if _KNOWS.search(column.name):
+            yield "is this known before the outcome is? Its name says that it may not be."
+        yield from self._about_pure_values(column)
+        yield from filter(None, [_about_numbers(column)])
+        if column.type.also:
+            yield (
+                f"is the day or the month first? {' and '.join(column.type.also)} would read every "
+                "date as well."
+            )
+        is_whole = column.type.dtype is DType.INT64
+        is_flag = (column.least, column.most) == (0, 1)
+        few = column.distinct <= MOST_CATEGORIES
+        if is_whole and few and not is_flag and _CODES.search(column.name):
+            yield (
+                f"are these {column.distinct} whole numbers amounts or codes? Codes are String, in "
+                "CATEGORIES."
+            )
+        spelled: dict[str, list[str]] = {}
+        if column.type.dtype is DType.STRING:
+            for bar in column.values:
+                spelled.setdefault(bar.name.casefold(), []).append(bar.name)
+        for same in spelled.values():
+            if len(same) > 1:
+                yield f"are {' and '.join(map(_shown, same))} the same? Then make them so in clean."
+
+    def _about_pure_values(self, column: ColumnProfile) -> Iterator[str]:
+        pure = [bar for bar in column.pure if bar.known >= PURE_SHARE * self.profile.known]
+        for rate, outcome in ((1, self.profile.positive), (0, self.profile.negative)):
+            some = [bar for bar in pure if bar.rate == rate]
+            if some:
+                named = " or ".join(bar.name for bar in some[:3])
+                rows = sum(bar.known for bar in some[:3])
+                yield (
+                    f"is this known before the outcome is? All {rows:,} records with "
+                    f"{column.source} {named} are {outcome}."
+                )
+
+
+@dataclass(frozen=True)
+class _Why:
+    """Why a column is no input: in a word or two, and as it is told in the file."""
+
+    short: str
+    told: str
+    is_question: bool = False
+
+
+def _column(column: ColumnProfile) -> Column:
+    """What the contract asks of any column."""
+    asked = expected(column)
+    assert asked is not None
+    return replace(asked, nullable=column.blank > 0)
+
+
+def _input(column: ColumnProfile) -> Column:
+    """What the contract asks of an input, whose values must be such as a model may have seen."""
+    asked = _column(column)
+    if _is_amount(column):
+        asked = replace(asked, ge=0)
+    frequent = [bar.name for bar in column.values if bar.rows >= FEWEST_OF_ALLOWED]
+    is_text = column.type.dtype is DType.STRING
+    if is_text and 1 < len(frequent) == column.distinct <= MOST_ALLOWED:
+        asked = replace(asked, isin=tuple(sorted(frequent)))
+    return asked
+
+
+def _about_numbers(column: ColumnProfile) -> str:
+    """What to ask of text that may be numbers; empty where it is not."""
+    kind = column.type
+    if kind.dtype is not DType.STRING or not kind.example:
+        return ""
+    if kind.unreadable:
+        return (
+            f"what does {_shown(kind.example)} stand for? {_records(kind.unreadable)} hold no "
+            f"number, and the others do. If it is a blank, say so by blank=({quoted(kind.example)},"
+            "), make this Float64 and put it into NUMBERS."
+        )
+    return (
+        f"are these numbers? They are written as {_shown(kind.example)}, and only plain digits "
+        "with a point are read as one: write them so in the source, make this Float64 and put it "
+        "into NUMBERS."
+    )
+
+
+def _is_amount(column: ColumnProfile) -> bool:
+    """Whether numbers look like counts or money, which are never below 0."""
+    if column.type.dtype not in (DType.INT64, DType.FLOAT64) or column.least is None:
+        return False
+    return bool(column.least >= 0 and column.most > 1 and column.decimals <= MONEY_DECIMALS)
+
+
+def _identifies(column: ColumnProfile, records: int) -> str:
+    """How values show that they name a record and tell nothing of it; empty where they do not."""
+    rows = records - column.blank
+    if rows < FEWEST_TO_TELL:
+        return ""
+    are = f"{column.distinct:,} different values in {_records(rows)}"
+    is_named = bool(_IDENTIFIES.search(column.name))
+    if column.type.dtype is DType.STRING:
+        is_text = column.words >= FREE_TEXT_WORDS or bool(column.type.example)
+        all_differ = column.distinct >= NEARLY_ALL * rows and not is_text
+        is_code = column.distinct > MOST_CATEGORIES and (is_named or column.type.digits)
+        return are if all_differ or is_code else ""
+    if column.type.dtype is DType.INT64:
+        if is_named and column.distinct > MOST_CATEGORIES:
+            return are
+        return f"{are}{_counted(column)}" if column.distinct == rows and _counted(column) else ""
+    return ""
+
+
+def _counted(column: ColumnProfile) -> str:
+    """How whole numbers that all differ show that they are no amounts."""
+    if column.most - column.least < NEARLY_SEQUENTIAL * column.distinct:
+        return ", as if counted up"
+    digits = {len(str(abs(value))) for value in (column.least, column.most)}
+    is_code = len(digits) == 1 and min(digits) >= CODE_DIGITS
+    return f", each of {min(digits)} digits" if is_code else ""
+
+
+def _place(column: ColumnProfile) -> str:
+    places = {DType.STRING: "CATEGORIES", DType.DATE: "DATES"}
+    return places.get(column.type.dtype, "NUMBERS")  # type: ignore[arg-type]
+
+
+def _records(count: int) -> str:
+    return "1 record" if count == 1 else f"{count:,} records"
+
+
+def _shown(text: str) -> str:
+    """A value as it stands in a sentence."""
+    return f"'{' '.join(text.split())[:_MOST_SHOWN]}'"

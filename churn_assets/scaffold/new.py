@@ -1,0 +1,222 @@
+"""Begin a use case: read its table once, and write what that says and what it leaves open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from churn_assets.errors import SettingsError, SourceError, UseCaseError
+from churn_assets.scaffold.draft import Draft, draft
+from churn_assets.scaffold.mirror_file import mirror_text
+from churn_assets.scaffold.names import fault_of_use_case
+from churn_assets.scaffold.profile import profile
+from churn_assets.scaffold.profile_page import profile_page
+from churn_assets.scaffold.sample import Sample, draw
+from churn_assets.scaffold.source_entry import with_source
+from churn_assets.scaffold.use_case_file import use_case_text
+from churn_assets.tables.contract import judge
+from churn_assets.tables.featurise import feature_rows
+from churn_assets.tables.polars_engine import PolarsEngine
+from churn_assets.tables.source_files import public
+from churn_assets.usecases import USE_CASES
+from churn_assets.usecases.spec import UseCase
+
+if TYPE_CHECKING:
+    from churn_assets.tables.sources import Source
+
+_OPTIONS = {"uri": "--from", "delimiter": "--delimiter", "encoding": "--encoding"}
+"""Settings of a source that are given as options."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a use case's files go.
+
+    Parameters
+    ----------
+    use_cases, tests, profiles : Path
+        Folders of use cases, of their tests, and of the pages of profiles.
+    settings : Path
+        File of the profile's settings.
+    """
+
+    use_cases: Path
+    tests: Path
+    profiles: Path
+    settings: Path
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A use case that was written.
+
+    Parameters
+    ----------
+    draft : Draft
+        What was decided and asked.
+    use_case, mirror, page : Path
+        Its file, its test, and the page of its profile.
+    settings : Path, optional
+        The file that its source was added to; None where it was set already, or must not be.
+    variable : str
+        What to set the source's address by, where it holds a credential; empty elsewhere.
+    rejected : int
+        Records read that the written contract rejects.
+    """
+
+    draft: Draft
+    use_case: Path
+    mirror: Path
+    page: Path
+    settings: Path | None
+    variable: str
+    rejected: int
+
+
+def begin(
+    name: str,
+    source: Source,
+    keys: Sequence[str],
+    label: str,
+    positive: str,
+    places: Places,
+    configured: Source | None = None,
+) -> Begun:
+    """Read a table and write its use case, the test of it, its source and its profile.
+
+    Parameters
+    ----------
+    name : str
+        Of the use case.
+    source : Source
+        Where its records are.
+    keys : sequence of str
+        Columns that name a customer, as the source calls them.
+    label, positive : str
+        The column that is predicted, and its value that counts as churn.
+    places : Places
+        Where it is written.
+    configured : Source, optional
+        What the settings say of its source already.
+
+    Raises
+    ------
+    ChurnError
+        Where the name, the columns or the settings do not allow it; nothing is written then.
+    """
+    use_case = places.use_cases / f"{name}.py"
+    mirror = places.tests / f"test_{name}.py"
+    _require_free(name, use_case, mirror)
+    entry, variable = _entry(name, source)
+    settings: dict[Path, str] = {}
+    if configured is None and entry:
+        settings[places.settings] = with_source(
+            _text(places.settings), name, entry, places.settings
+        )
+    elif configured is not None and configured != source:
+        raise SettingsError(
+            f"{places.settings}: sources.{name} is set, and not to what is given here. Remove it, "
+            "or give the same."
+        )
+    try:
+        sample = draw(source, f"sources.{name}", keys)
+    except SourceError as error:
+        raise SourceError(_by_options(str(error), name)) from error
+    made = draft(name, profile(sample, keys, label, positive))
+    if not made.inputs:
+        left = ", ".join(f"{e.profile.source} ({e.why})" for e in made.left_out[:5])
+        raise UseCaseError(f"{sample.uri}: no column is left to predict from: {left}.")
+    text = use_case_text(made)
+    rejected = _tried(text, name, sample)
+    page = _free(places.profiles / f"{name}.html")
+    written = {
+        use_case: text,
+        mirror: mirror_text(made),
+        page: profile_page(made, datetime.now(UTC)),
+    }
+    _write(written, settings)
+    return Begun(made, use_case, mirror, page, next(iter(settings), None), variable, rejected)
+
+
+def _require_free(name: str, use_case: Path, mirror: Path) -> None:
+    fault = fault_of_use_case(name)
+    if fault:
+        raise UseCaseError(f"'{name}' {fault}.")
+    if name in USE_CASES:
+        raise UseCaseError(f"there is a use case '{name}' already; give another name.")
+    for folder in (use_case.parent, mirror.parent):
+        if not folder.is_dir():
+            raise UseCaseError(f"{folder}: there is no such folder. Run this in a checkout.")
+    for file in (use_case, mirror):
+        if file.exists():
+            raise UseCaseError(f"{file}: is there already; give another name, or move it away.")
+
+
+def _entry(name: str, source: Source) -> tuple[Mapping[str, Any], str]:
+    """What the settings are to say of a source, and the variable for what no file may hold."""
+    entry = source.model_dump(exclude_defaults=True, exclude={"rename", "storage_options"})
+    if public(source.uri) == source.uri:
+        return entry, ""
+    del entry["uri"]
+    return entry, f"CHURN_SOURCES__{name.upper()}__URI"
+
+
+def _text(file: Path) -> str:
+    try:
+        # As it is, with the ends of its lines.
+        return file.read_bytes().decode() if file.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: cannot be read: {error}.") from None
+
+
+def _by_options(told: str, name: str) -> str:
+    """A refusal in the words of what was typed."""
+    for setting, option in _OPTIONS.items():
+        told = told.replace(f"sources.{name}.{setting}", option)
+    return told
+
+
+def _tried(text: str, name: str, sample: Sample) -> int:
+    """Take the records through the use case as it is written; how many its contract rejects."""
+    import narwhals.stable.v2 as nw
+
+    module: dict[str, Any] = {}
+    exec(compile(text, f"{name}.py", "exec"), module)
+    case: UseCase = module[name]
+    engine = PolarsEngine()
+    judged = judge(nw.from_native(sample.records.lazy()), case.contract, engine)
+    feature_rows(case, case.clean(judged.valid), engine).frame.to_native().collect()
+    return judged.rejected
+
+
+def _free(page: Path) -> Path:
+    """A page that is not there yet."""
+    file, number = page, 2
+    while file.exists():
+        file, number = page.with_stem(f"{page.stem}_{number}"), number + 1
+    return file
+
+
+def _write(new: Mapping[Path, str], changed: Mapping[Path, str]) -> None:
+    """Write new files, and files as they are changed; all of them or none."""
+    made: list[Path] = []
+    try:
+        for file, text in new.items():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("x", encoding="utf-8") as opened:
+                made.append(file)
+                opened.write(text)
+        for file, text in changed.items():
+            beside = file.with_name(f"{file.name}.new")
+            made.append(beside)
+            beside.write_bytes(text.encode())
+            beside.replace(file)
+    except OSError as error:
+        for file in made:
+            file.unlink(missing_ok=True)
+        raise UseCaseError(
+            f"{error.filename}: cannot be written ({error.strerror}). Nothing was written."
+        ) from None

@@ -1,0 +1,256 @@
+"""Write a draft as the file of a use case."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+from churn_assets.scaffold.draft import Draft, Entry
+from churn_assets.scaffold.python_text import (
+    Bracketed,
+    comment,
+    docstring,
+    imported,
+    lines,
+    quoted,
+    text,
+)
+from churn_assets.usecases import spec
+from churn_assets.usecases.spec import Column, Contract, DType, Label, UseCase
+
+_TYPES = {dtype: name for name, dtype in vars(spec).items() if isinstance(dtype, DType)}
+"""What each type is called in a use case."""
+_HEADS = {
+    "NUMBERS": "Inputs that are amounts, counts or flags.",
+    "CATEGORIES": "Inputs that are kinds of something.",
+    "DATES": "No inputs by themselves.",
+    "LEFT_OUT": "No inputs; to make one of a column, move it up.",
+}
+
+
+def use_case_text(draft: Draft) -> str:
+    """The text of the use case's file."""
+    written = [
+        *_opening(draft),
+        *_imports(draft),
+        "",
+        *_groups(draft),
+        "",
+        "",
+        *_clean(),
+        "",
+        "",
+        *_features(draft),
+        "",
+        "",
+        *_use_case(draft),
+    ]
+    return "\n".join(written) + "\n"
+
+
+def _opening(draft: Draft) -> list[str]:
+    profile = draft.profile
+    read = f"{profile.read:,} records"
+    if not profile.is_whole:
+        read = f"{profile.read:,} of {profile.rows:,} records, drawn by a hash of the key,"
+    return docstring(
+        f"{draft.name}: of which records {profile.label} will be {profile.positive}.\n\nBegun by "
+        f"`churn new` from {read} of {_file_name(profile.uri)}. Each QUESTION is yours to "
+        "answer; until then the code beside it is what was assumed.",
+        0,
+    )
+
+
+def _file_name(uri: str) -> str:
+    return uri.rstrip("/").rpartition("/")[2]
+
+
+def _imports(draft: Draft) -> list[str]:
+    kinds = {kind.__name__ for kind in (Column, Contract, Label, UseCase)}
+    names = sorted(kinds | {_TYPES[entry.column.dtype] for entry in draft.entries})
+    return [
+        "",
+        "from __future__ import annotations",
+        "",
+        "from typing import TYPE_CHECKING, Any",
+        "",
+        *imported("churn_assets.usecases.spec", names),
+        "",
+        "if TYPE_CHECKING:",
+        "    import narwhals.stable.v2 as nw",
+        "",
+        "    Frame = nw.LazyFrame[Any]",
+    ]
+
+
+def _groups(draft: Draft) -> Iterator[str]:
+    groups = {
+        "NUMBERS": draft.numbers,
+        "CATEGORIES": draft.categories,
+        "DATES": draft.dates,
+        "LEFT_OUT": draft.left_out,
+    }
+    if "inputs" in draft.asked:
+        yield from _question(draft.asked["inputs"], 0)
+    for name, entries in groups.items():
+        if not entries:
+            continue
+        if name == "CATEGORIES" and "isin" in draft.asked:
+            yield from _question(draft.asked["isin"], 0)
+        first = entries[0]
+        if len(entries) == 1 and not (first.notes or first.questions):
+            yield from lines(Bracketed(f"{name} = (", [_column(first.column)]), 0)
+        else:
+            yield f"{name} = ("
+            for entry in entries:
+                yield from _entry(entry)
+            yield ")"
+        yield f'"""{_HEADS[name]}"""'
+
+
+def _entry(entry: Entry, depth: int = 1) -> Iterator[str]:
+    for note in entry.notes:
+        yield from comment(note, depth)
+    for asked in entry.questions:
+        yield from _question(asked, depth)
+    yield from lines(_column(entry.column), depth, ",")
+
+
+def _question(asked: str, depth: int) -> list[str]:
+    return comment(f"QUESTION: {asked}", depth)
+
+
+def _column(column: Column) -> Bracketed:
+    told: list[str | Bracketed] = [quoted(column.name), _TYPES[column.dtype]]
+    if column.source != column.name:
+        told.append(f"source={quoted(column.source)}")
+    if column.nullable:
+        told.append("nullable=True")
+    if column.ge is not None:
+        told.append(f"ge={column.ge:g}" if not isinstance(column.ge, date) else "")
+    if column.isin is not None:
+        told.append(_strings("isin", [str(value) for value in column.isin]))
+    if column.dtype is DType.DATE and column.formats != Column("day", DType.DATE).formats:
+        told.append(_strings("formats", column.formats))
+    if column.blank:
+        told.append(_strings("blank", column.blank))
+    return Bracketed("Column(", told)
+
+
+def _strings(name: str, values: Sequence[str]) -> Bracketed:
+    return Bracketed(f"{name}=(", [quoted(value) for value in values])
+
+
+def _clean() -> list[str]:
+    return [
+        "def clean(records: Frame) -> Frame:",
+        '    """Typed, valid records to silver."""',
+        "    return records",
+    ]
+
+
+def _features(draft: Draft) -> list[str]:
+    head = [
+        "def features(silver: Frame) -> Frame:",
+        '    """Silver to the key, the model inputs and the label\'s column."""',
+    ]
+    if not draft.months:
+        return [*head, "    return silver"]
+    months = [
+        f"nw.col({quoted(name)}).dt.month().alias({quoted(month)})"
+        for name, month in draft.months.items()
+    ]
+    return [
+        *head,
+        "    import narwhals.stable.v2 as nw",
+        "",
+        "    # The month tells the season; the year of a record does not come again.",
+        "    return silver.with_columns(",
+        *(f"        {month}," for month in months),
+        "    )",
+    ]
+
+
+def _use_case(draft: Draft) -> Iterator[str]:
+    profile, asked = draft.profile, draft.asked
+    keys = [quoted(entry.column.name) for entry in draft.keys]
+    key = keys[0] if len(keys) == 1 else str(Bracketed("(", keys))
+    yield f"{draft.name} = UseCase("
+    yield f"    name={quoted(draft.name)},"
+    yield f"    key={key},"
+    label = [quoted(draft.label.column.name), f"positive={quoted(profile.positive)}"]
+    yield from lines(Bracketed("label=Label(", label), 1, ",")
+    yield "    contract=Contract("
+    for entry in (*draft.keys, draft.label):
+        yield from _entry(entry, 2)
+    yield from (f"        *{name}," for name in _present(draft))
+    yield "    ),"
+    yield "    clean=clean,"
+    yield "    features=features,"
+    yield from _inputs("numeric", "NUMBERS" if draft.numbers else "", list(draft.months.values()))
+    yield from _inputs("categorical", "CATEGORIES" if draft.categories else "", [])
+    if "description" in asked:
+        yield from _question(asked["description"], 1)
+    yield from text("description", _description(draft), 1)
+    if "split_by" in asked:
+        yield from _question(asked["split_by"], 1)
+    yield from _question(asked["business"], 1)
+    yield from _business(draft)
+    for name in ("slices", "risk_bands"):
+        if name in asked:
+            yield from _question(asked[name], 1)
+    words = _words(draft)
+    if words:
+        yield from lines(Bracketed("words={", words, "}"), 1, ",")
+    yield ")"
+
+
+def _present(draft: Draft) -> list[str]:
+    groups = (draft.numbers, draft.categories, draft.dates, draft.left_out)
+    return [name for name, entries in zip(_HEADS, groups, strict=True) if entries]
+
+
+def _inputs(name: str, group: str, others: Sequence[str]) -> list[str]:
+    columns = f"column.name for column in {group}"
+    if not others:
+        return [f"    {name}=tuple({columns})," if group else f"    {name}=(),"]
+    more = [quoted(other) for other in others]
+    return lines(Bracketed(f"{name}=(", [f"*({columns})", *more] if group else more), 1, ",")
+
+
+def _description(draft: Draft) -> str:
+    profile = draft.profile
+    return (
+        f"Which records of {_file_name(profile.uri)} will have {profile.positive} as their "
+        f"{profile.label}, from {draft.inputs} inputs."
+    )
+
+
+def _business(draft: Draft) -> list[str]:
+    """What a business case looks like, to be filled in."""
+    money = next((e.column.name for e in draft.numbers if e.column.dtype is DType.FLOAT64), "")
+    own = f', or PerCustomer("{money}")' if money else ""
+    return [
+        "    # business=BusinessCase(  # from churn_assets.usecases.spec",
+        '    #     currency="EUR",',
+        f"    #     customer_value=...,  # kept with whom the offer keeps{own}",
+        "    #     offer_cost=...,  # of an offer that is taken",
+        "    #     contact_cost=...,  # of each contact",
+        "    #     save_rate=0.3,  # share of those who would leave that the offer keeps",
+        "    #     accept_rate=1.0,  # share of the others that take the offer",
+        "    # ),",
+    ]
+
+
+def _words(draft: Draft) -> list[str]:
+    """What inputs are called whose names lost something of the source's."""
+    return [
+        f"{quoted(entry.column.name)}: {quoted(' '.join(entry.column.source.split()))}"
+        for entry in (*draft.numbers, *draft.categories)
+        if _letters(entry.column.name) != _letters(entry.column.source)
+    ]
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\s_]", "", name).casefold()

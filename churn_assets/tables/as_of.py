@@ -1,0 +1,85 @@
+"""Tables as they were known on a past day."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+
+from churn_assets.errors import TableError
+from churn_assets.tables.contract import up_to
+from churn_assets.tables.lake import Committed, Table
+from churn_assets.tables.lineage import data_version
+from churn_assets.usecases.spec import Contract, UseCase
+
+
+def recall(
+    use_case: UseCase, day: date, present: Mapping[str, Table], tables: Mapping[str, Table]
+) -> Committed:
+    """Let raw be what was known of the records at the end of a day, in UTC.
+
+    That is the version of today's table that held then, without records of later days. Where
+    today's table is younger, its records of up to that day are taken, if each says its day and
+    holds no outcome, which came later.
+
+    Parameters
+    ----------
+    use_case : UseCase
+        Whose records these are.
+    day : date
+        The past day.
+    present, tables : mapping of str to Table
+        Today's tables, which are read, and those that are written beside them.
+
+    Raises
+    ------
+    TableError
+        Where nothing was known on that day.
+    """
+    younger = use_case.time if use_case.labels else None
+    return _recall(use_case.contract, use_case.time, younger, day, present["raw"], tables["raw"])
+
+
+def recall_labels(
+    use_case: UseCase, day: date, present: Mapping[str, Table], tables: Mapping[str, Table]
+) -> Committed:
+    """Likewise for labels; of a table that is younger, those of up to that day, if they have days.
+
+    Raises
+    ------
+    TableError
+        As `recall` does.
+    """
+    labels = use_case.labels
+    assert labels is not None
+    return _recall(
+        labels.contract, labels.time, labels.time, day, present["labels"], tables["labels"]
+    )
+
+
+def _recall(
+    contract: Contract,
+    time: str | None,
+    younger: str | None,
+    day: date,
+    present: Table,
+    into: Table,
+) -> Committed:
+    newest = present.require()
+    version = present.version_on(day)
+    if version is None and younger is None:
+        first = present.first_day()
+        raise TableError(
+            f"{present.uri}: nothing was known on {day}: the table's first version is of {first}, "
+            "and what became of whom is not told by day. Choose a later day, or give the use case "
+            "`labels` with a `time`."
+        )
+    held = newest.version if version is None else version
+    told = data_version(str(day), {present.name: newest.data_version, "version": str(held)})
+    current = into.current(told)
+    if current:
+        return current
+    frame = present.scan(held)
+    if time is not None:
+        frame = up_to(frame, contract, time, day, present.engine)
+    details = {**newest.details, "as_of": str(day), "history": bool(newest.details.get("history"))}
+    return into.replace(frame, told, {f"today's {present.name}": held}, **details)

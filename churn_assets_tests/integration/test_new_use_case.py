@@ -1,0 +1,120 @@
+"""Any table goes from `churn new` to scored customers without another edit."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from churn_assets.tables.lake import TABLES
+from churn_assets_tests.processes import CHECKOUT
+from churn_assets_tests.project import QUICK
+from churn_assets_tests.scaffold.tables import SHAPES, Table
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+PARTS = ("churn_assets", "churn_assets_tests", "config")
+FILES = ("pyproject.toml", "README.md", "workspace.yaml")
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy of the project, in which use cases were begun and run."""
+
+    folder: Path
+    tables: Mapping[str, Table]
+    said: Mapping[str, str]
+    found: Mapping[str, Any]
+
+
+def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python on a copy of the project."""
+    environ = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**environ, "PYTHONPATH": str(folder), "CHURN_TRAINING": json.dumps(QUICK)},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    folder = tmp_path_factory.mktemp("copy")
+    for part in PARTS:
+        shutil.copytree(
+            CHECKOUT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    for file in FILES:
+        shutil.copyfile(CHECKOUT / file, folder / file)
+    (folder / "data").mkdir()
+    tables, said = {name: make() for name, make in SHAPES.items()}, {}
+    for name, table in tables.items():
+        start = time.monotonic()
+        new = python(folder, "-m", "churn_assets.cli", "new", *table.arguments(folder / "data"))
+        assert new.returncode == 0, new.stderr
+        said[name] = f"{new.stdout}\nnew took {time.monotonic() - start:.1f} s"
+    ran = python(folder, "-m", "churn_assets_tests.integration.running", *tables)
+    assert ran.returncode == 0, ran.stderr
+    return Copy(folder, tables, said, json.loads(ran.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_table_of_any_shape_ends_with_a_champion_and_every_record_scored(
+    copy: Copy, name: str
+) -> None:
+    run = copy.found["runs"][name]
+
+    print(copy.said[name], f"run took {run['seconds']:.1f} s", run["scores"])
+    assert run["status"] == 0
+    assert run["predicted"] == copy.tables[name].records.height
+    assert run["champion"] == [1]
+    assert run["scores"]["roc_auc"] > 0.7
+
+
+def test_each_use_case_has_its_assets_in_a_group_of_its_own(copy: Copy) -> None:
+    for name in SHAPES:
+        found = {key for key, group in copy.found["groups"].items() if group == name}
+
+        assert found == {f"{name}/{table}" for table in TABLES}
+
+
+def test_the_written_tests_pass(copy: Copy) -> None:
+    assert copy.found["tested"] == 0
+
+
+def test_what_is_written_is_in_the_project_s_style(copy: Copy) -> None:
+    written = [f"churn_assets/usecases/{name}.py" for name in SHAPES]
+    written += [f"churn_assets_tests/usecases/test_{name}.py" for name in SHAPES]
+
+    checked = python(copy.folder, "-m", "ruff", "check", "--no-cache", *written)
+    formatted = python(copy.folder, "-m", "ruff", "format", "--no-cache", "--check", *written)
+
+    assert checked.returncode == 0, checked.stdout
+    assert formatted.returncode == 0, formatted.stdout
+
+
+def test_the_settings_keep_every_line_and_name_each_source(copy: Copy) -> None:
+    text = (copy.folder / "config" / "dev.yaml").read_text(encoding="utf-8")
+
+    assert text.startswith((CHECKOUT / "config" / "dev.yaml").read_text(encoding="utf-8"))
+    assert list(yaml.safe_load(text)["sources"]) == list(reversed(SHAPES))
+
+
+def test_nothing_is_written_into_the_checkout(copy: Copy) -> None:
+    for name in SHAPES:
+        assert not (CHECKOUT / "churn_assets" / "usecases" / f"{name}.py").exists()
+        assert f"{name}:" not in (CHECKOUT / "config" / "dev.yaml").read_text(encoding="utf-8")

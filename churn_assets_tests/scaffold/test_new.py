@@ -1,0 +1,269 @@
+"""What a user relies on who begins a use case: what is written, and when nothing is."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from churn_assets.errors import ChurnError
+from churn_assets.scaffold.new import Begun, Places, begin
+from churn_assets.scaffold.sample import draw
+from churn_assets.scaffold.summary import summary
+from churn_assets.tables.sources import Source
+from churn_assets_tests.scaffold.tables import lopsided
+
+TABLE = lopsided(rows=600)
+SETTINGS = "# ours\nroot: .churn   # here\n"
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    """Empty folders and a settings file."""
+    for name in ("usecases", "tests", "config"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "config" / "dev.yaml").write_text(SETTINGS)
+    return Places(
+        tmp_path / "usecases",
+        tmp_path / "tests",
+        tmp_path / "root" / "profiles",
+        tmp_path / "config" / "dev.yaml",
+    )
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return TABLE.write(tmp_path_factory.mktemp("table"))
+
+
+def begun(places: Places, file: Path | str, **changes: Any) -> Begun:
+    source = changes.pop("source", Source(uri=str(file)))
+    given = {"name": "mine", "keys": ["id"], "label": "churned", "positive": "1", **changes}
+    return begin(source=source, places=places, **given)
+
+
+def files(places: Places) -> dict[str, str]:
+    """Everything that there is, but for pages."""
+    root = places.settings.parents[1]
+    found = (path for path in root.rglob("*") if path.is_file())
+    return {str(path.relative_to(root)): path.read_text() for path in found}
+
+
+# What is written
+
+
+def test_a_use_case_its_test_its_source_and_its_profile_are_written(
+    places: Places, file: Path
+) -> None:
+    found = begun(places, file)
+
+    assert set(files(places)) == {
+        "usecases/mine.py", "tests/test_mine.py", "config/dev.yaml", "root/profiles/mine.html"
+    }  # fmt: skip
+    settings = places.settings.read_text()
+    assert settings.startswith(SETTINGS)
+    assert yaml.safe_load(settings)["sources"] == {"mine": {"uri": str(file)}}
+    assert found.rejected == 0
+
+
+def test_what_was_written_is_told_with_what_was_assumed_and_what_to_check(
+    places: Places, file: Path
+) -> None:
+    told = summary(begun(places, file))
+
+    for said in (
+        f"{file}: 600 records, 6 columns.",
+        "churned is 1 for 5.0% of 600 known outcomes; 0 are not known yet.",
+        "The key is id: never blank, and no two records share it.",
+        "Inputs: 3 numbers, 1 category.",
+        "So few records may not be enough for a model to pass the gates.",
+        "5 questions for you",
+        f"Use case: {places.use_cases}/mine.py",
+        f"Test:     {places.tests}/test_mine.py",
+        f"Source:   sources.mine in {places.settings}",
+        f"Profile:  {places.profiles}/mine.html",
+        "Next: churn run --use-case mine",
+    ):
+        assert said in told
+    asked = told.count("\n  ")
+    assert (places.use_cases / "mine.py").read_text().count("# QUESTION: ") == asked == 5
+
+
+def test_only_what_is_not_the_default_is_kept_of_a_source(places: Places, file: Path) -> None:
+    text = file.read_text().replace(",", ";")
+    other = file.with_name("other.txt")
+    other.write_text(text)
+
+    begun(places, other, source=Source(uri=str(other), delimiter=";", encoding="cp1252"))
+
+    (kept,) = yaml.safe_load(places.settings.read_text())["sources"].values()
+    assert kept == {"uri": str(other), "delimiter": ";", "encoding": "cp1252"}
+
+
+def test_a_source_that_is_set_already_stays_as_it_is(places: Places, file: Path) -> None:
+    source = Source(uri=str(file))
+
+    found = begun(places, file, source=source, configured=source)
+
+    assert found.settings is None
+    assert places.settings.read_text() == SETTINGS
+
+
+def test_a_profile_of_before_stays(places: Places, file: Path) -> None:
+    places.profiles.mkdir(parents=True)
+    (places.profiles / "mine.html").write_text("of before")
+
+    found = begun(places, file)
+
+    assert (places.profiles / "mine.html").read_text() == "of before"
+    assert found.page == places.profiles / "mine_2.html"
+    assert found.page.exists()
+
+
+@pytest.fixture
+def served(file: Path) -> Iterator[str]:
+    """The table's address, with a password."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(file.parent))
+    handler.func.log_message = lambda *_: None  # type: ignore[attr-defined]
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://me:hidden@127.0.0.1:{server.server_port}/{file.name}"
+    server.shutdown()
+    thread.join()
+
+
+def test_a_password_is_written_nowhere_and_the_variable_for_it_is_told(
+    places: Places, served: str
+) -> None:
+    found = begun(places, served)
+
+    assert "hidden" not in "".join(files(places).values()) + summary(found)
+    assert places.settings.read_text() == SETTINGS
+    assert "set CHURN_SOURCES__MINE__URI to it" in summary(found)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"name": "My-Case"}, "'My-Case' is no name in snake_case; call it 'my_case'."),
+        ({"name": "import"}, "'import' means something else in Python"),
+        ({"name": "telco_churn"}, "there is a use case 'telco_churn' already"),
+        ({"label": "churn"}, "there is no column 'churn'. 'churned' looks like it."),
+        ({"keys": ["ID"]}, "there is no column 'ID'. 'id' looks like it."),
+        ({"keys": ["plan"]}, "column 'plan' does not tell records apart"),
+        ({"positive": "yes"}, "column 'churned' is never 'yes'. It has '0', '1'"),
+        ({"label": "plan"}, "column 'plan' has 3 values"),
+        ({"source": Source(uri="x.csv")}, "x.csv: there is no such file or folder. Check --from"),
+        ({"configured": Source(uri="else.csv")}, "sources.mine is set, and not to what is given"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_begun_is_refused_in_a_line_and_nothing_is_written(
+    changes: dict[str, Any], said: str, places: Places, file: Path
+) -> None:
+    before = files(places)
+
+    with pytest.raises(ChurnError) as caught:
+        begun(places, file, **changes)
+
+    assert said in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert files(places) == before
+
+
+def test_a_table_of_the_wrong_delimiter_is_refused_in_the_words_of_the_command(
+    places: Places, file: Path
+) -> None:
+    other = file.with_name("semicolons.csv")
+    other.write_text(file.read_text().replace(",", ";"))
+
+    with pytest.raises(ChurnError, match=r"delimited by ';': set --delimiter"):
+        begun(places, other)
+
+
+@pytest.mark.parametrize("there", ["usecases/mine.py", "tests/test_mine.py"])
+def test_a_file_that_is_there_is_never_overwritten(there: str, places: Places, file: Path) -> None:
+    kept = places.settings.parents[1] / there
+    kept.write_text("somebody's work")
+    before = files(places)
+
+    with pytest.raises(ChurnError, match="is there already; give another name"):
+        begun(places, file)
+
+    assert files(places) == before
+
+
+def test_settings_that_cannot_be_added_to_refuse_all_of_it(places: Places, file: Path) -> None:
+    places.settings.write_text("{root: .churn}\n")
+    before = files(places)
+
+    with pytest.raises(ChurnError, match="add this by hand, and run the same again"):
+        begun(places, file)
+
+    assert files(places) == before
+
+
+def test_where_one_file_cannot_be_written_none_is(places: Places, file: Path) -> None:
+    blocked = replace(places, profiles=places.settings / "profiles")
+    before = files(places)
+
+    with pytest.raises(ChurnError, match="cannot be written"):
+        begun(blocked, file)
+
+    assert files(places) == before
+
+
+def test_without_a_folder_for_tests_it_asks_for_a_checkout(places: Places, file: Path) -> None:
+    places.tests.rmdir()
+
+    with pytest.raises(ChurnError, match=r"there is no such folder\. Run this in a checkout"):
+        begun(places, file)
+
+
+def test_a_table_that_tells_nothing_is_refused_with_what_its_columns_are(
+    places: Places, tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare.csv"
+    TABLE.records.select("id", "churned", region=pl.lit("EU")).write_csv(bare)
+
+    with pytest.raises(ChurnError, match=r"no column is left to predict from: region \(constant\)"):
+        begun(places, bare)
+
+
+# Samples
+
+
+def test_of_a_large_table_a_share_is_drawn_by_its_key_and_always_the_same(tmp_path: Path) -> None:
+    rows = 6000
+    twice = pl.DataFrame({"key": [f"k{i // 2}" for i in range(rows)], "x": range(rows)})
+    twice.write_csv(tmp_path / "twice.csv")
+    source = Source(uri=str(tmp_path / "twice.csv"))
+
+    some, again = (draw(source, "sources.mine", ["key"], most_rows=2000) for _ in range(2))
+
+    assert (some.rows, some.records.height, some.is_whole) == (rows, 2000, False)
+    assert some.records.sort("x").equals(again.records.sort("x"))
+    # Both records of a customer, so that a key that repeats shows.
+    assert some.records["key"].n_unique() <= 1001
+    drawn = some.records["x"].cast(float).mean()
+    assert drawn == pytest.approx(rows / 2, abs=5 * rows / 12**0.5 / 1000**0.5)
+
+
+def test_a_table_keeps_its_columns_own_names(tmp_path: Path) -> None:
+    pl.DataFrame({"a b": ["1"], "a.c": ["2"]}).write_csv(tmp_path / "names.csv")
+
+    found = draw(Source(uri=str(tmp_path / "names.csv")), "sources.mine", ["a b"])
+
+    assert found.sources == ("a b", "a.c")
+    assert found.records.columns == ["a_b", "a_c"]

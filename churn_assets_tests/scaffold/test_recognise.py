@@ -1,0 +1,116 @@
+"""What a user relies on whose values are texts that mean numbers, dates or nothing."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import polars as pl
+import pytest
+
+from churn_assets.scaffold.recognise import Recognised, recognise
+from churn_assets.tables.contract import judge
+from churn_assets.tables.polars_engine import PolarsEngine
+from churn_assets.usecases.spec import Column, Contract, Date, DType, Float64, Int64, String
+
+
+def of(values: list[Any], *, always_text: bool = False) -> Recognised:
+    return recognise(pl.DataFrame({"x": values}), ["x"] if always_text else [])["x"]
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        (["1", " 2 ", "+3", "4.0", ""], Int64),
+        (["1", "2.5", "1e3", None], Float64),
+        (["a", "b", "1"], String),
+        (["007", "12"], String),
+        (["12345678901234567890", "2"], String),
+        (["", " ", None], String),
+        ([1, 2, None], Int64),
+        ([1.0, 2.0, None], Int64),
+        ([1.5, 2.0], Float64),
+        ([True, False], Int64),
+        ([date(2024, 1, 1)], Date),
+        ([datetime(2024, 1, 1, 12)], Date),
+        ([[1], [2]], None),
+        ([b"x"], None),
+    ],
+)
+def test_the_type_is_what_the_contract_reads_all_values_as(
+    values: list[Any], dtype: DType | None
+) -> None:
+    found = of(values)
+
+    assert found.dtype is dtype
+    assert found.unreadable == 0
+
+
+def test_a_key_is_text_whatever_it_holds() -> None:
+    assert of([1, 2], always_text=True).dtype is String
+
+
+def test_what_people_write_for_a_blank_is_none_of_the_numbers() -> None:
+    found = of(["1", "NA", "2", "n/a", "?", "NA"])
+
+    assert found.dtype is Int64
+    assert found.blanks == ("?", "NA", "n/a")
+
+
+def test_a_word_for_a_blank_is_a_value_like_any_other_among_texts() -> None:
+    assert of(["red", "None", "blue"]) == Recognised(String)
+
+
+def test_a_few_values_that_are_no_numbers_are_counted_and_many_make_a_text() -> None:
+    few = of([*map(str, range(299)), "unlimited"])
+    many = of([*map(str, range(90)), *["unlimited"] * 10])
+
+    assert (few.dtype, few.unreadable, few.example) == (Int64, 1, "unlimited")
+    assert (many.dtype, many.unreadable, many.example) == (String, 10, "unlimited")
+
+
+def test_columns_that_cannot_be_read_here_and_there_do_not_reject_too_many_together() -> None:
+    rows = 1000
+    columns = {
+        f"c{i}": ["none of it" if j == i else str(j) for j in range(rows)] for i in range(20)
+    }
+
+    found = recognise(pl.DataFrame(columns), [])
+
+    assert sum(kind.unreadable for kind in found.values() if kind.dtype is Int64) <= rows / 100
+    assert {kind.dtype for kind in found.values()} == {Int64, String}
+
+
+def test_numbers_that_are_written_for_people_are_told_of_without_a_value() -> None:
+    assert of(["1,234.50", "9,876.50", "7,000.25"]) == Recognised(String, example="9,999.99")
+
+
+@pytest.mark.parametrize(
+    ("texts", "formats", "also"),
+    [
+        (["2024-01-31", "2024-2-1"], ("%Y-%m-%d",), ()),
+        (["1/31/2024", "2/1/2024"], ("%m/%d/%Y",), ()),
+        (["31/1/2024", "1/2/2024"], ("%d/%m/%Y",), ()),
+        (["1/2/2024", "3/4/2024"], ("%m/%d/%Y",), ("%d/%m/%Y",)),
+        (["31.01.2024", None], ("%d.%m.%Y",), ()),
+        (["2024-01-31 10:00:00", "2024-02-01 11:00:00"], ("%Y-%m-%d %H:%M:%S",), ()),
+        (["2024-01-31T10:00:00"], ("%Y-%m-%dT%H:%M:%S",), ()),
+        (["1/31/2024", "2/28/2024", "2024-01-31"], ("%m/%d/%Y", "%Y-%m-%d"), ()),
+    ],
+)
+def test_dates_are_recognised_in_the_formats_that_the_contract_reads(
+    texts: list[str | None], formats: tuple[str, ...], also: tuple[str, ...]
+) -> None:
+    found = of([*texts, "NA"])
+
+    assert (found.dtype, found.formats, found.also) == (Date, formats, also)
+    contract = Contract(Column("x", Date, nullable=True, formats=found.formats, blank=found.blanks))
+    frame = nw.from_native(pl.DataFrame({"x": [*texts, "NA"]}).lazy())
+    assert judge(frame, contract, PolarsEngine()).rejected == 0
+
+
+def test_a_day_that_there_never_was_is_counted() -> None:
+    found = of([*[f"{1 + i % 12}/{1 + i % 28}/2018" for i in range(300)], "2018-2-29"])
+
+    assert (found.dtype, found.unreadable, found.example) == (Date, 1, "2018-2-29")
