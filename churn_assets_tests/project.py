@@ -81,14 +81,11 @@ class Project:
     ----------
     folder : Path
         Of everything that the project keeps.
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        use_case: UseCase = USE_CASE,
-        keeps_history: bool = False,
-        **settings: Any,
-    ) -> None:
+    use_case : UseCase
+        Which one it is.
+    keeps_history : bool
+        Whether Dagster's history lies in the folder too; else it is gone with the project, for
+        writing it takes as long as training.
     **settings
         As `Settings` takes them, beside `root`.
     """

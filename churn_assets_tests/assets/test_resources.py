@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -20,11 +17,11 @@ from mlflow.entities import Run as MlflowRun
 
 from churn_assets.assets.resources import Mlflow
 from churn_assets_tests.conftest import Finished
+from churn_assets_tests.processes import forked
 from churn_assets_tests.project import QUICK, USE_CASE, Project
 
 METRICS = ("accuracy", "f1", "roc_auc", "pr_auc", "log_loss", "brier", "precision", "recall")
 PICTURES = {"roc_curve", "precision_recall_curve", "confusion_matrix", "calibration"}
-CHECKOUT = Path(__file__).parents[2]
 
 
 def client(project: Project) -> MlflowClient:
@@ -221,21 +218,13 @@ def test_a_training_that_fails_in_a_process_of_its_own_ends_failed(copied: Proje
     source = copied.write(lambda frame: frame.with_columns(Churn=pl.lit("No")))
     copied.run(source, tables="raw silver rejects features")
 
-    apart = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "churn_assets_tests.assets.training_apart",
-            str(copied.folder / ".churn"),
-        ],
-        cwd=CHECKOUT,
-        env={**os.environ, "DAGSTER_HOME": str(copied.folder / "dagster")},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=280,
+    apart = forked(
+        "churn_assets_tests.assets.training_apart",
+        str(copied.folder / ".churn"),
+        environ={"DAGSTER_HOME": str(copied.folder / "dagster")},
     )
 
+    assert apart.returncode == 0, apart.stderr
     run_id, success = apart.stdout.split()[-2:]
     assert success == "False"
     assert trainings(copied)[run_id].info.status == "FAILED"

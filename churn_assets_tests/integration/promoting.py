@@ -1,13 +1,9 @@
-"""Promotes a project's Challenger in a process of its own: at each line that it is sent.
-
-`python -m churn_assets_tests.integration.promoting ROOT [dies]` says `ready`, then for each
-line what came of it. One that dies does so between the commit to the table and the alias.
-"""
+"""Promotes a project's Challenger in a process of its own, each time that it is told to."""
 
 from __future__ import annotations
 
 import os
-import sys
+from multiprocessing.connection import Connection
 
 from churn_assets.assets.resources import resources
 from churn_assets.errors import GateError
@@ -20,21 +16,22 @@ DIED = 86
 """Exit status of a process that died on purpose."""
 
 
-def main(root: str, *modes: str) -> None:
-    if "dies" in modes:
+def promote_for_ever(root: str, test: Connection, *, dies: bool) -> None:
+    """Promote for each line of a test, and say what came of it.
+
+    One that dies does so between the commit to the table and the alias.
+    """
+    if dies:
         Registry.point = lambda *_: os._exit(DIED)  # type: ignore[method-assign]
     shared = resources(Settings(root=root))
     tables, registry = shared["lake"].of(USE_CASE), shared["mlflow"].registry(USE_CASE)
     # What is slow at first is done before the race.
     registry.load(registry.by_alias(CHALLENGER).version)
-    print("ready", flush=True)
-    for line in sys.stdin:
+    test.send("ready")
+    while True:
+        who = test.recv()
         try:
-            committed, _ = promote(USE_CASE, tables, registry, f"process {line.strip()}")
-            print("promoted" if committed.changed else "unchanged", flush=True)
+            committed, _ = promote(USE_CASE, tables, registry, who)
+            test.send("promoted" if committed.changed else "unchanged")
         except GateError as error:
-            print(error, flush=True)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+            test.send(str(error))

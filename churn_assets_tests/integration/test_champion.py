@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,9 @@ from churn_assets.learning.registry import CHALLENGER, CHAMPION
 from churn_assets.tables.lake import Lake
 from churn_assets.tables.polars_engine import PolarsEngine
 from churn_assets_tests.conftest import Finished
-from churn_assets_tests.integration.promoting import DIED
+from churn_assets_tests.integration.promoting import DIED, promote_for_ever
 from churn_assets_tests.learning.registering import challenge, copy_of
+from churn_assets_tests.processes import FORKS
 from churn_assets_tests.project import BLOCKING, GATES, USE_CASE, Project, Run
 
 NewProject = Callable[..., Project]
@@ -215,9 +215,9 @@ def test_of_two_processes_that_promote_at_once_one_wins(copied: Project) -> None
         for round_ in range(1, 4):
             version, rows = challenge(copied).version, copied.rows("champion").height
 
-            for process in (first, second):
-                print(round_, file=process.stdin, flush=True)
-            told = [process.stdout.readline().strip() for process in (first, second)]
+            for other in (first, second):
+                other.send(f"round {round_}")
+            told = [other.recv() for other in (first, second)]
 
             assert told.count("promoted") == 1, told
             assert copied.rows("champion").height == rows + 1
@@ -231,9 +231,8 @@ def test_a_crash_between_the_record_and_the_alias_is_put_right_by_the_next_run(
     copied: Project,
 ) -> None:
     assert copied.run(tables="model", retrain=True).success
-    with promoting(copied, "dies") as process:
-        print("1", file=process.stdin, flush=True)
-        assert process.wait(60) == DIED
+    with promoting(copied, status=DIED) as other:
+        other.send("one that dies")
     crashed = copied.champion().version, copied.registry.by_alias(CHAMPION).version
 
     run = copied.run()
@@ -281,22 +280,28 @@ def test_a_champion_whose_files_were_deleted_is_not_replaced_unseen(copied: Proj
 
 
 @contextmanager
-def promoting(project: Project, *modes: str) -> Iterator[subprocess.Popen[str]]:
-    """A process that promotes the project's Challenger at each line that it is sent."""
-    command = [sys.executable, "-m", "churn_assets_tests.integration.promoting"]
-    process = subprocess.Popen(
-        [*command, str(project.folder / ".churn"), *modes],
-        cwd=Path(__file__).parents[2],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
+def promoting(project: Project, status: int | None = None) -> Iterator[Connection]:
+    """A process that promotes the project's Challenger each time that something is sent to it.
+
+    With a status it dies of the first promotion, and has ended with it after the block.
+    """
+    ours, theirs = FORKS.Pipe()
+    process = FORKS.Process(
+        target=promote_for_ever,
+        args=(str(project.folder / ".churn"), theirs),
+        kwargs={"dies": status is not None},
     )
-    with process:
-        try:
-            assert process.stdout.readline() == "ready\n"
-            yield process
-        finally:
-            process.kill()
+    process.start()
+    try:
+        assert ours.poll(60)
+        assert ours.recv() == "ready"
+        yield ours
+        if status is not None:
+            process.join(60)
+            assert process.exitcode == status
+    finally:
+        process.kill()
+        process.join()
 
 
 def delete_files(project: Project, version: int) -> None:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import dagster as dg
 import polars as pl
 import pytest
 
-from churn_assets_tests.processes import CHECKOUT, background
+from churn_assets_tests.processes import CHECKOUT, background, churn
 from churn_assets_tests.project import ONLY_TELCO, QUICK, Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
@@ -70,14 +66,7 @@ def refreshed(
         "FRESHNESS_DAEMON_INTERVAL_SECONDS": "5",
         **ONLY_TELCO,
     }
-    churn = str(Path(sys.executable).with_name("churn"))
-    subprocess.run(
-        [churn, "home"],
-        env={**os.environ, **environ},
-        check=True,
-        timeout=120,
-        capture_output=True,
-    )
+    assert churn("home", environ=environ).returncode == 0
     command = ["dagster-daemon", "run", "-w", str(CHECKOUT / "workspace.yaml")]
     log = tmp_path_factory.mktemp("daemon") / "log"
     # Nobody can be scored with the second Champion, so the sensor asks for it again and again.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import time
@@ -22,7 +21,7 @@ from churn_assets.learning.recipe import GateSettings, TrainingSettings, study_n
 from churn_assets.learning.training import Trained, train
 from churn_assets.learning.tuning import Rows, Trial, folded, search
 from churn_assets.settings import load_settings
-from churn_assets_tests.processes import CHECKOUT
+from churn_assets_tests.processes import CHECKOUT, FORKS
 from churn_assets_tests.project import USE_CASE
 
 INPUTS = list(USE_CASE.inputs)
@@ -252,8 +251,7 @@ def test_a_training_that_was_killed_gives_the_model_of_one_that_was_not(
     few: pd.DataFrame, tmp_path: Path
 ) -> None:
     journal = tmp_path / "a.journal"
-    # A process that begins anew, since one that was forked has no threads.
-    victim = multiprocessing.get_context("spawn").Process(target=tuned, args=(few, journal))
+    victim = FORKS.Process(target=tuned, args=(few, journal))
     victim.start()
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and lines(journal) < 6:
