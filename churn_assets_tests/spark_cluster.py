@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import runpy
+import signal
 import subprocess
 import sys
+import time
+import traceback
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    contextmanager,
+    redirect_stderr,
+    redirect_stdout,
+    suppress,
+)
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyspark
 
 from churn_assets.tables.spark_setup import delta_jars
 from churn_assets_tests.processes import (
+    CHECKOUT,
+    FORKS,
     HOST,
     Background,
     answers,
@@ -26,6 +42,8 @@ from churn_assets_tests.project import QUICK
 
 SPARK = Path(pyspark.__file__).parent
 START_SECONDS = 120
+ON_SPARK = "churn_assets_tests.integration.on_spark"
+WORK_SECONDS = 280
 SMALL_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _ENVIRON = {
     "SPARK_HOME": str(SPARK),
@@ -164,8 +182,83 @@ def on_spark(
     work: str, *arguments: str, environ: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
     """Let one of the works of `on_spark` run to its end."""
-    module = "churn_assets_tests.integration.on_spark"
-    return forked(module, work, *arguments, environ=environ)
+    return forked(ON_SPARK, work, *arguments, environ=environ)
+
+
+class Driver:
+    """A process in whose Spark session one command runs after another.
+
+    Parameters
+    ----------
+    environ : mapping of str to str
+        Beside what the tests have.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._commands, theirs = FORKS.Pipe()
+        self._process = FORKS.Process(target=_serve, args=(theirs, {**os.environ, **environ}))
+        self._process.start()
+        theirs.close()
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a module with its arguments, to its end."""
+        self.begin(*command)
+        return self.end()
+
+    def begin(self, *command: str) -> None:
+        """Begin to run a module with its arguments."""
+        self._commands.send(command)
+
+    def end(self, seconds: float = WORK_SECONDS) -> subprocess.CompletedProcess[str]:
+        """Wait for the end of what was begun."""
+        assert self._commands.poll(seconds), f"not ended in {seconds:.0f} s"
+        ended: subprocess.CompletedProcess[str] = self._commands.recv()
+        return ended
+
+    def wait_until(self, ready: Callable[[], bool], seconds: float, what: str) -> None:
+        """Wait for something, while what was begun runs."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            ended = self._commands.poll()
+            assert not ended, f"ended before {what}:\n{self.end().stderr}"
+            assert time.monotonic() < deadline, f"not {what} in {seconds:.0f} s"
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """Kill it and its JVM, as kill -9 does."""
+        assert self._process.pid is not None
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
+        self._process.join()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can run more."""
+        return self._process.is_alive()
+
+
+def _serve(commands: Any, environ: Mapping[str, str]) -> None:
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(environ)
+    os.chdir(CHECKOUT)
+    with suppress(EOFError):
+        while command := commands.recv():
+            commands.send(_ended(command))
+
+
+def _ended(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    sys.argv, status = list(command), 0
+    with redirect_stdout(io.StringIO()) as stdout, redirect_stderr(io.StringIO()) as stderr:
+        try:
+            runpy.run_module(command[0], run_name="__main__")
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+        except Exception:
+            traceback.print_exc()
+            status = 1
+    return subprocess.CompletedProcess(command, status, stdout.getvalue(), stderr.getvalue())
 
 
 def _daemon(

@@ -59,8 +59,14 @@ def score_by_udf(into: str) -> None:
     pq.write_table(scored.toArrow(), into)
 
 
-def score_slowly(features: str, predictions: str, seconds: str, marks: str) -> None:
-    """Score a table into another; each batch takes so long, and leaves a mark of its task."""
+def score_slowly(features: str, predictions: str, rows: str, seconds: str, marks: str) -> None:
+    """Score a table into another, in one task for each file.
+
+    Each batch has so many rows, takes so long, and leaves a mark of its task.
+    """
+    conf = _SHARED["spark"].started().conf
+    conf.set("spark.sql.files.maxPartitionBytes", "1m")
+    conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", rows)
     champion = on_record(_TABLES["champion"])
     assert champion is not None
     pipeline = _SHARED["mlflow"].registry(USE_CASE).load(champion.version)
@@ -81,19 +87,10 @@ def score_slowly(features: str, predictions: str, seconds: str, marks: str) -> N
 
 
 def replace_for_ever(name: str) -> None:
-    """Replace a table by its rows of a new generation, again and again, and say so."""
+    """Replace a table by its rows of a new generation, again and again."""
     for generation in itertools.count(1):
-        _replace(name, generation)
-
-
-def replace_once(name: str) -> None:
-    """Replace a table by its rows of generation 0."""
-    _replace(name, 0)
-
-
-def _replace(name: str, generation: int) -> None:
-    rows = _TABLES[name].scan().with_columns(nw.lit(generation).alias(GENERATION))
-    print("replaced", _TABLES[name].replace(rows, str(uuid.uuid4())).version, flush=True)
+        rows = _TABLES[name].scan().with_columns(nw.lit(generation).alias(GENERATION))
+        _TABLES[name].replace(rows, str(uuid.uuid4()))
 
 
 def _imported_there() -> str:
@@ -193,7 +190,6 @@ WORKS = {
         score_by_udf,
         score_slowly,
         replace_for_ever,
-        replace_once,
         refine_sources,
         round_trip,
         conflict,

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import narwhals.stable.v2 as nw
 import polars as pl
 import pytest
 
+from churn_assets.tables.lake import Table
 from churn_assets_tests.integration.test_crash import files_without_commit
 from churn_assets_tests.parity import break_some, rows
-from churn_assets_tests.processes import background, churn
 from churn_assets_tests.project import Project, customers
-from churn_assets_tests.spark_cluster import Cluster, environ_of, on_spark, standalone
+from churn_assets_tests.spark_cluster import ON_SPARK, Cluster, Driver, environ_of, standalone
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -26,21 +26,31 @@ BATCH_ROWS = 5000
 SLOW_SECONDS = 0.3
 MOST_KILLS = 4
 WAIT_SECONDS = 120
-ON_SPARK = ["python", "-m", "churn_assets_tests.integration.on_spark"]
 
 
-@dataclass(frozen=True)
 class OnCluster:
-    """A project that `churn run` brought from raw to predictions on a cluster."""
+    """A project on a cluster, and the driver of its works.
 
-    project: Project
-    cluster: Cluster
-    jars: str
+    Parameters
+    ----------
+    project : Project
+        What is worked on.
+    cluster : Cluster
+        Where.
+    environ : mapping of str to str
+        Of the driver.
+    """
 
-    def environ(self, **spark: str) -> dict[str, str]:
-        """Environment of one more process of it, with more of Spark's configuration."""
-        root = self.project.folder / ".churn"
-        return environ_of(root, {**self.cluster.spark, **spark}, spark_jars=self.jars)
+    def __init__(self, project: Project, cluster: Cluster, environ: Mapping[str, str]) -> None:
+        self.project, self.cluster = project, cluster
+        self._environ, self._driver = environ, Driver(environ)
+
+    @property
+    def driver(self) -> Driver:
+        """The one that runs; a new one where the last was killed."""
+        if not self._driver.is_alive:
+            self._driver = Driver(self._environ)
+        return self._driver
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +76,15 @@ def on_cluster(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[OnCluster]:
     with standalone(tmp_path_factory.mktemp("cluster")) as cluster:
-        ready = OnCluster(new_project(), cluster, spark_settings["spark_jars"])
-        run = churn("run", "--source", str(source), environ=ready.environ())
-        assert run.returncode == 0, run.stderr
-        yield ready
+        project = new_project()
+        root, jars = project.folder / ".churn", spark_settings["spark_jars"]
+        ready = OnCluster(project, cluster, environ_of(root, cluster.spark, spark_jars=jars))
+        try:
+            run = ready.driver.run("churn_assets.cli", "run", "--source", str(source))
+            assert run.returncode == 0, run.stderr
+            yield ready
+        finally:
+            ready.driver.kill()
 
 
 @pytest.mark.parametrize("table", ["raw", "silver", "rejects", "features", "model", "predictions"])
@@ -100,7 +115,7 @@ def test_mlflow_scores_as_predictions_say_on_workers_without_this_package(
 ) -> None:
     file = tmp_path / "scored.parquet"
 
-    scored = on_spark("score_by_udf", str(file), environ=on_cluster.environ())
+    scored = on_cluster.driver.run(ON_SPARK, "score_by_udf", str(file))
 
     assert scored.returncode == 0, scored.stderr
     assert scored.stdout == "import: it is not installed here\n"
@@ -117,20 +132,17 @@ def test_a_worker_killed_while_it_scores_loses_no_row_and_doubles_none(
     marks.mkdir()
     features, predictions = tmp_path / "features", tmp_path / "predictions"
     copies = copied(on_cluster.project, features)
-    # One task for each file, of several batches.
-    by_file = {"spark.sql.files.maxPartitionBytes": "1m"}
-    by_batch = {"spark.sql.execution.arrow.maxRecordsPerBatch": str(BATCH_ROWS)}
-    works = [*ON_SPARK, "score_slowly", str(features), str(predictions)]
-    environ = on_cluster.environ(**by_file, **by_batch)
+    driver = on_cluster.driver
 
-    with background([*works, str(SLOW_SECONDS), str(marks)], environ, tmp_path / "log") as driver:
-        driver.wait_until(partial(at_work, marks, {"/one/", "/two/"}), WAIT_SECONDS, "scoring")
-        cluster.workers["one"].kill()
-        before = len(list(marks.iterdir()))
-        status = driver.wait(WAIT_SECONDS)
+    works = [str(features), str(predictions), str(BATCH_ROWS), str(SLOW_SECONDS), str(marks)]
+    driver.begin(ON_SPARK, "score_slowly", *works)
+    driver.wait_until(partial(at_work, marks, {"/one/", "/two/"}), WAIT_SECONDS, "scoring")
+    cluster.workers["one"].kill()
+    before = len(list(marks.iterdir()))
+    done = driver.end()
     cluster.start_worker("one")
 
-    assert status == 0, driver.tail()
+    assert done.returncode == 0, done.stderr
     assert before < copies / BATCH_ROWS / 2, "it was killed late"
     assert any(not mark.startswith("0") for mark in told(marks)), "no task was tried again"
     scored = pl.read_delta(str(predictions))
@@ -150,24 +162,23 @@ def test_a_driver_killed_while_it_writes_leaves_the_last_version_and_room_for_th
     orphans: set[str] = set()
 
     # A commit may be quicker than a kill that waits for a data file.
-    for kill in range(MOST_KILLS):
-        log = tmp_path / str(kill)
-        works = [*ON_SPARK, "replace_for_ever", "features"]
-        with background(works, on_cluster.environ(), log) as driver:
-            driver.wait_until(partial(replaced, log), WAIT_SECONDS, "replacing")
-            before = files_without_commit(table)
-            next_data_file(Path(table.uri))
-            driver.kill()
+    for _ in range(MOST_KILLS):
+        driver, since = on_cluster.driver, table.require().version
+        driver.begin(ON_SPARK, "replace_for_ever", "features")
+        driver.wait_until(partial(replaced, table, since), WAIT_SECONDS, "replacing")
+        before = files_without_commit(table)
+        next_data_file(Path(table.uri))
+        driver.kill()
         left = rows(on_cluster.project, "features")
         assert left["customer_id"].equals(keys)
         assert left["generation"].n_unique() == 1
         orphans = files_without_commit(table) - before
         if orphans:
             break
-    again = on_spark("replace_once", "features", environ=on_cluster.environ())
+    again = table.scan().with_columns(nw.lit(0).alias("generation"))
+    table.replace(again, "again")
 
     assert orphans, "no kill fell between the first data file and the commit"
-    assert again.returncode == 0, again.stderr
     left = rows(on_cluster.project, "features")
     assert left["customer_id"].equals(keys)
     assert set(left["generation"]) == {0}
@@ -194,9 +205,9 @@ def at_work(marks: Path, workers: set[str]) -> bool:
     return all(any(worker in mark for mark in told(marks)) for worker in workers)
 
 
-def replaced(log: Path) -> bool:
-    """Whether a driver has replaced its table once."""
-    return "replaced" in log.read_text()
+def replaced(table: Table, since: int) -> bool:
+    """Whether a table has a newer version."""
+    return table.require().version > since
 
 
 def next_data_file(folder: Path) -> None:
