@@ -7,10 +7,12 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import sqlalchemy
 
@@ -126,7 +128,13 @@ def spark_settings() -> Mapping[str, Any]:
         pytest.skip(str(error))
     return {
         "engine": "spark",
-        "spark": {"spark.master": "local[2]", "spark.driver.memory": "2g"},
+        "spark": {
+            "spark.master": "local[2]",
+            "spark.driver.memory": "2g",
+            # A session that many tests share gains from code that is compiled well.
+            "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:-DontCompileHugeMethods",
+            "spark.sql.shuffle.partitions": "2",
+        },
         "spark_jars": str(jars),
     }
 
@@ -135,6 +143,31 @@ def spark_settings() -> Mapping[str, Any]:
 def spark_engine(spark_settings: Mapping[str, Any]) -> Engine:
     """The Spark engine on this process's session."""
     return resources(Settings(**spark_settings))["lake"].engine
+
+
+@pytest.fixture(scope="session")
+def spark_configured(
+    spark_engine: Engine,
+) -> Callable[[Mapping[str, str]], AbstractContextManager[None]]:
+    """Changes the configuration of this process's session in a block."""
+    from pyspark.sql import SparkSession
+
+    spark_engine.collect(spark_engine.from_arrow(pa.table({"a": [1]})))
+    conf = SparkSession.active().conf
+
+    @contextmanager
+    def configured(changes: Mapping[str, str]) -> Iterator[None]:
+        before = {key: conf.get(key, None) for key in changes}
+        for key, value in changes.items():
+            conf.set(key, value)
+        yield
+        for key, old in before.items():
+            if old is None:
+                conf.unset(key)
+            else:
+                conf.set(key, old)
+
+    return configured
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -58,6 +59,16 @@ BOTH_WAYS = settings(
     phases=[Phase.generate],
 )
 
+AS_FROM_FILES = {
+    # Spark's optimizer would compute what is in memory by itself, not by what it computes files.
+    "spark.sql.optimizer.excludedRules": (
+        "org.apache.spark.sql.catalyst.optimizer.ConvertToLocalRelation"
+    ),
+    # Between tables that are written there is less to infer than where all is one query.
+    "spark.sql.constraintPropagation.enabled": "false",
+}
+"""Spark computes records in memory as it computes those of files."""
+
 BLANKS = ["", " ", "\t", "\r\n", "\v\f", "\u00a0", "\u2007\u202f", "\ufeff", None]
 NO_BLANKS = ["\u2028", "\u0085", "\u200b", "\u3000", "\0", "\x1c", "\u180e", "\u2003", "\u1680"]
 NUMBERS = [
@@ -100,8 +111,12 @@ Seen = tuple[Any, ...]
 
 
 @pytest.fixture(scope="module")
-def engines(spark_engine: Engine) -> Sequence[Engine]:
-    return PolarsEngine(), spark_engine
+def engines(
+    spark_engine: Engine,
+    spark_configured: Callable[[Mapping[str, str]], AbstractContextManager[None]],
+) -> Iterator[Sequence[Engine]]:
+    with spark_configured(AS_FROM_FILES):
+        yield PolarsEngine(), spark_engine
 
 
 def seen(engine: Engine, frame: nw.LazyFrame[Any]) -> Seen:

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -387,44 +388,27 @@ def test_rows_are_ranked_in_one_order_on_every_engine(engine: Engine, rows: int)
 
 
 def test_places_go_on_from_one_partition_to_the_next(
-    spark_engine: Engine, spark_session_settings: Callable[..., None]
+    spark_engine: Engine,
+    spark_configured: Callable[[Mapping[str, str]], AbstractContextManager[None]],
 ) -> None:
     from pyspark.sql import functions as F  # noqa: N812
 
-    spark_session_settings(
-        **{
-            "spark.sql.adaptive.coalescePartitions.enabled": "false",
-            "spark.sql.shuffle.partitions": "7",
-        }
-    )
+    many = {
+        "spark.sql.adaptive.coalescePartitions.enabled": "false",
+        "spark.sql.shuffle.partitions": "7",
+    }
     values = [(37 * number) % 4999 for number in range(4999)]
 
-    with spark_engine.ranked(on(spark_engine, a=values), ["a"], [False], into="rank") as ranked:
+    with (
+        spark_configured(many),
+        spark_engine.ranked(on(spark_engine, a=values), ["a"], [False], into="rank") as ranked,
+    ):
         partition = F.spark_partition_id().alias("partition")
         found = ranked.to_native().select("a", "rank", partition).toArrow().to_pylist()
 
     assert all(row["rank"] == row["a"] + 1 for row in found)
     assert len(found) == 4999
     assert len({row["partition"] for row in found}) > 1
-
-
-@pytest.fixture
-def spark_session_settings(spark_engine: Engine) -> Iterator[Callable[..., None]]:
-    """Changes settings of the session for a test."""
-    from pyspark.sql import SparkSession
-
-    spark_engine.collect(on(spark_engine, a=[1]))
-    conf = SparkSession.active().conf
-    before: dict[str, str] = {}
-
-    def change(**settings: str) -> None:
-        for name, value in settings.items():
-            before[name] = conf.get(name)
-            conf.set(name, value)
-
-    yield change
-    for name, value in before.items():
-        conf.set(name, value)
 
 
 def test_what_is_ranked_is_computed_once_and_nothing_of_it_is_left(
