@@ -44,7 +44,7 @@ SPARK = Path(pyspark.__file__).parent
 START_SECONDS = 120
 ON_SPARK = "churn_assets_tests.integration.on_spark"
 WORK_SECONDS = 280
-SMALL_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+SMALL_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-DontCompileHugeMethods"
 _ENVIRON = {
     "SPARK_HOME": str(SPARK),
     "SPARK_LOCAL_IP": HOST,
