@@ -15,6 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import sqlalchemy
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from churn_assets.assets.resources import resources
 from churn_assets.cli import GC_OBJECTS
@@ -29,6 +31,15 @@ from churn_assets_tests.project import Project, Run
 MEMORY = Path("/dev/shm")
 ROOM_BYTES = 4 << 30
 """What a whole run leaves there until it ends, twice."""
+ON_SPARK = (
+    "assets/test_spark.py",
+    "integration/test_parity.py",
+    "tables/test_engine_parity.py",
+    "tables/test_sampling.py",
+    "tables/test_source_sql.py",
+    "tables/test_spark_engine.py",
+)
+"""Files whose tests run on Spark in their own process."""
 
 
 def pytest_configure() -> None:
@@ -52,7 +63,22 @@ def _without_waiting_for_the_disk(connection: Any, _: Any) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take long, so that no worker is left alone with one at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (not _on_spark(item.nodeid), item.path not in slow))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """Let one worker alone start Spark, which takes longer than most tests on it."""
+    return _ByFile(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+class _ByFile(LoadFileScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return "on Spark" if _on_spark(nodeid) else super()._split_scope(nodeid)
+
+
+def _on_spark(nodeid: str) -> bool:
+    return nodeid.partition("::")[0].endswith(ON_SPARK)
 
 
 @dataclass(frozen=True)

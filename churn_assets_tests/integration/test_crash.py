@@ -34,10 +34,11 @@ from churn_assets_tests.integration.killing import (
 from churn_assets_tests.processes import FORKS, churn
 from churn_assets_tests.project import QUICK
 
-RANDOM_KILLS, AIMED_KILLS = 20, 8
+RANDOM_KILLS, AIMED_KILLS = 12, 8
+KILLED_RUNS = 20
 LONGEST_SECONDS = 0.15
 REPLACED_ROWS = 20_000
-LONGEST_RUN_SECONDS = 3
+LONGEST_RUN_SECONDS = 2
 START_SECONDS = 60
 FIRST_WRITE_KILLS = 10
 INTO_TRAINING_SECONDS = 0.5
@@ -180,7 +181,7 @@ def test_a_run_that_is_killed_anywhere_is_finished_by_the_next_one(tmp_path: Pat
     tables = Lake(f"{broken}/lake", PolarsEngine()).of(USE_CASE)
     times = random.Random(0)
 
-    for _ in range(RANDOM_KILLS):
+    for _ in range(KILLED_RUNS):
         killed(
             partial(time.sleep, times.uniform(0, LONGEST_RUN_SECONDS)), run_for_ever, str(broken)
         )
