@@ -20,6 +20,8 @@ from typing import Any
 CHECKOUT = Path(__file__).parents[1]
 HOST = "127.0.0.1"
 GRACE_SECONDS = 30.0
+WORK_SECONDS = 280.0
+"""Less than a test may take, so that what it waited for is told."""
 
 FORKS = multiprocessing.get_context("forkserver")
 """Processes of their own that import nothing again: a server does, and forks for each.
@@ -134,7 +136,7 @@ def forked(
     *arguments: str,
     environ: Mapping[str, str],
     folder: Path = CHECKOUT,
-    seconds: float = 280,
+    seconds: float = WORK_SECONDS,
 ) -> subprocess.CompletedProcess[str]:
     """What `python -m` prints in a process of its own, whose imports are those of `FORKS`.
 
@@ -181,9 +183,19 @@ def _run_module(
 ) -> None:
     for number, stream in enumerate(streams, start=1):
         os.dup2(stream.detach(), number)
+    enter(environ, folder)
+    run_module(command)
+
+
+def enter(environ: Mapping[str, str], folder: Path = CHECKOUT) -> None:
+    """Let a forked process have an environment, which is all that it has, and a folder."""
     os.environ.clear()
     os.environ.update(environ)
     os.chdir(folder)
+
+
+def run_module(command: Sequence[str]) -> None:
+    """Run a module with its arguments in this process, as `python -m` does."""
     sys.argv = list(command)
     runpy.run_module(command[0], run_name="__main__")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -29,21 +28,22 @@ import pyspark
 
 from churn_assets.tables.spark_setup import delta_jars
 from churn_assets_tests.processes import (
-    CHECKOUT,
     FORKS,
     HOST,
+    WORK_SECONDS,
     Background,
     answers,
     background,
+    enter,
     forked,
     free_ports,
+    run_module,
 )
 from churn_assets_tests.project import QUICK
 
 SPARK = Path(pyspark.__file__).parent
 START_SECONDS = 120
 ON_SPARK = "churn_assets_tests.integration.on_spark"
-WORK_SECONDS = 280
 SMALL_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-DontCompileHugeMethods"
 _ENVIRON = {
     "SPARK_HOME": str(SPARK),
@@ -240,19 +240,17 @@ class Driver:
 
 def _serve(commands: Any, environ: Mapping[str, str]) -> None:
     os.setsid()
-    os.environ.clear()
-    os.environ.update(environ)
-    os.chdir(CHECKOUT)
+    enter(environ)
     with suppress(EOFError):
         while command := commands.recv():
             commands.send(_ended(command))
 
 
 def _ended(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    sys.argv, status = list(command), 0
+    status = 0
     with redirect_stdout(io.StringIO()) as stdout, redirect_stderr(io.StringIO()) as stderr:
         try:
-            runpy.run_module(command[0], run_name="__main__")
+            run_module(command)
         except SystemExit as ended:
             status = int(ended.code or 0)
         except Exception:

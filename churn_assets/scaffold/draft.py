@@ -9,7 +9,13 @@ from datetime import timedelta
 from typing import Literal
 
 from churn_assets.scaffold.names import own_name
-from churn_assets.scaffold.profile import FEWEST_OF_CLASS, ColumnProfile, Profile, expected
+from churn_assets.scaffold.profile import (
+    FEWEST_OF_CLASS,
+    ColumnProfile,
+    Profile,
+    expected,
+    in_records,
+)
 from churn_assets.scaffold.python_text import Bracketed, quoted
 from churn_assets.usecases.spec import Column, DType
 
@@ -58,6 +64,9 @@ _KNOWS = re.compile(
 _IDENTIFIES = re.compile("(^|_)(id|uuid|guid|key|hash|email|phone|iban)$")
 _CODES = re.compile("(^|_)(code|zip|postcode|plz|type|class|category|segment|region|area)(_|$)")
 _GROUPS = re.compile("(^|_)(gender|sex|age|senior|country|region|state|nationality|ethnicity)(_|$)")
+
+LEAK = "leak"
+"""Why a column is left out that is suspected to know the outcome."""
 
 Group = Literal["numbers", "categories", "dates", "left_out"]
 
@@ -133,6 +142,11 @@ class Draft:
             *self.dates,
             *self.left_out,
         )
+
+    @property
+    def leaks(self) -> tuple[Entry, ...]:
+        """Those left out that are suspected to know the outcome."""
+        return tuple(entry for entry in self.left_out if entry.why == LEAK)
 
     @property
     def inputs(self) -> int:
@@ -219,11 +233,11 @@ def _label(profile: Profile) -> Entry:
         )
     column = profile[profile.label]
     allowed = (profile.negative, profile.positive)
-    notes = ["Blank where the outcome is not known yet: such a record is scored, not trained on."]
+    note = "Blank where the outcome is not known yet: such a record is scored, not trained on."
     return Entry(
         replace(_column(column), isin=allowed, nullable=True),
         column,
-        tuple(notes),
+        (note,),
         tuple(questions),
     )
 
@@ -326,11 +340,11 @@ class _Judge:
         if column.type.dtype is not DType.STRING and column.type.unreadable:
             what = "day" if column.type.dtype is DType.DATE else "number"
             yield (
-                f"{_records(column.type.unreadable)} with no {what}, such as "
+                f"{in_records(column.type.unreadable)} with no {what}, such as "
                 f"{_shown(column.type.example)}: rejects."
             )
         if 0 < column.blank <= FEW_BLANK * self.profile.valid:
-            yield f"Blank in {column.blank:,} of {_records(self.profile.valid)}."
+            yield f"Blank in {column.blank:,} of {in_records(self.profile.valid)}."
 
     def _empty(self, column: ColumnProfile) -> _Why | None:
         if not column.distinct:
@@ -351,7 +365,7 @@ class _Judge:
         if not told:
             return None
         return _Why(
-            "leak",
+            LEAK,
             f"is this known before the outcome is? {told} So it is left out; move it to "
             f"{_place(column)} if it is.",
             is_question=True,
@@ -375,7 +389,7 @@ class _Judge:
         elif column.filled_is_pure:
             rows = self.profile.valid - column.blank
             yield (
-                f"It has a value in {_records(rows)}, and all whose outcome is known are "
+                f"It has a value in {in_records(rows)}, and all whose outcome is known are "
                 f"{positive if churned else negative}."
             )
 
@@ -473,7 +487,7 @@ def _about_numbers(column: ColumnProfile) -> str:
         return ""
     if kind.unreadable:
         return (
-            f"what does {_shown(kind.example)} stand for? {_records(kind.unreadable)} hold no "
+            f"what does {_shown(kind.example)} stand for? {in_records(kind.unreadable)} hold no "
             f"number, and the others do. If it is a blank, say so by blank=({quoted(kind.example)},"
             "), make this Float64 and put it into NUMBERS."
         )
@@ -496,7 +510,7 @@ def _identifies(column: ColumnProfile, records: int) -> str:
     rows = records - column.blank
     if rows < FEWEST_TO_TELL:
         return ""
-    are = f"{column.distinct:,} different values in {_records(rows)}"
+    are = f"{column.distinct:,} different values in {in_records(rows)}"
     is_named = bool(_IDENTIFIES.search(column.name))
     if column.type.dtype is DType.STRING:
         is_text = column.words >= FREE_TEXT_WORDS or bool(column.type.example)
@@ -522,10 +536,6 @@ def _counted(column: ColumnProfile) -> str:
 def _place(column: ColumnProfile) -> str:
     places = {DType.STRING: "CATEGORIES", DType.DATE: "DATES"}
     return places.get(column.type.dtype, "NUMBERS")  # type: ignore[arg-type]
-
-
-def _records(count: int) -> str:
-    return "1 record" if count == 1 else f"{count:,} records"
 
 
 def _shown(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from churn_assets.errors import SettingsError, SourceError, UseCaseError
 from churn_assets.scaffold.draft import Draft, draft
 from churn_assets.scaffold.mirror_file import mirror_text
-from churn_assets.scaffold.names import fault_of_use_case
+from churn_assets.scaffold.names import fault_of_use_case, own_name
 from churn_assets.scaffold.profile import profile
 from churn_assets.scaffold.profile_page import profile_page
 from churn_assets.scaffold.sample import Sample, draw
@@ -131,7 +131,8 @@ def begin(
         raise UseCaseError(f"{sample.uri}: no column is left to predict from: {left}.")
     text = use_case_text(made)
     rejected = _tried(text, name, sample)
-    page = _free(places.profiles / f"{name}.html")
+    pages = {page.stem for page in places.profiles.glob("*.html")}
+    page = places.profiles / f"{own_name(name, pages)}.html"
     written = {
         use_case: text,
         mirror: mirror_text(made),
@@ -190,14 +191,6 @@ def _tried(text: str, name: str, sample: Sample) -> int:
     judged = judge(nw.from_native(sample.records.lazy()), case.contract, engine)
     feature_rows(case, case.clean(judged.valid), engine).frame.to_native().collect()
     return judged.rejected
-
-
-def _free(page: Path) -> Path:
-    """A page that is not there yet."""
-    file, number = page, 2
-    while file.exists():
-        file, number = page.with_stem(f"{page.stem}_{number}"), number + 1
-    return file
 
 
 def _write(new: Mapping[Path, str], changed: Mapping[Path, str]) -> None:

@@ -14,7 +14,7 @@ from churn_assets.scaffold.names import column_names, own_name
 from churn_assets.scaffold.recognise import Recognised, recognise
 from churn_assets.tables.contract import judge
 from churn_assets.tables.polars_engine import PolarsEngine
-from churn_assets.tables.source_columns import hint, quoted
+from churn_assets.tables.source_columns import hint, listed, quoted
 from churn_assets.usecases.spec import Column, Contract, DType, delta_name
 
 if TYPE_CHECKING:
@@ -165,6 +165,11 @@ class Profile:
         return self.read - self.unreadable
 
     @property
+    def file_name(self) -> str:
+        """What the source is called, without its folders."""
+        return self.uri.rstrip("/").rpartition("/")[2]
+
+    @property
     def is_whole(self) -> bool:
         """Whether every record of the source was looked at."""
         return self.rows == self.read
@@ -262,6 +267,11 @@ def expected(column: ColumnProfile) -> Column | None:
         return None
     asked = Column(column.name, kind.dtype, source=column.source, nullable=True, blank=kind.blanks)
     return replace(asked, formats=kind.formats) if kind.formats else asked
+
+
+def in_records(count: int) -> str:
+    """A count of records as it stands in a sentence."""
+    return "1 record" if count == 1 else f"{count:,} records"
 
 
 class _Looked:
@@ -467,13 +477,9 @@ def _require_values(uri: str, broken: Mapping[str, int], keys: Sequence[str], la
         source, _, reason = rule.rpartition(": ")
         if source in wanted:
             raise SourceError(
-                f"{uri}: column {quoted(source)} {reason} in {_counted(count)}, and "
+                f"{uri}: column {quoted(source)} {reason} in {in_records(count)}, and "
                 f"{wanted[source]}. Name another column, or remove those records."
             )
-
-
-def _counted(records: int) -> str:
-    return "1 record" if records == 1 else f"{records:,} records"
 
 
 def _require_key(
@@ -504,5 +510,4 @@ def _require_key(
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
-    return ", ".join(map(quoted, names[:_MOST_LISTED])) + more
+    return listed(list(map(quoted, names)), _MOST_LISTED)

@@ -20,7 +20,7 @@ from churn_assets.page import (
     track,
     when,
 )
-from churn_assets.scaffold.draft import Draft, Entry
+from churn_assets.scaffold.draft import LEAK, Draft, Entry
 from churn_assets.scaffold.profile import BLANK, Bar, ColumnProfile
 from churn_assets.usecases.spec import DType
 
@@ -61,7 +61,7 @@ def profile_page(draft: Draft, made_at: datetime) -> str:
 def _header(draft: Draft) -> str:
     profile = draft.profile
     asked = len(draft.questions)
-    leaks = sum(entry.why == "leak" for entry in draft.left_out)
+    leaks = len(draft.leaks)
     suspected = "1 suspected leak" if leaks == 1 else f"{leaks} suspected leaks"
     chips = [
         chip(f"{profile.rows:,} records"),
@@ -72,7 +72,7 @@ def _header(draft: Draft) -> str:
     return header(
         "Profile",
         draft.name,
-        profile.uri.rstrip("/").rpartition("/")[2],
+        profile.file_name,
         chips,
         f"What the table is like, and what each column alone tells of {profile.label} "
         f"{profile.positive}.",
@@ -147,13 +147,12 @@ def _strengths(inputs: Sequence[Entry]) -> str:
 
 
 def _leaks(draft: Draft) -> str:
-    leaks = [entry for entry in draft.left_out if entry.why == "leak"]
-    if not leaks:
+    if not draft.leaks:
         return ""
     return (
         "<h2>Suspected leaks</h2>"
         + lead("They tell the outcome as if they were filled in after it; the model gets none.")
-        + _drawings(leaks, draft, _top(leaks))
+        + _drawings(draft.leaks, draft, _top(draft.leaks))
     )
 
 
@@ -165,7 +164,7 @@ def _left_out(draft: Draft) -> str:
             escape(" ".join((*entry.notes, *entry.questions))),
         ]
         for entry in draft.left_out
-        if entry.why != "leak"
+        if entry.why != LEAK
     ]
     rows += [
         [escape(column.source), "no single values", f"Of type {escape(column.found)}."]

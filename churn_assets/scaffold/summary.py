@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from churn_assets.scaffold.draft import Draft
 from churn_assets.scaffold.new import Begun
+from churn_assets.tables.source_columns import listed
 
 _MOST_LISTED = 8
 
@@ -52,7 +53,7 @@ def _left_out(draft: Draft) -> Iterator[str]:
         return
     yield "Left out of the inputs:"
     for why, sources in left.items():
-        yield f"  {why}: {_listed(sources)}"
+        yield f"  {why}: {listed(sources, _MOST_LISTED)}"
     yield ""
 
 
@@ -77,8 +78,3 @@ def _written(begun: Begun) -> Iterator[str]:
             "wherever this runs."
         )
     yield f"Next: churn run --use-case {begun.draft.name}"
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
-    return ", ".join(names[:_MOST_LISTED]) + more

@@ -56,14 +56,10 @@ def _opening(draft: Draft) -> list[str]:
         read = f"{profile.read:,} of {profile.rows:,} records, drawn by a hash of the key,"
     return docstring(
         f"{draft.name}: of which records {profile.label} will be {profile.positive}.\n\nBegun by "
-        f"`churn new` from {read} of {_file_name(profile.uri)}. Each QUESTION is yours to "
+        f"`churn new` from {read} of {profile.file_name}. Each QUESTION is yours to "
         "answer; until then the code beside it is what was assumed.",
         0,
     )
-
-
-def _file_name(uri: str) -> str:
-    return uri.rstrip("/").rpartition("/")[2]
 
 
 def _imports(draft: Draft) -> list[str]:
@@ -85,17 +81,9 @@ def _imports(draft: Draft) -> list[str]:
 
 
 def _groups(draft: Draft) -> Iterator[str]:
-    groups = {
-        "NUMBERS": draft.numbers,
-        "CATEGORIES": draft.categories,
-        "DATES": draft.dates,
-        "LEFT_OUT": draft.left_out,
-    }
     if "inputs" in draft.asked:
         yield from _question(draft.asked["inputs"], 0)
-    for name, entries in groups.items():
-        if not entries:
-            continue
+    for name, entries in _present(draft).items():
         if name == "CATEGORIES" and "isin" in draft.asked:
             yield from _question(draft.asked["isin"], 0)
         first = entries[0]
@@ -206,9 +194,10 @@ def _use_case(draft: Draft) -> Iterator[str]:
     yield ")"
 
 
-def _present(draft: Draft) -> list[str]:
+def _present(draft: Draft) -> dict[str, Sequence[Entry]]:
+    """The groups of columns beside key and label, by what they are called; those with any."""
     groups = (draft.numbers, draft.categories, draft.dates, draft.left_out)
-    return [name for name, entries in zip(_HEADS, groups, strict=True) if entries]
+    return {name: entries for name, entries in zip(_HEADS, groups, strict=True) if entries}
 
 
 def _inputs(name: str, group: str, others: Sequence[str]) -> list[str]:
@@ -222,7 +211,7 @@ def _inputs(name: str, group: str, others: Sequence[str]) -> list[str]:
 def _description(draft: Draft) -> str:
     profile = draft.profile
     return (
-        f"Which records of {_file_name(profile.uri)} will have {profile.positive} as their "
+        f"Which records of {profile.file_name} will have {profile.positive} as their "
         f"{profile.label}, from {draft.inputs} inputs."
     )
 

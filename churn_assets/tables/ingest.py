@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from churn_assets.errors import SourceError, TableError
 from churn_assets.tables.contract import require_types
 from churn_assets.tables.engine import ConflictError
-from churn_assets.tables.lake import Committed, Table
+from churn_assets.tables.lake import Committed, Table, changed_types
 from churn_assets.tables.lineage import data_version
 from churn_assets.tables.source_columns import INGESTED_AT, Expected
 from churn_assets.tables.sources import (
@@ -140,12 +140,7 @@ def _add(
 
 def _require_types_of(held: Frame, frame: Frame, uri: str, expected: Expected) -> None:
     """Refuse columns of another type than those which are kept."""
-    kept, found = held.collect_schema(), frame.collect_schema()
-    changed = [
-        f"'{name}' is {found[name]} and was {kept[name]}"
-        for name in found
-        if name in kept and found[name] != kept[name]
-    ]
+    changed = changed_types(held.collect_schema(), frame.collect_schema())
     if changed:
         raise SourceError(
             f"{uri}: columns changed their type ({'; '.join(changed)}), so they cannot be added to "

@@ -33,6 +33,15 @@ def tables_of(use_case: UseCase) -> tuple[str, ...]:
     return (first, *(["labels"] if use_case.labels else []), *others)
 
 
+def changed_types(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Which columns of two schemas are of another type now, and which."""
+    return [
+        f"'{name}' is {now[name]} and was {before[name]}"
+        for name in now
+        if name in before and now[name] != before[name]
+    ]
+
+
 @dataclass(frozen=True)
 class Committed:
     """One version of a table.

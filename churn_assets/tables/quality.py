@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from churn_assets.tables.engine import Engine
 from churn_assets.tables.featurise import SPLITS
-from churn_assets.tables.lake import Table
+from churn_assets.tables.lake import Table, changed_types
 from churn_assets.tables.sampling import sampled
 from churn_assets.usecases.spec import DType, UseCase
 
@@ -96,11 +96,7 @@ def schema_changes(table: Table) -> list[str]:
     return [
         *(f"column '{name}' is new ({now[name]})" for name in now if name not in before),
         *(f"column '{name}' is lost ({before[name]})" for name in before if name not in now),
-        *(
-            f"column '{name}' is {now[name]} and was {before[name]}"
-            for name in now
-            if name in before and now[name] != before[name]
-        ),
+        *(f"column {change}" for change in changed_types(before, now)),
     ]
 
 

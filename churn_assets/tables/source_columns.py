@@ -165,11 +165,10 @@ def _require_distinct(shown: str, names: Sequence[str], where: str) -> None:
 def _missing(
     shown: str, missing: Sequence[str], columns: int, in_file: Sequence[str], where: str
 ) -> SourceError:
-    listed = ", ".join(map(quoted, missing[:_MOST_LISTED]))
-    more = f" and {len(missing) - _MOST_LISTED} more" if len(missing) > _MOST_LISTED else ""
+    named = listed(list(map(quoted, missing)), _MOST_LISTED)
     one = len(missing) == 1
     return SourceError(
-        f"{shown}: {'column' if one else 'columns'} {listed}{more} {'is' if one else 'are'} "
+        f"{shown}: {'column' if one else 'columns'} {named} {'is' if one else 'are'} "
         f"missing (found {columns - len(missing)} of {columns} columns)."
         f"{hint(missing[0], in_file)} Name another column for {'it' if one else 'each'} under "
         f"{where}.rename, or add {'it' if one else 'them'} to the file."
@@ -180,6 +179,12 @@ def quoted(name: str) -> str:
     """A name as it stands in a line of text, however long or broken it is."""
     line = re.sub(r"\s", " ", name)
     return f"'{line[:_MOST_CHARACTERS]}{'...' if line[_MOST_CHARACTERS:] else ''}'"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """The first of some names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def hint(name: str, known: Sequence[str]) -> str:

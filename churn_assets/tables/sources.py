@@ -295,7 +295,7 @@ def _read_text(found: Found, source: Source, expected: Expected, engine: Engine)
         columns=columns.names,
         storage_options=_options_for(files, source),
     )
-    return _records(_without_blank_lines(frame, columns), columns, found, files, version)
+    return _records_of(_without_blank_lines(frame, columns), columns, found, files, version)
 
 
 def _without_blank_lines(frame: Frame, columns: Columns) -> Frame:
@@ -324,7 +324,7 @@ def _read_parquet(found: Found, source: Source, expected: Expected, engine: Engi
         [file.uri for file in files], schema=schema, storage_options=_options_for(files, source)
     )
     renamed = _renamed(frame, types, engine)
-    return _records(renamed, columns, found, files, version)
+    return _records_of(renamed, columns, found, files, version)
 
 
 def _footer(file: File) -> pa.parquet.FileMetaData:
@@ -373,15 +373,9 @@ def _read_delta(found: Found, source: Source, expected: Expected, engine: Engine
     if not files:
         raise SourceError(f"{found.shown}: the table has no records. Add some.")
     frame = engine.read_delta(found.uri, table.version(), storage_options=source.options or None)
-    return Records(
-        _finished(_renamed(frame, types, engine), columns, found.public),
-        _fingerprint_of_table(table, source),
-        found.public,
-        files,
-        columns.missing_label is not None,
-        columns.extra,
-        columns.sources,
-    )
+    renamed = _renamed(frame, types, engine)
+    version = _fingerprint_of_table(table, source)
+    return _records(renamed, columns, found.public, version, found.public, files)
 
 
 def _open(found: Found, source: Source, expected: Expected) -> DeltaTable:
@@ -404,15 +398,8 @@ def _generated(source: Source, expected: Expected, engine: Engine) -> Records:
     columns = columns_of(uri, schema.names, source.rename, expected)
     types = _raw_types(schema, columns, uri)
     frame = engine.read_batches(schema, partial(generate, source.rows, source.seed))
-    return Records(
-        _finished(_renamed(frame, types, engine), columns, uri),
-        _fingerprint_of_generator(source, expected),
-        uri,
-        0,
-        columns.missing_label is not None,
-        columns.extra,
-        columns.sources,
-    )
+    version = _fingerprint_of_generator(source, expected)
+    return _records(_renamed(frame, types, engine), columns, uri, version, uri, files=0)
 
 
 def _generator(expected: Expected) -> Generate:
@@ -476,9 +463,10 @@ def _options_for(files: Sequence[File], source: Source) -> dict[str, str] | None
     return (source.options or None) if in_store else None
 
 
-def _records(
+def _records_of(
     frame: Frame, columns: Columns, found: Found, files: Sequence[File], version: str
 ) -> Records:
+    """What was read from files, each record with the address of its own."""
     import narwhals.stable.v2 as nw
 
     origin = found.files[0]
@@ -488,11 +476,22 @@ def _records(
         kept = origin.public.removesuffix(origin.name)
         below = nw.col(SOURCE_URI).str.slice(len(opened))
         uri = nw.concat_str([nw.lit(kept), below])
+    return _records(frame, columns, uri, version, found.public, len(files))
+
+
+def _records(
+    frame: Frame,
+    columns: Columns,
+    origin: str | nw.Expr,
+    version: str,
+    uri: str,
+    files: int,
+) -> Records:
     return Records(
-        _finished(frame, columns, uri),
+        _finished(frame, columns, origin),
         version,
-        found.public,
-        len(files),
+        uri,
+        files,
         columns.missing_label is not None,
         columns.extra,
         columns.sources,
