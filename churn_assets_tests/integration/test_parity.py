@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,10 @@ from deltalake import DeltaTable
 from churn_assets.tables.engine import Engine
 from churn_assets.tables.lake import TABLES
 from churn_assets.usecases import USE_CASES
+from churn_assets_tests.data import TELCO
 from churn_assets_tests.parity import break_some, rows
 from churn_assets_tests.project import QUICK, USE_CASE, Project, customers, write_csv
 
-DATA = Path(os.environ.get("CHURN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
-TELCO = DATA / "telco_customer_churn.csv"
 MADE_UP = [case.name for case in USE_CASES.values() if case.generate and case is not USE_CASE]
 SOURCES = [
     *(["real"] if TELCO.exists() else []),

@@ -1,15 +1,13 @@
 """The whole path: what a person gets from one run, and from the next."""
 
-import os
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from churn_assets_tests.data import TELCO
 from churn_assets_tests.project import ROWS, Project
 
-DATA = Path(os.environ.get("CHURN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
-TELCO = DATA / "telco_customer_churn.csv"
 SOURCES = ["generated"] + (["real"] if TELCO.exists() else [])
 
 PREDICTIONS = [

@@ -6,10 +6,8 @@ three standard deviations: what another seed may lose, and a worse recipe does n
 
 from __future__ import annotations
 
-import os
 import tempfile
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -25,10 +23,9 @@ from churn_assets.tables.refine import refine
 from churn_assets.tables.sources import Source
 from churn_assets.usecases import USE_CASES
 from churn_assets.usecases.telco_generator import churn_probability, generate
+from churn_assets_tests.data import TELCO
 
 USE_CASE = USE_CASES["telco_churn"]
-DATA = Path(os.environ.get("CHURN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
-TELCO = DATA / "telco_customer_churn.csv"
 ROWS, SEED = 7043, 0
 SOURCES = {"generated": Source(rows=ROWS, seed=SEED)}
 if TELCO.exists():

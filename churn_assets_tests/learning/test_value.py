@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -29,10 +27,8 @@ from churn_assets.learning.value import (
 )
 from churn_assets.learning.value_plots import pictures
 from churn_assets.usecases.spec import BusinessCase, PerCustomer
+from churn_assets_tests.data import TELCO
 from churn_assets_tests.project import USE_CASE
-
-DATA = Path(os.environ.get("CHURN_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
-TELCO = DATA / "telco_customer_churn.csv"
 
 Made = tuple[np.ndarray, np.ndarray, Amounts]
 

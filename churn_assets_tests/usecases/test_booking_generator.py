@@ -1,9 +1,7 @@
 """Made-up bookings look like the real ones and are cancelled by a law that can be computed."""
 
-import os
 import re
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,9 +16,7 @@ from churn_assets.usecases.booking_generator import (
     churn_probability,
     generate,
 )
-
-REPOSITORY = Path(__file__).parents[2]
-REAL_FILE = REPOSITORY / os.environ.get("CHURN_TEST_DATA", "../shared/data") / "hotel_bookings.csv"
+from churn_assets_tests.data import BOOKINGS
 
 # Aggregates of the sample of bookings; a test below recomputes them where the file is at hand.
 REAL_BASE_RATE = 0.3277
@@ -360,11 +356,11 @@ def test_trees_learn_most_of_the_law(bookings, cancelled, trees, law):
     assert 0.89 < found < roc_auc_score(cancelled[unseen], law[unseen])
 
 
-if REAL_FILE.exists():
+if BOOKINGS.exists():
 
     @pytest.fixture(scope="module")
     def real():
-        return pd.read_csv(REAL_FILE, dtype=str, keep_default_na=False)
+        return pd.read_csv(BOOKINGS, dtype=str, keep_default_na=False)
 
     def test_the_real_figures_are_those_of_the_real_file(real):
         month, ahead = months(real), leads(real)

@@ -1,9 +1,7 @@
 """Made-up telco customers look like the real ones and leave by a law that can be computed."""
 
 import math
-import os
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,11 +21,7 @@ from churn_assets.usecases.telco_generator import (
     churn_probability,
     generate,
 )
-
-REPOSITORY = Path(__file__).parents[2]
-REAL_FILE = (
-    REPOSITORY / os.environ.get("CHURN_TEST_DATA", "../shared/data") / "telco_customer_churn.csv"
-)
+from churn_assets_tests.data import TELCO
 
 # Aggregates of the IBM Telco sample; a test below recomputes them where the file is at hand.
 REAL_BASE_RATE = 0.2654
@@ -224,10 +218,10 @@ def test_a_model_learns_from_a_sample_of_the_real_size_what_it_learns_from_the_r
     assert 0.83 < roc_auc_score(churned[test], model.predict_proba(inputs[test])[:, 1]) < 0.86
 
 
-if REAL_FILE.exists():
+if TELCO.exists():
 
     def test_the_real_figures_are_those_of_the_real_file():
-        real = pd.read_csv(REAL_FILE, dtype=str, keep_default_na=False)
+        real = pd.read_csv(TELCO, dtype=str, keep_default_na=False)
 
         assert tuple(real.columns) == COLUMNS
         assert (real["Churn"] == "Yes").mean() == pytest.approx(REAL_BASE_RATE, abs=1e-4)
