@@ -17,7 +17,7 @@ from pathlib import Path
 from churn_assets.errors import EngineError
 
 LEAST_JAVA = 17
-DELTA_VERSION = "4.4.0"
+DELTA_VERSION = "4.4.1"
 """Of `delta-spark`, which PySpark 4.2 goes with."""
 DELTA_ARTIFACTS = (
     "delta-spark_4.2_2.13",
