@@ -53,11 +53,13 @@ class Measured:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument("cases", nargs="*", default=CASES, choices=(*CASES, "engines", "fresh"))
+    parser.add_argument(
+        "cases", nargs="*", default="all", choices=("all", *CASES, "engines", "fresh")
+    )
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000])
     parser.add_argument("--spark", default="{}", help="Spark's configuration, as JSON.")
     arguments = parser.parse_args()
-    for case in arguments.cases:
+    for case in CASES if "all" in arguments.cases else arguments.cases:
         print(f"\n{case}", flush=True)
         if case == "tables":
             tables(arguments.rows)
