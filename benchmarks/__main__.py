@@ -20,7 +20,7 @@ from statistics import median
 
 import psutil
 
-from churn_assets.tables.spark_setup import require_jars
+from churn_assets.tables.engines.spark_setup import require_jars
 
 PROJECT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("CHURN_TEST_DATA", PROJECT.parent / "shared" / "data"))

@@ -22,15 +22,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from benchmarks.__main__ import DATA
+from churn_assets.learning.fitting.training import labelled_rows, train
 from churn_assets.learning.metrics import f1_best_threshold, metrics
 from churn_assets.learning.recipe import TrainingSettings
-from churn_assets.learning.training import labelled_rows, train
+from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.featurise import featurise
 from churn_assets.tables.ingest import ingest, ingest_labels
 from churn_assets.tables.lake import Lake
-from churn_assets.tables.polars_engine import PolarsEngine
 from churn_assets.tables.refine import refine
-from churn_assets.tables.sources import Source
+from churn_assets.tables.sources.read import Source
 from churn_assets.usecases import USE_CASES
 from churn_assets.usecases.spec import UseCase
 

@@ -22,21 +22,21 @@ import pyarrow.parquet as pq
 
 import churn_assets
 from churn_assets.assets.resources import resources
-from churn_assets.learning.candidates import REGISTRY, blend, pipeline
-from churn_assets.learning.explain import contributions, reasons
+from churn_assets.learning.explaining.contributions import contributions, reasons
+from churn_assets.learning.fitting.candidates import REGISTRY, blend, pipeline
+from churn_assets.learning.fitting.training import Labelled, labelled_rows, train
+from churn_assets.learning.judging.promotion import Promotion
 from churn_assets.learning.metrics import metrics
-from churn_assets.learning.promotion import Promotion
 from churn_assets.learning.recipe import TrainingSettings
 from churn_assets.learning.registry import TRUSTED_TYPES
 from churn_assets.learning.scoring import predicted, scorer
-from churn_assets.learning.training import Labelled, labelled_rows, train
 from churn_assets.settings import Settings, load_settings
+from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.featurise import featurise
 from churn_assets.tables.ingest import ingest
 from churn_assets.tables.lake import Lake, Table
-from churn_assets.tables.polars_engine import PolarsEngine
 from churn_assets.tables.refine import refine
-from churn_assets.tables.sources import Source
+from churn_assets.tables.sources.read import Source
 from churn_assets.usecases import USE_CASES
 from churn_assets.usecases.telco_generator import BATCH_ROWS, SCHEMA, generate
 

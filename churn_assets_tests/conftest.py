@@ -19,14 +19,14 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 from churn_assets.assets.resources import resources
-from churn_assets.cli import GC_OBJECTS
+from churn_assets.cli.app import GC_OBJECTS
 from churn_assets.errors import EngineError
 from churn_assets.settings import Settings
-from churn_assets.tables import spark_setup
-from churn_assets.tables.engine import Engine
-from churn_assets_tests.postgres import Postgres, postgres_server, programs
-from churn_assets_tests.processes import CHECKOUT, HOST, answers, background, free_ports
-from churn_assets_tests.project import Project, Run
+from churn_assets.tables.engines import spark_setup
+from churn_assets.tables.engines.engine import Engine
+from churn_assets_tests.support.postgres import Postgres, postgres_server, programs
+from churn_assets_tests.support.processes import CHECKOUT, HOST, answers, background, free_ports
+from churn_assets_tests.support.project import Project, Run
 
 MEMORY = Path("/dev/shm")
 ROOM_BYTES = 4 << 30
@@ -34,10 +34,10 @@ ROOM_BYTES = 4 << 30
 ON_SPARK = (
     "assets/test_spark.py",
     "integration/test_parity.py",
-    "tables/test_engine_parity.py",
+    "tables/engines/test_engine_parity.py",
     "tables/test_sampling.py",
-    "tables/test_source_sql.py",
-    "tables/test_spark_engine.py",
+    "tables/sources/test_sql.py",
+    "tables/engines/test_spark_engine.py",
 )
 """Files whose tests run on Spark in their own process."""
 

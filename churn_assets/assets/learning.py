@@ -17,11 +17,11 @@ from churn_assets.assets.shared import (
     refusals,
     spec,
 )
-from churn_assets.learning.gates import Verdict, gate_specs
+from churn_assets.learning.judging.gates import Verdict, gate_specs
 from churn_assets.learning.recipe import model_code, predictions_code
 from churn_assets.settings import Settings
 from churn_assets.tables.lake import Lake
-from churn_assets.tables.lineage import code_version
+from churn_assets.tables.versions import code_version
 from churn_assets.usecases.spec import UseCase
 
 REGISTRY_POOL = "registry"
@@ -77,7 +77,7 @@ def learning_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefi
         lake: dg.ResourceParam[Lake],
         mlflow: dg.ResourceParam[Mlflow],
     ) -> Results:
-        from churn_assets.learning.challenger import train_challenger
+        from churn_assets.learning.fitting.challenger import train_challenger
 
         with refusals():
             challenger = train_challenger(
@@ -105,7 +105,7 @@ def learning_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefi
                 use_case,
                 "champion",
                 "One promotion or rollback: version, who and when, every gate's evidence.",
-                code_version=code_version("churn_assets.learning.promotion"),
+                code_version=code_version("churn_assets.learning.judging.promotion"),
                 deps=["model"],
                 kinds=("mlflow",),
             )
@@ -118,7 +118,7 @@ def learning_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefi
         lake: dg.ResourceParam[Lake],
         mlflow: dg.ResourceParam[Mlflow],
     ) -> Results:
-        from churn_assets.learning.promotion import promote, rollback
+        from churn_assets.learning.judging.promotion import promote, rollback
 
         tables, registry = lake.of(use_case), mlflow.registry(use_case)
         who = ", ".join(filter(None, [config.decided_by, f"Dagster run {context.run.run_id}"]))
@@ -182,7 +182,7 @@ def learning_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetCheck
         lake: dg.ResourceParam[Lake],
         mlflow: dg.ResourceParam[Mlflow],
     ) -> Iterator[dg.AssetCheckResult]:
-        from churn_assets.learning.promotion import judge
+        from churn_assets.learning.judging.promotion import judge
 
         asked = {check.name for check in context.selected_asset_check_keys}
         tables, registry = lake.of(use_case), mlflow.registry(use_case)
@@ -190,8 +190,8 @@ def learning_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetCheck
         told = {verdict.gate: verdict for verdict in judgement.verdicts}
         drawn: dict[str, bytes | None] = {}
         if judgement.evidence:
-            from churn_assets.learning.card import keep_card
-            from churn_assets.learning.gate_plots import picture
+            from churn_assets.learning.card.gather import keep_card
+            from churn_assets.learning.judging.gate_plots import picture
 
             drawn = {gate: picture(verdict, judgement.evidence) for gate, verdict in told.items()}
             with refusals():

@@ -14,9 +14,9 @@ import dagster as dg
 from churn_assets.errors import EngineError, public_uri
 from churn_assets.learning.recipe import trusted_packages
 from churn_assets.settings import Settings
-from churn_assets.tables.engine import Engine
+from churn_assets.tables.engines.engine import Engine
+from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.lake import Lake
-from churn_assets.tables.polars_engine import PolarsEngine
 from churn_assets.usecases.spec import UseCase
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def resources(settings: Settings) -> Mapping[str, Any]:
         # Only here, so that nothing of Spark is imported where it is not asked for.
         try:
             from churn_assets.assets.spark import Spark
-            from churn_assets.tables.spark_engine import SparkEngine
+            from churn_assets.tables.engines.spark_engine import SparkEngine
         except ModuleNotFoundError as error:
             raise EngineError(
                 f"engine: spark needs {error.name}, which is not installed. Install the extra: "

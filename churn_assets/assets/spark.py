@@ -10,7 +10,7 @@ from dagster_pyspark.resources import spark_session_from_config
 from pydantic import PrivateAttr
 
 from churn_assets.settings import Settings
-from churn_assets.tables import spark_setup
+from churn_assets.tables.engines import spark_setup
 
 # What Spark itself redacts in its own UI, by spark.redaction.regex; and credentials in addresses.
 _SECRET = re.compile(r"secret|password|token|access[.]?key|://[^/\s]*@", re.IGNORECASE)

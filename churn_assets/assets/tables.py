@@ -17,8 +17,8 @@ from churn_assets.assets.shared import (
 from churn_assets.settings import Settings
 from churn_assets.tables.featurise import features_code
 from churn_assets.tables.lake import Lake
-from churn_assets.tables.lineage import code_version
 from churn_assets.tables.refine import silver_code
+from churn_assets.tables.versions import code_version
 from churn_assets.usecases.spec import UseCase, delta_name
 
 Results = Iterator[dg.MaterializeResult[Any]]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from churn_assets.learning.explain import (
+from churn_assets.learning.explaining.contributions import (
     PartialDependence,
     contributions,
     importance,

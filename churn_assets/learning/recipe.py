@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from churn_assets.tables.lineage import code_version, data_version
+from churn_assets.tables.versions import code_version, data_version
 from churn_assets.usecases.spec import UseCase
 
 _MODEL = (

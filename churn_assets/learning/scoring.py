@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from churn_assets.errors import RegistryError
-from churn_assets.learning.promotion import Promotion, align
+from churn_assets.learning.judging.promotion import Promotion, align
 from churn_assets.learning.recipe import predictions_code
 from churn_assets.learning.registry import Registry
 from churn_assets.learning.value import amounts, expected_value
-from churn_assets.tables.engine import Engine
+from churn_assets.tables.engines.engine import Engine
 from churn_assets.tables.lake import Committed, Table
-from churn_assets.tables.lineage import data_version
+from churn_assets.tables.versions import data_version
 from churn_assets.usecases.spec import UseCase
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def scorer(
     import pyarrow as pa
 
     # Imported here, not by a worker, which lacks this package; and only where somebody is scored.
-    from churn_assets.learning.explain import contributions, reasons
+    from churn_assets.learning.explaining.contributions import contributions, reasons
 
     scored_at = datetime.now(UTC)
     schema = predictions_schema(use_case)

@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import SettingsError, SourceError, UseCaseError
 from churn_assets.scaffold.draft import Draft, draft
-from churn_assets.scaffold.mirror_file import mirror_text
 from churn_assets.scaffold.names import fault_of_use_case, own_name
 from churn_assets.scaffold.profile import profile
 from churn_assets.scaffold.profile_page import profile_page
 from churn_assets.scaffold.sample import Sample, draw
 from churn_assets.scaffold.source_entry import with_source
+from churn_assets.scaffold.test_text import test_text
 from churn_assets.scaffold.use_case_file import use_case_text
 from churn_assets.tables.contract import judge
+from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.featurise import feature_rows
-from churn_assets.tables.polars_engine import PolarsEngine
-from churn_assets.tables.source_files import public
+from churn_assets.tables.sources.files import public
 from churn_assets.usecases import USE_CASES
 from churn_assets.usecases.spec import UseCase
 
 if TYPE_CHECKING:
-    from churn_assets.tables.sources import Source
+    from churn_assets.tables.sources.read import Source
 
 _OPTIONS = {"uri": "--from", "delimiter": "--delimiter", "encoding": "--encoding"}
 """Settings of a source that are given as options."""
@@ -57,7 +57,7 @@ class Begun:
     ----------
     draft : Draft
         What was decided and asked.
-    use_case, mirror, page : Path
+    use_case, test, page : Path
         Its file, its test, and the page of its profile.
     settings : Path, optional
         The file that its source was added to; None where it was set already, or must not be.
@@ -69,7 +69,7 @@ class Begun:
 
     draft: Draft
     use_case: Path
-    mirror: Path
+    test: Path
     page: Path
     settings: Path | None
     variable: str
@@ -108,8 +108,8 @@ def begin(
         Where the name, the columns or the settings do not allow it; nothing is written then.
     """
     use_case = places.use_cases / f"{name}.py"
-    mirror = places.tests / f"test_{name}.py"
-    _require_free(name, use_case, mirror)
+    test = places.tests / f"test_{name}.py"
+    _require_free(name, use_case, test)
     entry, variable = _entry(name, source)
     settings: dict[Path, str] = {}
     if configured is None and entry:
@@ -135,23 +135,23 @@ def begin(
     page = places.profiles / f"{own_name(name, pages)}.html"
     written = {
         use_case: text,
-        mirror: mirror_text(made),
+        test: test_text(made),
         page: profile_page(made, datetime.now(UTC)),
     }
     _write(written, settings)
-    return Begun(made, use_case, mirror, page, next(iter(settings), None), variable, rejected)
+    return Begun(made, use_case, test, page, next(iter(settings), None), variable, rejected)
 
 
-def _require_free(name: str, use_case: Path, mirror: Path) -> None:
+def _require_free(name: str, use_case: Path, test: Path) -> None:
     fault = fault_of_use_case(name)
     if fault:
         raise UseCaseError(f"'{name}' {fault}.")
     if name in USE_CASES:
         raise UseCaseError(f"there is a use case '{name}' already; give another name.")
-    for folder in (use_case.parent, mirror.parent):
+    for folder in (use_case.parent, test.parent):
         if not folder.is_dir():
             raise UseCaseError(f"{folder}: there is no such folder. Run this in a checkout.")
-    for file in (use_case, mirror):
+    for file in (use_case, test):
         if file.exists():
             raise UseCaseError(f"{file}: is there already; give another name, or move it away.")
 

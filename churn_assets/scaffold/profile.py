@@ -13,8 +13,8 @@ from churn_assets.errors import SourceError
 from churn_assets.scaffold.names import column_names, own_name
 from churn_assets.scaffold.recognise import Recognised, recognise
 from churn_assets.tables.contract import judge
-from churn_assets.tables.polars_engine import PolarsEngine
-from churn_assets.tables.source_columns import hint, listed, quoted
+from churn_assets.tables.engines.polars_engine import PolarsEngine
+from churn_assets.tables.sources.columns import hint, listed, quoted
 from churn_assets.usecases.spec import Column, Contract, DType, delta_name
 
 if TYPE_CHECKING:

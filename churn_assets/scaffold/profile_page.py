@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from html import escape
 
-from churn_assets.page import (
+from churn_assets.pages.html import (
     at,
     bar,
     chip,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from churn_assets.tables.contract import WHITESPACE, judge
-from churn_assets.tables.polars_engine import PolarsEngine
+from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.usecases.spec import Column, Contract, DType
 
 if TYPE_CHECKING:

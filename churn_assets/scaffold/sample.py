@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from churn_assets.tables.polars_engine import PolarsEngine
-from churn_assets.tables.source_columns import Expected
-from churn_assets.tables.sources import Source, explain, read_records
+from churn_assets.tables.engines.polars_engine import PolarsEngine
+from churn_assets.tables.sources.columns import Expected
+from churn_assets.tables.sources.read import Source, explain, read_records
 from churn_assets.usecases.spec import Contract, delta_name
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from churn_assets.scaffold.draft import Draft
 from churn_assets.scaffold.new import Begun
-from churn_assets.tables.source_columns import listed
+from churn_assets.tables.sources.columns import listed
 
 _MOST_LISTED = 8
 
@@ -68,7 +68,7 @@ def _questions(draft: Draft) -> Iterator[str]:
 
 def _written(begun: Begun) -> Iterator[str]:
     yield f"Use case: {begun.use_case}"
-    yield f"Test:     {begun.mirror}"
+    yield f"Test:     {begun.test}"
     if begun.settings:
         yield f"Source:   sources.{begun.draft.name} in {begun.settings}"
     yield f"Profile:  {begun.page}"

@@ -8,7 +8,7 @@ from datetime import date
 from churn_assets.errors import TableError
 from churn_assets.tables.contract import up_to
 from churn_assets.tables.lake import Committed, Table
-from churn_assets.tables.lineage import data_version
+from churn_assets.tables.versions import data_version
 from churn_assets.usecases.spec import Contract, UseCase
 
 

@@ -9,7 +9,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import ContractError
-from churn_assets.tables.engine import Engine
+from churn_assets.tables.engines.engine import Engine
 from churn_assets.usecases.spec import Column, Contract, DType, delta_name
 
 if TYPE_CHECKING:

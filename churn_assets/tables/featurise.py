@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import ContractError
 from churn_assets.tables import contract
-from churn_assets.tables.engine import BUCKETS, Engine
+from churn_assets.tables.engines.engine import BUCKETS, Engine
 from churn_assets.tables.lake import Committed, Table
-from churn_assets.tables.lineage import code_version, data_version
 from churn_assets.tables.refine import MAX_REJECT_SHARE, newest_by, require_few_rejects
+from churn_assets.tables.versions import code_version, data_version
 from churn_assets.usecases.spec import UseCase, tested_from, time_split
 
 if TYPE_CHECKING:

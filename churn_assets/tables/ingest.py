@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import SourceError, TableError
 from churn_assets.tables.contract import require_types
-from churn_assets.tables.engine import ConflictError
+from churn_assets.tables.engines.engine import ConflictError
 from churn_assets.tables.lake import Committed, Table, changed_types
-from churn_assets.tables.lineage import data_version
-from churn_assets.tables.source_columns import INGESTED_AT, Expected
-from churn_assets.tables.sources import (
+from churn_assets.tables.sources.columns import INGESTED_AT, Expected
+from churn_assets.tables.sources.read import (
     Records,
     Source,
     explain,
@@ -20,6 +19,7 @@ from churn_assets.tables.sources import (
     look_up,
     read_records,
 )
+from churn_assets.tables.versions import data_version
 from churn_assets.usecases.spec import UseCase, delta_name
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import ChurnError, TableError
-from churn_assets.tables.engine import Commit, ConflictError, Engine
+from churn_assets.tables.engines.engine import Commit, ConflictError, Engine
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw

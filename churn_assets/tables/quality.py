@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from churn_assets.tables.engine import Engine
+from churn_assets.tables.engines.engine import Engine
 from churn_assets.tables.featurise import SPLITS
 from churn_assets.tables.lake import Table, changed_types
 from churn_assets.tables.sampling import sampled

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from churn_assets.errors import ContractError
 from churn_assets.tables import contract
 from churn_assets.tables.lake import Committed, Table
-from churn_assets.tables.lineage import code_version, data_version
-from churn_assets.tables.source_columns import INGESTED_AT
+from churn_assets.tables.sources.columns import INGESTED_AT
+from churn_assets.tables.versions import code_version, data_version
 from churn_assets.usecases.spec import UseCase
 
 MAX_REJECT_SHARE = 0.05

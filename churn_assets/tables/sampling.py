@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from churn_assets.tables.engine import BUCKETS, Engine
+from churn_assets.tables.engines.engine import BUCKETS, Engine
 from churn_assets.usecases.spec import UseCase
 
 if TYPE_CHECKING:

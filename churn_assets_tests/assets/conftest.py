@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from churn_assets_tests.conftest import Finished
-from churn_assets_tests.project import USE_CASE, Project
+from churn_assets_tests.support.project import USE_CASE, Project
 
 PROMOTE = "raw silver rejects features model champion"
 """Every table but predictions."""

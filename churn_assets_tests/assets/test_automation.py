@@ -14,7 +14,7 @@ from churn_assets.assets.shared import key
 from churn_assets.definitions import definitions
 from churn_assets.usecases import USE_CASES
 from churn_assets_tests.assets.conftest import PROMOTE
-from churn_assets_tests.project import ROWS, USE_CASE, Project
+from churn_assets_tests.support.project import ROWS, USE_CASE, Project
 
 HOUR = timedelta(hours=1)
 

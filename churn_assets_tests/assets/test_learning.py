@@ -13,7 +13,7 @@ import pytest
 from churn_assets.assets.shared import key
 from churn_assets.definitions import definitions
 from churn_assets_tests.conftest import Finished
-from churn_assets_tests.project import BLOCKING, GATES, ROWS, USE_CASE, Project, Run
+from churn_assets_tests.support.project import BLOCKING, GATES, ROWS, USE_CASE, Project, Run
 
 PICTURES = {"roc_curve", "precision_recall_curve", "confusion_matrix", "calibration"}
 

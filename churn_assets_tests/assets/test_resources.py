@@ -17,8 +17,8 @@ from mlflow.entities import Run as MlflowRun
 
 from churn_assets.assets.resources import Mlflow
 from churn_assets_tests.conftest import Finished
-from churn_assets_tests.processes import forked
-from churn_assets_tests.project import QUICK, USE_CASE, Project
+from churn_assets_tests.support.processes import forked
+from churn_assets_tests.support.project import QUICK, USE_CASE, Project
 
 METRICS = ("accuracy", "f1", "roc_auc", "pr_auc", "log_loss", "brier", "precision", "recall")
 PICTURES = {"roc_curve", "precision_recall_curve", "confusion_matrix", "calibration"}
@@ -167,7 +167,7 @@ def test_a_training_writes_into_no_run_that_was_left_open(copied: Project) -> No
 
 def breaking(estimator: str, **parameters: str) -> dict[str, Any]:
     """A training whose only candidate breaks it."""
-    place = f"churn_assets_tests.assets.breaking.{estimator}"
+    place = f"churn_assets_tests.support.breaking.{estimator}"
     return {"candidates": [{"name": "breaks", "estimator": place, "parameters": parameters}]}
 
 
@@ -219,7 +219,7 @@ def test_a_training_that_fails_in_a_process_of_its_own_ends_failed(copied: Proje
     copied.run(source, tables="raw silver rejects features")
 
     apart = forked(
-        "churn_assets_tests.assets.training_apart",
+        "churn_assets_tests.support.programs.training_apart",
         str(copied.folder / ".churn"),
         environ={"DAGSTER_HOME": str(copied.folder / "dagster")},
     )

@@ -15,7 +15,7 @@ from churn_assets.definitions import definitions
 from churn_assets.errors import SourceError
 from churn_assets.tables.lake import TABLES
 from churn_assets_tests.conftest import Finished
-from churn_assets_tests.project import QUICK, USE_CASE, Project, Run
+from churn_assets_tests.support.project import QUICK, USE_CASE, Project, Run
 
 READS = {
     "raw": set(),

@@ -10,7 +10,7 @@ import pytest
 
 from churn_assets.assets.shared import key
 from churn_assets_tests.conftest import Finished
-from churn_assets_tests.project import ROWS, USE_CASE, Project, Run
+from churn_assets_tests.support.project import ROWS, USE_CASE, Project, Run
 
 TABLES = "raw silver rejects features"
 

@@ -13,7 +13,7 @@ import pytest
 from churn_assets.definitions import definitions
 from churn_assets.settings import Settings
 from churn_assets.usecases import USE_CASES
-from churn_assets_tests.project import QUICK, Project
+from churn_assets_tests.support.project import QUICK, Project
 
 BOOKING = USE_CASES["booking_cancellation"]
 SOURCES = {"booking_cancellation": {"rows": 4000}, "telco_churn": {"rows": 1500}}

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from churn_assets.learning.card_page import card
-from churn_assets_tests.learning.cards import made_up
+from churn_assets.learning.card.page import card
+from churn_assets_tests.support.cards import made_up
 
 
 @pytest.fixture(scope="module")

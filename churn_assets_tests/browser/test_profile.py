@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page
 
 from churn_assets.scaffold.profile_page import profile_page
-from churn_assets_tests.scaffold.drafting import ROWS, drafted, noise, outcomes, told
+from churn_assets_tests.support.drafting import ROWS, drafted, noise, outcomes, told
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from churn_assets_tests.disks import Disk, small_disk
-from churn_assets_tests.processes import churn, free_ports
-from churn_assets_tests.project import QUICK, ROWS, Project, Run, customers
+from churn_assets_tests.support.disks import Disk, small_disk
+from churn_assets_tests.support.processes import churn, free_ports
+from churn_assets_tests.support.project import QUICK, ROWS, Project, Run, customers
 
 TABLES = {"raw", "silver", "rejects", "features", "model", "champion", "predictions"}
 BELOW_RAW = "raw silver rejects features"

@@ -17,15 +17,15 @@ import polars as pl
 import pytest
 
 from churn_assets.errors import GateError
-from churn_assets.learning.promotion import Promotion, promote
+from churn_assets.learning.judging.promotion import Promotion, promote
 from churn_assets.learning.registry import CHALLENGER, CHAMPION
+from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.lake import Lake
-from churn_assets.tables.polars_engine import PolarsEngine
 from churn_assets_tests.conftest import Finished
-from churn_assets_tests.integration.promoting import DIED, promote_for_ever
-from churn_assets_tests.learning.registering import challenge, copy_of
-from churn_assets_tests.processes import FORKS
-from churn_assets_tests.project import BLOCKING, GATES, USE_CASE, Project, Run
+from churn_assets_tests.support.processes import FORKS
+from churn_assets_tests.support.programs.promoting import DIED, promote_for_ever
+from churn_assets_tests.support.project import BLOCKING, GATES, USE_CASE, Project, Run
+from churn_assets_tests.support.registering import challenge, copy_of
 
 NewProject = Callable[..., Project]
 NOBODY = "0.99"

@@ -14,9 +14,15 @@ import pytest
 
 from churn_assets.tables.lake import Table
 from churn_assets_tests.integration.test_crash import files_without_commit
-from churn_assets_tests.parity import break_some, rows
-from churn_assets_tests.project import Project, customers
-from churn_assets_tests.spark_cluster import ON_SPARK, Cluster, Driver, environ_of, standalone
+from churn_assets_tests.support.parity import break_some, rows
+from churn_assets_tests.support.project import Project, customers
+from churn_assets_tests.support.spark_cluster import (
+    ON_SPARK,
+    Cluster,
+    Driver,
+    environ_of,
+    standalone,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -10,10 +10,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from churn_assets_tests.parity import break_some, rows
-from churn_assets_tests.processes import churn
-from churn_assets_tests.project import Project, customers
-from churn_assets_tests.spark_cluster import connect_server, environ_of, on_spark
+from churn_assets_tests.support.parity import break_some, rows
+from churn_assets_tests.support.processes import churn
+from churn_assets_tests.support.project import Project, customers
+from churn_assets_tests.support.spark_cluster import connect_server, environ_of, on_spark
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

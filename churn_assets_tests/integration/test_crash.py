@@ -18,9 +18,10 @@ import polars as pl
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus
 
+from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.lake import Lake, Table
-from churn_assets.tables.polars_engine import PolarsEngine
-from churn_assets_tests.integration.killing import (
+from churn_assets_tests.support.processes import FORKS, churn
+from churn_assets_tests.support.programs.killing import (
     GENERATION,
     ROWS,
     USE_CASE,
@@ -31,8 +32,7 @@ from churn_assets_tests.integration.killing import (
     run_for_ever,
     run_once,
 )
-from churn_assets_tests.processes import FORKS, churn
-from churn_assets_tests.project import QUICK
+from churn_assets_tests.support.project import QUICK
 
 RANDOM_KILLS, AIMED_KILLS = 12, 8
 KILLED_RUNS = 20

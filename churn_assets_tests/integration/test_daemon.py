@@ -12,8 +12,8 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from churn_assets_tests.processes import CHECKOUT, background, churn
-from churn_assets_tests.project import ONLY_TELCO, QUICK, Project
+from churn_assets_tests.support.processes import CHECKOUT, background, churn
+from churn_assets_tests.support.project import ONLY_TELCO, QUICK, Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 

@@ -17,9 +17,9 @@ import pytest
 import yaml
 
 from churn_assets.tables.lake import TABLES
-from churn_assets_tests.processes import CHECKOUT
-from churn_assets_tests.project import QUICK
-from churn_assets_tests.scaffold.tables import SHAPES, Table
+from churn_assets_tests.support.processes import CHECKOUT
+from churn_assets_tests.support.project import QUICK
+from churn_assets_tests.support.tables import SHAPES, Table
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -67,7 +67,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
         new = python(folder, "-m", "churn_assets.cli", "new", *table.arguments(folder / "data"))
         assert new.returncode == 0, new.stderr
         said[name] = f"{new.stdout}\nnew took {time.monotonic() - start:.1f} s"
-    ran = python(folder, "-m", "churn_assets_tests.integration.running", *tables)
+    ran = python(folder, "-m", "churn_assets_tests.support.programs.running", *tables)
     assert ran.returncode == 0, ran.stderr
     return Copy(folder, tables, said, json.loads(ran.stdout.splitlines()[-1]))
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from churn_assets.tables.engine import ConflictError
+from churn_assets.tables.engines.engine import ConflictError
 from churn_assets_tests.conftest import S3
-from churn_assets_tests.processes import background, free_ports
-from churn_assets_tests.project import Project, customers
+from churn_assets_tests.support.processes import background, free_ports
+from churn_assets_tests.support.project import Project, customers
 
 READY_SECONDS = 90
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from churn_assets_tests.data import TELCO
-from churn_assets_tests.project import ROWS, Project
+from churn_assets_tests.support.data import TELCO
+from churn_assets_tests.support.project import ROWS, Project
 
 SOURCES = ["generated"] + (["real"] if TELCO.exists() else [])
 

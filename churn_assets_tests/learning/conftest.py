@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
+from churn_assets.learning.fitting.training import Trained, labelled_rows, train
 from churn_assets.learning.recipe import TrainingSettings
-from churn_assets.learning.training import Trained, labelled_rows, train
 from churn_assets_tests.conftest import Finished
-from churn_assets_tests.learning.registering import copy_of
-from churn_assets_tests.project import USE_CASE, Project
+from churn_assets_tests.support.project import USE_CASE, Project
+from churn_assets_tests.support.registering import copy_of
 
 
 @pytest.fixture(scope="session")

@@ -13,17 +13,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from churn_assets.learning.fitting.training import Trained, labelled_rows, train
 from churn_assets.learning.recipe import TrainingSettings
-from churn_assets.learning.training import Trained, labelled_rows, train
+from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.featurise import featurise
 from churn_assets.tables.ingest import ingest
 from churn_assets.tables.lake import Lake
-from churn_assets.tables.polars_engine import PolarsEngine
 from churn_assets.tables.refine import refine
-from churn_assets.tables.sources import Source
+from churn_assets.tables.sources.read import Source
 from churn_assets.usecases import USE_CASES
 from churn_assets.usecases.telco_generator import churn_probability, generate
-from churn_assets_tests.data import TELCO
+from churn_assets_tests.support.data import TELCO
 
 USE_CASE = USE_CASES["telco_churn"]
 ROWS, SEED = 7043, 0

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from churn_assets.learning.recipe import TrainingSettings, model_code, predictions_code
-from churn_assets_tests.project import USE_CASE
+from churn_assets_tests.support.project import USE_CASE
 
 
 def test_the_same_settings_have_the_same_code_version() -> None:

@@ -22,11 +22,11 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from churn_assets.errors import RegistryError
-from churn_assets.learning.candidates import REGISTRY, blend, pipeline
 from churn_assets.learning.ensembles import Recalibrated
+from churn_assets.learning.fitting.candidates import REGISTRY, blend, pipeline
 from churn_assets.learning.registry import CHALLENGER, CHAMPION, Registry
-from churn_assets_tests.learning.registering import challenge, inputs, open_run, register
-from churn_assets_tests.project import USE_CASE, Project
+from churn_assets_tests.support.project import USE_CASE, Project
+from churn_assets_tests.support.registering import challenge, inputs, open_run, register
 
 
 def test_an_alias_of_no_model_and_an_alias_that_was_never_set_are_none(

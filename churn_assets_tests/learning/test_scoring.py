@@ -21,7 +21,7 @@ import churn_assets
 from churn_assets.assets.resources import resources
 from churn_assets.errors import RegistryError
 from churn_assets.learning.encoding import TableEncoder
-from churn_assets.learning.promotion import promote
+from churn_assets.learning.judging.promotion import promote
 from churn_assets.learning.registry import CHAMPION
 from churn_assets.learning.scoring import (
     REASONS,
@@ -31,10 +31,10 @@ from churn_assets.learning.scoring import (
     scorer,
 )
 from churn_assets.learning.value import amounts, expected_value
+from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.lake import Committed, Table
-from churn_assets.tables.polars_engine import PolarsEngine
-from churn_assets_tests.learning.registering import challenge
-from churn_assets_tests.project import ROWS, USE_CASE, Project
+from churn_assets_tests.support.project import ROWS, USE_CASE, Project
+from churn_assets_tests.support.registering import challenge
 
 
 def tables(project: Project) -> Mapping[str, Table]:

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from churn_assets.learning.card.value_plots import pictures
 from churn_assets.learning.value import (
     LIMITS,
     POLICIES,
@@ -25,10 +26,9 @@ from churn_assets.learning.value import (
     sensitivity,
     value_curve,
 )
-from churn_assets.learning.value_plots import pictures
 from churn_assets.usecases.spec import BusinessCase, PerCustomer
-from churn_assets_tests.data import TELCO
-from churn_assets_tests.project import USE_CASE
+from churn_assets_tests.support.data import TELCO
+from churn_assets_tests.support.project import USE_CASE
 
 Made = tuple[np.ndarray, np.ndarray, Amounts]
 

@@ -12,7 +12,7 @@ import pytest
 from churn_assets.errors import SourceError
 from churn_assets.scaffold.draft import LEAK_AUC
 from churn_assets.usecases.spec import Date, Float64, Int64, String
-from churn_assets_tests.scaffold.drafting import (
+from churn_assets_tests.support.drafting import (
     ROWS,
     drafted,
     entry,

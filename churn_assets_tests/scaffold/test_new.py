@@ -18,8 +18,8 @@ from churn_assets.errors import ChurnError
 from churn_assets.scaffold.new import Begun, Places, begin
 from churn_assets.scaffold.sample import draw
 from churn_assets.scaffold.summary import summary
-from churn_assets.tables.sources import Source
-from churn_assets_tests.scaffold.tables import lopsided
+from churn_assets.tables.sources.read import Source
+from churn_assets_tests.support.tables import lopsided
 
 TABLE = lopsided(rows=600)
 SETTINGS = "# ours\nroot: .churn   # here\n"

@@ -11,8 +11,8 @@ from churn_assets.scaffold import profile_page as module
 from churn_assets.scaffold.draft import Draft
 from churn_assets.scaffold.profile import FEWEST_SHOWN
 from churn_assets.scaffold.profile_page import PICTURES, profile_page
-from churn_assets_tests.pages import Page, require_self_contained
-from churn_assets_tests.scaffold.drafting import ROWS, drafted, noise, outcomes, told
+from churn_assets_tests.support.drafting import ROWS, drafted, noise, outcomes, told
+from churn_assets_tests.support.pages import Page, require_self_contained
 
 WORD = "<x-word>&\"'"
 

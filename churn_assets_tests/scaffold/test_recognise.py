@@ -11,7 +11,7 @@ import pytest
 
 from churn_assets.scaffold.recognise import Recognised, recognise
 from churn_assets.tables.contract import judge
-from churn_assets.tables.polars_engine import PolarsEngine
+from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.usecases.spec import Column, Contract, Date, DType, Float64, Int64, String
 
 

@@ -14,13 +14,13 @@ import pytest
 
 from churn_assets.scaffold import python_text
 from churn_assets.scaffold.draft import Draft
-from churn_assets.scaffold.mirror_file import mirror_text
+from churn_assets.scaffold.test_text import test_text as text_of_test
 from churn_assets.scaffold.use_case_file import use_case_text
 from churn_assets.tables.contract import judge
+from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.featurise import feature_rows
-from churn_assets.tables.polars_engine import PolarsEngine
 from churn_assets.usecases.spec import UseCase
-from churn_assets_tests.scaffold.drafting import ROWS, drafted, noise, outcomes, sampled, told
+from churn_assets_tests.support.drafting import ROWS, drafted, noise, outcomes, sampled, told
 
 ENGINE = PolarsEngine()
 ODD = "a \"b\" 'c' \\ {d} %s\n#e"
@@ -53,7 +53,7 @@ def failing(draft: Draft, change: Callable[[str], str] = str) -> set[str]:
     """The tests of a use case that fail once its file was changed."""
     use_case(change(use_case_text(draft)))
     names: dict[str, object] = {}
-    exec(compile(mirror_text(draft), "test_case.py", "exec"), names)
+    exec(compile(text_of_test(draft), "test_case.py", "exec"), names)
     tests = {name: test for name, test in names.items() if name.startswith("test_")}
     broken = names["BROKEN"]
     assert isinstance(broken, dict)
@@ -163,7 +163,7 @@ def test_the_written_test_fails_on_a_use_case_that_is_wrong(
 
 
 def test_the_written_test_holds_no_record_of_the_table(draft: Draft) -> None:
-    text = mirror_text(draft)
+    text = text_of_test(draft)
 
     assert "k1" not in text
     assert "01.01.2020" not in text

@@ -14,10 +14,10 @@ import pytest
 
 from churn_assets.errors import TableError
 from churn_assets.tables.as_of import recall, recall_labels
+from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.lake import Lake, Table
-from churn_assets.tables.polars_engine import PolarsEngine
 from churn_assets.usecases.spec import Column, Contract, Date, Label, Labels, String
-from churn_assets_tests.project import USE_CASE
+from churn_assets_tests.support.project import USE_CASE
 
 ENGINE = PolarsEngine()
 SIMPLE = replace(

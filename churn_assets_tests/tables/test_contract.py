@@ -19,7 +19,7 @@ from churn_assets.tables.contract import (
     require_table,
     require_types,
 )
-from churn_assets.tables.polars_engine import PolarsEngine
+from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.usecases.spec import Column, Contract, Date, DType, Float64, Int64, String
 
 ENGINE = PolarsEngine()

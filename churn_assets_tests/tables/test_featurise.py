@@ -15,14 +15,14 @@ import pytest
 
 from churn_assets.errors import ContractError
 from churn_assets.tables.contract import judge
-from churn_assets.tables.engine import BUCKETS
+from churn_assets.tables.engines.engine import BUCKETS
+from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.featurise import feature_rows, featurise
 from churn_assets.tables.ingest import ingest_labels
 from churn_assets.tables.lake import Committed, Lake, Table
-from churn_assets.tables.polars_engine import PolarsEngine
-from churn_assets.tables.sources import Source
+from churn_assets.tables.sources.read import Source
 from churn_assets.usecases.spec import Column, Contract, Date, Label, Labels, Split, String
-from churn_assets_tests.project import USE_CASE, customers
+from churn_assets_tests.support.project import USE_CASE, customers
 
 ROWS = 3000
 ENGINE = PolarsEngine()

@@ -15,14 +15,14 @@ import polars as pl
 import pytest
 
 from churn_assets.errors import ContractError, SourceError
+from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.ingest import ingest
 from churn_assets.tables.lake import Committed, Lake, Table
-from churn_assets.tables.polars_engine import PolarsEngine
 from churn_assets.tables.refine import refine
-from churn_assets.tables.sources import Source
+from churn_assets.tables.sources.read import Source
 from churn_assets.usecases import USE_CASES
 from churn_assets.usecases.spec import Column, Contract, Date, Label, String, UseCase
-from churn_assets_tests.project import customers, write_csv
+from churn_assets_tests.support.project import customers, write_csv
 
 USE_CASE = USE_CASES["telco_churn"]
 KEEPING = replace(

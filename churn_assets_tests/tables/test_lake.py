@@ -16,9 +16,9 @@ import pytest
 from deltalake import DeltaTable
 
 from churn_assets.errors import TableError
-from churn_assets.tables.engine import ConflictError
+from churn_assets.tables.engines.engine import ConflictError
+from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.lake import TABLES, Committed, Lake, Table
-from churn_assets.tables.polars_engine import PolarsEngine
 from churn_assets.usecases import USE_CASES
 from churn_assets_tests.conftest import S3
 

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from churn_assets.tables import quality
+from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.lake import Lake
-from churn_assets.tables.polars_engine import PolarsEngine
 from churn_assets.tables.quality import (
     CHANCE,
     outliers,
@@ -20,7 +20,7 @@ from churn_assets.tables.quality import (
     split_counts,
 )
 from churn_assets.usecases.spec import Column, Contract, Float64, Int64, String
-from churn_assets_tests.project import USE_CASE
+from churn_assets_tests.support.project import USE_CASE
 
 ENGINE = PolarsEngine()
 CASE = replace(

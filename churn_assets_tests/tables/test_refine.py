@@ -11,10 +11,10 @@ import polars as pl
 import pytest
 
 from churn_assets.errors import ContractError, TableError
+from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.lake import Committed, Lake, Table
-from churn_assets.tables.polars_engine import PolarsEngine
 from churn_assets.tables.refine import refine
-from churn_assets_tests.project import USE_CASE, customers
+from churn_assets_tests.support.project import USE_CASE, customers
 
 ROWS = 40
 SHARE = 0.1

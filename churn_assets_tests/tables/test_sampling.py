@@ -5,10 +5,10 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from churn_assets.tables.engine import Engine
-from churn_assets.tables.polars_engine import PolarsEngine
+from churn_assets.tables.engines.engine import Engine
+from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.sampling import sampled
-from churn_assets_tests.project import USE_CASE
+from churn_assets_tests.support.project import USE_CASE
 
 KEYS = pa.table({USE_CASE.key: [f"customer {i}" for i in range(20_000)]})
 

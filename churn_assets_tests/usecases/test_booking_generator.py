@@ -16,7 +16,7 @@ from churn_assets.usecases.booking_generator import (
     churn_probability,
     generate,
 )
-from churn_assets_tests.data import BOOKINGS
+from churn_assets_tests.support.data import BOOKINGS
 
 # Aggregates of the sample of bookings; a test below recomputes them where the file is at hand.
 REAL_BASE_RATE = 0.3277

@@ -14,7 +14,7 @@ from churn_assets import usecases
 from churn_assets.errors import UseCaseError
 from churn_assets.usecases import USE_CASES, spec
 from churn_assets.usecases.spec import Column, Contract, Float64, Label, Labels, String
-from churn_assets_tests.project import USE_CASE
+from churn_assets_tests.support.project import USE_CASE
 
 
 def test_the_examples_of_the_documentation_hold() -> None:

@@ -21,7 +21,7 @@ from churn_assets.usecases.telco_generator import (
     churn_probability,
     generate,
 )
-from churn_assets_tests.data import TELCO
+from churn_assets_tests.support.data import TELCO
 
 # Aggregates of the IBM Telco sample; a test below recomputes them where the file is at hand.
 REAL_BASE_RATE = 0.2654

@@ -1,0 +1,5 @@
+"""`python -m churn_assets.cli.app`: what `churn` is."""
+
+from churn_assets.cli.app import main
+
+main()

@@ -1,0 +1,148 @@
+"""What the command line shows of a use case: the summary of a run, status, top predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as Grid
+
+from churn_assets.assets.resources import resources
+from churn_assets.assets.shared import key, refresh_minutes
+
+if TYPE_CHECKING:
+    from churn_assets.cli.run import Outcome
+    from churn_assets.settings import Settings
+    from churn_assets.usecases.spec import UseCase
+
+
+def show_summary(use_case: UseCase, settings: Settings, outcome: Outcome) -> None:
+    """What a run from the source to predictions came to."""
+    tables, console = resources(settings)["lake"].of(use_case), outcome.console
+    state = {name: table.require() for name, table in tables.items()}
+    promotion = _last(tables["champion"], "promotion")
+    console.print()
+    stages = " → ".join(f"{n} {state[n].rows:,}" for n in ("raw", "silver", "features"))
+    console.print(f"[bold]{use_case.name}[/]: {stages} → predictions {state['predictions'].rows:,}")
+    console.print(f"Rejected records: {state['rejects'].rows:,}")
+    _show_challenger(tables, outcome)
+    console.print(
+        f"Champion: version {promotion['version']}, since {_when(promotion['decided_at'])}"
+    )
+    console.print(f"Predictions: {state['predictions'].uri}")
+    console.print("Next: `make dev` opens the Dagster UI; `churn predictions --top 10` lists who.")
+
+
+def show_training(use_case: UseCase, settings: Settings, outcome: Outcome) -> None:
+    """What a training came to."""
+    outcome.console.print()
+    _show_challenger(resources(settings)["lake"].of(use_case), outcome)
+    outcome.console.print("Next: `churn promote` makes it the Champion.")
+
+
+def show_champion(use_case: UseCase, settings: Settings, outcome: Outcome) -> None:
+    """Who is Champion now, and whose the predictions are."""
+    tables, console = resources(settings)["lake"].of(use_case), outcome.console
+    champion = _last(tables["champion"], "promotion")
+    console.print(
+        f"\nChampion: version {champion['version']}, by {champion['action']} at "
+        f"{_when(champion['decided_at'])}"
+    )
+    scored = tables["predictions"].state()
+    by = None if scored is None else scored.details.get("model_version")
+    if by != champion["version"]:
+        told = "Nobody is scored yet" if by is None else f"Predictions are those of version {by}"
+        console.print(f"{told}: the sensor under `make dev` rescores everyone, or `churn run`.")
+
+
+def _show_challenger(tables: Mapping[str, Any], outcome: Outcome) -> None:
+    model = _last(tables["model"], "trained_at")
+    outcome.console.print(
+        f"Challenger: version {model['version']} ({model['recipe']}), test ROC AUC "
+        f"{model['test_roc_auc']:.3f}, F1 {model['test_f1']:.3f}, Brier {model['test_brier']:.3f}"
+    )
+    for check in outcome.checks:
+        if check.asset_key.path[-1] == "model":
+            outcome.console.print(f"  {check.check_name}: {escape(check.description or '')}")
+
+
+def show_status(use_case: UseCase, settings: Settings) -> None:
+    """Tables with versions and rows, aliases, the last promotion, freshness."""
+    import dagster as dg
+
+    console = Console(highlight=False)
+    shared = resources(settings)
+    tables, registry = shared["lake"].of(use_case), shared["mlflow"].registry(use_case)
+    grid = Grid("table", "version", "rows", "written", "fresh", title=use_case.name)
+    with dg.DagsterInstance.get() as instance:
+        for name, table in tables.items():
+            state = table.state()
+            if state is None:
+                grid.add_row(name, "-", "-", "never", "-")
+                continue
+            event = instance.get_latest_materialization_event(key(use_case, name))
+            fresh = "-"
+            if event and hasattr(settings.freshness, f"{name}_minutes"):
+                age = timedelta(seconds=datetime.now(UTC).timestamp() - event.timestamp)
+                window = timedelta(minutes=refresh_minutes(settings.freshness, name))
+                fresh = "yes" if age <= window else f"no, {_span(age - window)} late"
+            grid.add_row(
+                name, str(state.version), f"{state.rows:,}", _when(state.committed_at), fresh
+            )
+    console.print(grid)
+    for alias in ("challenger", "champion"):
+        version = registry.by_alias(alias)
+        told = "none" if version is None else f"version {version.version}"
+        console.print(f"{alias}: {told} of {registry.model_name}")
+    champion = tables["champion"].state()
+    if champion is not None and champion.rows:
+        last = _last(tables["champion"], "promotion")
+        console.print(
+            f"last {last['action']}: version {last['version']} at {_when(last['decided_at'])} "
+            f"by {last['decided_by']}"
+        )
+    console.print(f"lake: {settings.lake_uri}")
+
+
+def show_predictions(use_case: UseCase, settings: Settings, top: int) -> None:
+    """Whom to contact first, where a business case says so, or who is most likely to churn."""
+    predictions = resources(settings)["lake"].of(use_case)["predictions"]
+    predictions.require()
+    valued = use_case.business is not None
+    by = ["rank"] if valued else ["churn_probability", *use_case.keys]
+    frame = predictions.scan().sort(by, descending=[name == "churn_probability" for name in by])
+    reasons = [f"reason_{place}" for place in (1, 2, 3)]
+    worth = ["expected_value", "contact"] if valued else []
+    columns = [*use_case.keys, "churn_probability", *worth, *reasons]
+    rows = predictions.engine.collect(frame.select(columns).head(top)).to_pylist()
+    worths = ["value", "contact"] if valued else []
+    grid = Grid(*use_case.keys, "probability", *worths, "why")
+    for place, _ in enumerate(use_case.keys):
+        grid.columns[place].no_wrap = True
+    for row in rows:
+        why = "\n".join(filter(None, (row[reason] for reason in reasons)))
+        told = [f"{row['expected_value']:,.0f}", _yes(row["contact"])] if valued else []
+        probability = f"{row['churn_probability']:.3f}"
+        who = (row[name] for name in use_case.keys)
+        grid.add_row(*(escape(str(cell)) for cell in (*who, probability, *told, why)))
+    Console(highlight=False).print(grid)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _last(table: Any, by: str) -> dict[str, Any]:
+    rows = table.engine.collect(table.scan().sort(by, descending=True).head(1)).to_pylist()
+    return dict(rows[0])
+
+
+def _when(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _span(span: timedelta) -> str:
+    return str(timedelta(seconds=round(span.total_seconds())))

@@ -1,0 +1,1 @@
+"""What `dg scaffold defs` writes, and a deployment adds; empty here."""

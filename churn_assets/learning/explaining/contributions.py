@@ -1,0 +1,353 @@
+"""Why a model scores as it does: what each input adds to the log-odds of a score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from churn_assets.learning.ensembles import Blend, Recalibrated, log_odds
+from churn_assets.learning.explaining.tree_shap import shapley_values
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from churn_assets.usecases.spec import UseCase
+
+    Floats = NDArray[np.float64]
+
+_CHUNK = 2048
+"""Rows that are walked at once, with a copy of each for each input."""
+_MANY = 2000
+"""Rows for which it pays to make tables of LightGBM's trees."""
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What each input adds to the log-odds of each customer's score.
+
+    Parameters
+    ----------
+    base : float
+        Log-odds of the score before any input is known.
+    values : array of shape (n_customers, n_inputs)
+        `base` and a row's values add up to the log-odds of that customer's score.
+    names : tuple of str
+        The inputs, in the order of the columns.
+    """
+
+    base: float
+    values: Floats
+    names: tuple[str, ...]
+
+
+def contributions(model: Any, inputs: pd.DataFrame) -> Contributions:
+    """What each input adds to the log-odds of each score; exact for every model.
+
+    Trees of LightGBM and XGBoost are explained by their Shapley values, a logistic regression
+    by its terms, each less its mean over the training rows, an average of models by the average
+    of their contributions. Any other model is walked from a customer of whom nothing is known to
+    each one, one input after the other, in an order and in its reverse.
+
+    Parameters
+    ----------
+    model : Pipeline, Blend or Recalibrated
+        Fitted; a Pipeline's first step tells by `sources_` which input each encoded column
+        comes from.
+    inputs : DataFrame of shape (n_customers, n_inputs)
+        At least one row.
+
+    References
+    ----------
+    Lundberg et al. (2020), "From local explanations to global understanding with explainable AI
+    for trees", Nature Machine Intelligence 2; the walk is one antithetic pair of the permutation
+    sampling of Strumbelj and Kononenko (2014), Knowledge and Information Systems 41(3), so its
+    shares of two inputs that work together are rough, while their sum is exact.
+    """
+    if isinstance(model, Recalibrated):
+        found = contributions(model.base, inputs)
+        base = model.slope * found.base + model.intercept
+        return Contributions(base, model.slope * found.values, found.names)
+    if isinstance(model, Blend):
+        parts = [contributions(member, inputs) for member in model.pipelines_]
+        return Contributions(
+            float(np.mean([part.base for part in parts])),
+            np.mean([part.values for part in parts], axis=0),
+            parts[0].names,
+        )
+    explain = _EXACT.get(type(model[-1]).__name__, _walked)
+    base, encoded = explain(model, inputs)
+    return Contributions(base, _by_input(encoded, model[0], inputs), tuple(inputs.columns))
+
+
+def reasons(
+    found: Contributions, inputs: pd.DataFrame, use_case: UseCase, most: int = 3
+) -> list[pa.StringArray]:
+    """The strongest contributions to each customer's score, in words.
+
+    Each tells the input as people call it, its value, whether it raises or lowers the risk, and
+    what it multiplies or divides the odds by: "contract: Month-to-month raises the risk (odds
+    times 1.9)".
+
+    Parameters
+    ----------
+    found : Contributions
+        Of these customers.
+    inputs : DataFrame of shape (n_customers, n_inputs)
+        Their inputs.
+    use_case : UseCase
+        Has the words.
+    most : int
+        How many for each customer.
+
+    Returns
+    -------
+    list of arrays of shape (n_customers,)
+        The strongest first; null where no other input moves the odds by half a percent. Of
+        two equal ones the first input is told.
+    """
+    import pyarrow as pa
+
+    rows = np.arange(len(inputs))
+    # Noise in the last bits must not choose between equal ones.
+    strengths = np.round(np.abs(found.values), 9)
+    told = []
+    for _ in range(min(most, len(found.names))):
+        strongest = strengths.argmax(axis=1)
+        strengths[rows, strongest] = -1
+        told.append(_sentences(strongest, found, inputs, use_case))
+    return told + [pa.nulls(len(inputs), pa.string())] * (most - len(told))
+
+
+def importance(found: Contributions) -> dict[str, float]:
+    """Mean absolute contribution of each input in log-odds, the greatest first."""
+    means = np.abs(found.values).mean(axis=0)
+    order = np.argsort(-means, kind="stable")
+    return {found.names[i]: float(means[i]) for i in order}
+
+
+@dataclass(frozen=True)
+class PartialDependence:
+    """The mean score, were one input the same for everybody.
+
+    Parameters
+    ----------
+    name : str
+        The input.
+    values : list of float or list of str
+        What it was set to, ascending; none where nobody's is known.
+    scores : array of shape (n_values,)
+        Mean score at each.
+    """
+
+    name: str
+    values: list[Any]
+    scores: Floats
+
+
+def partial_dependence(
+    model: Any, inputs: pd.DataFrame, name: str, most: int = 20, rows: int = 500
+) -> PartialDependence:
+    """The mean score of some customers with one input set to one value after the other.
+
+    Parameters
+    ----------
+    model : Pipeline, Blend or Recalibrated
+        Fitted.
+    inputs : DataFrame
+        Customers; what they have says which values are tried.
+    name : str
+        The input that is set.
+    most : int
+        Values to try at most: quantiles of a number, the commonest categories.
+    rows : int
+        Customers at most, drawn evenly.
+
+    References
+    ----------
+    Friedman (2001), "Greedy function approximation", Annals of Statistics 29(5).
+    """
+    import pandas as pd
+
+    known = inputs[name].dropna()
+    if known.empty:
+        return PartialDependence(name, [], np.zeros(0))
+    values: list[Any]
+    if pd.api.types.is_numeric_dtype(known):
+        numbers = known.to_numpy(dtype=np.float64)
+        values = np.unique(np.quantile(numbers, np.linspace(0, 1, most), method="nearest")).tolist()
+    else:
+        values = sorted(known.astype(str).value_counts().index[:most])
+    some = inputs.iloc[np.unique(np.linspace(0, len(inputs) - 1, rows).astype(int))]
+    tried = pd.concat([some.assign(**{name: value}) for value in values], ignore_index=True)
+    scores = model.predict_proba(tried)[:, 1].reshape(len(values), len(some))
+    return PartialDependence(name, values, scores.mean(axis=1))
+
+
+def _by_input(encoded: Floats, encoder: Any, inputs: pd.DataFrame) -> Floats:
+    """Sum what encoded columns add over those of each input."""
+    place = {name: i for i, name in enumerate(inputs.columns)}
+    summed = np.zeros((len(inputs), len(place)), order="F")
+    for column, source in enumerate(encoder.sources_):
+        summed[:, place[source]] += encoded[:, column]
+    return summed
+
+
+def _lightgbm(model: Any, inputs: pd.DataFrame) -> tuple[float, Floats]:
+    encoded = model[:-1].transform(inputs)
+    looked_up = shapley_values(model[-1].booster_, encoded) if len(inputs) >= _MANY else None
+    if looked_up:
+        return looked_up
+    found = model[-1].predict(encoded, pred_contrib=True)
+    return float(found[0, -1]), found[:, :-1]
+
+
+def _xgboost(model: Any, inputs: pd.DataFrame) -> tuple[float, Floats]:
+    from xgboost import DMatrix
+
+    matrix = DMatrix(model[:-1].transform(inputs))
+    found = model[-1].get_booster().predict(matrix, pred_contribs=True).astype(np.float64)
+    base, values = float(found[0, -1]), found[:, :-1]
+    # It reckons in single precision; what its rounding leaves goes to the greatest.
+    left = log_odds(model.predict_proba(inputs)[:, 1].astype(np.float64))
+    left -= base + values.sum(axis=1)
+    values[np.arange(len(values)), np.abs(values).argmax(axis=1)] += left
+    return base, values
+
+
+def _linear(model: Any, inputs: pd.DataFrame) -> tuple[float, Floats]:
+    # The columns are standardised, so that 0 is the mean of each.
+    terms = model[:-1].transform(inputs)
+    terms *= model[-1].coef_[0]
+    return float(model[-1].intercept_[0]), terms
+
+
+def _walked(model: Any, inputs: pd.DataFrame) -> tuple[float, Floats]:
+    """Tell one input of each customer after the other, and see what the score does.
+
+    What an input adds is put at the first of its encoded columns.
+    """
+    import pandas as pd
+
+    encoder = model[0]
+    blocks: dict[str, list[int]] = {}
+    for column, source in enumerate(encoder.sources_):
+        blocks.setdefault(source, []).append(column)
+    order = list(np.random.default_rng(0).permutation(list(blocks)))
+    nobody = encoder.transform(pd.DataFrame({name: [None] for name in inputs.columns}))
+
+    def odds(encoded: Floats) -> Floats:
+        scores = encoded
+        for step in model[1:-1]:
+            scores = step.transform(scores)
+        return log_odds(np.asarray(model[-1].predict_proba(scores)[:, 1], dtype=np.float64))
+
+    whole = encoder.transform(inputs)
+    added = np.zeros(whole.shape)
+    start = odds(nobody)
+    for first in range(0, len(whole), _CHUNK):
+        target, part = whole[first : first + _CHUNK], added[first : first + _CHUNK]
+        for way in (order, order[::-1]):
+            steps = np.repeat(nobody[None], len(way), axis=0).repeat(len(target), axis=1)
+            for i, source in enumerate(way):
+                steps[i:, :, blocks[source]] = target[:, blocks[source]]
+            after = odds(steps.reshape(-1, steps.shape[2])).reshape(len(way), len(target))
+            before = np.vstack([np.repeat(start, len(target)), after[:-1]])
+            part[:, [blocks[source][0] for source in way]] += (after - before).T / 2
+    return float(start[0]), added
+
+
+_EXACT = {
+    "LGBMClassifier": _lightgbm,
+    "XGBClassifier": _xgboost,
+    "LogisticRegression": _linear,
+}
+
+_NOT_KNOWN = "not known"
+_LEAST_TIMES, _TENTHS_FROM, _WHOLE_FROM, _MOST_TIMES = 1.005, 1.1, 10, 100
+"""Odds times less are told not at all, then in hundredths, in tenths, in whole numbers, as more."""
+_WHOLE_IN_FULL = 1e6
+_DIGITS = 4
+
+
+def _sentences(
+    chosen: NDArray[np.int64], found: Contributions, inputs: pd.DataFrame, use_case: UseCase
+) -> pa.StringArray:
+    """The sentence on one input of each customer."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    subjects = np.zeros(len(chosen), dtype=np.int64)
+    texts: list[str] = []
+    for i, name in enumerate(found.names):
+        rows = np.flatnonzero(chosen == i)
+        codes, values = _values(inputs[name].iloc[rows], name)
+        subjects[rows] = codes + len(texts)
+        said = use_case.called(name)
+        texts += [f"{said}: {value}" for value in values]
+    amounts = found.values[np.arange(len(chosen)), chosen]
+    codes, strengths = _strengths(amounts)
+    return pc.binary_join_element_wise(
+        pa.array(texts, pa.string()).take(pa.array(subjects)),
+        pa.array(strengths, pa.string()).take(pa.array(codes)),
+        " ",
+    )
+
+
+def _values(column: pd.Series[Any], name: str) -> tuple[NDArray[np.int64], list[str]]:
+    """Which text each value is, and the texts."""
+    import pandas as pd
+
+    if pd.api.types.is_numeric_dtype(column):
+        numbers = _rounded(column.to_numpy(dtype=np.float64, na_value=np.nan))
+        codes, distinct = pd.factorize(numbers, use_na_sentinel=False)
+        is_flag = name.startswith(("is_", "has_"))
+        return codes, [_number(number, is_flag) for number in distinct]
+    codes, distinct = pd.factorize(column, use_na_sentinel=False)
+    return codes, [_NOT_KNOWN if pd.isna(value) else str(value) for value in distinct]
+
+
+def _rounded(numbers: Floats) -> Floats:
+    """Whole numbers below a million as they are, others at four significant digits."""
+    whole = (np.abs(numbers) < _WHOLE_IN_FULL) & (numbers == np.round(numbers))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        digits = _DIGITS - 1 - np.floor(np.log10(np.abs(numbers)))
+        # Powers of ten are exact up to 22, and their quotients the nearest numbers there are.
+        scale = 10.0 ** np.clip(np.abs(digits), 0, 300)
+        shifted = np.where(
+            digits > 0, np.round(numbers * scale) / scale, np.round(numbers / scale) * scale
+        )
+    return np.where(whole | ~np.isfinite(shifted), numbers, shifted)
+
+
+def _number(number: float, is_flag: bool) -> str:
+    if np.isnan(number):
+        return _NOT_KNOWN
+    if is_flag and number in (0, 1):
+        return "yes" if number else "no"
+    return f"{number + 0.0:,.10g}"
+
+
+def _strengths(amounts: Floats) -> tuple[NDArray[np.int64], list[str | None]]:
+    """Which text each contribution is, and the texts; None for one that does next to nothing."""
+    times = np.exp(np.minimum(np.abs(amounts), np.log(2 * _MOST_TIMES)))
+    decimals = [times < _LEAST_TIMES, times < _TENTHS_FROM, times < _WHOLE_FROM]
+    shown = np.select(
+        decimals, [np.ones(len(times)), np.round(times, 2), np.round(times, 1)], np.round(times)
+    )
+    signed = np.copysign(np.minimum(shown, _MOST_TIMES + 1), amounts)
+    distinct, codes = np.unique(signed, return_inverse=True)
+    return codes, [_strength(one) for one in distinct]
+
+
+def _strength(signed: float) -> str | None:
+    times = abs(signed)
+    if times == 1:
+        return None
+    said = f"more than {_MOST_TIMES}" if times > _MOST_TIMES else f"{times:g}"
+    if signed > 0:
+        return f"raises the risk (odds times {said})"
+    return f"lowers the risk (odds divided by {said})"

@@ -1,0 +1,1 @@
+"""How a Challenger is fitted: candidates, search, calibration, threshold."""

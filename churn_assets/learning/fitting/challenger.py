@@ -1,0 +1,386 @@
+"""Train a Challenger from the features table and register it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from churn_assets.errors import TrainingError, public_uri
+from churn_assets.learning.fitting import training
+from churn_assets.learning.fitting.candidates import chosen
+from churn_assets.learning.fitting.search import Progress, Trial
+from churn_assets.learning.fitting.training import Labelled, Repair, Trained, labelled_rows
+from churn_assets.learning.plots import pictures
+from churn_assets.learning.recipe import TrainingSettings, model_code, study_name
+from churn_assets.learning.registry import CHALLENGER, PICTURES, Registry, Version
+from churn_assets.tables.lake import Committed, Table
+from churn_assets.tables.versions import data_version
+from churn_assets.usecases.spec import UseCase
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SAMPLE_ROWS = 100
+"""Rows that a signature is inferred from."""
+OpenRun = Callable[[], AbstractContextManager[str]]
+"""Opens an MLflow run, active in the block, and gives its id."""
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """The registered Challenger and what came of its training.
+
+    Parameters
+    ----------
+    committed : Committed
+        The model table.
+    row : mapping
+        The Challenger's row in it.
+    pictures : mapping of str to bytes
+        PNG by name.
+    description : str
+        What the registry says of it.
+    """
+
+    committed: Committed
+    row: Mapping[str, Any]
+    pictures: Mapping[str, bytes]
+    description: str
+
+
+def train_challenger(
+    use_case: UseCase,
+    tables: Mapping[str, Table],
+    registry: Registry,
+    settings: TrainingSettings,
+    open_run: OpenRun,
+    *,
+    retrain: bool = False,
+    studies: Path | None = None,
+    progress: Progress = lambda _: None,
+) -> Challenger:
+    """Train and register a Challenger, unless the newest one comes from the same data and code.
+
+    Where no label is known, the newest Challenger stays: there is nothing to learn from.
+
+    Parameters
+    ----------
+    use_case : UseCase
+        What is predicted.
+    tables : mapping of str to Table
+        Its tables.
+    registry : Registry
+        Where the Challenger goes.
+    settings : TrainingSettings
+        How it is trained.
+    open_run : callable
+        Opens the MLflow run that it is logged in.
+    retrain : bool
+        Whether to train where nothing changed.
+    studies : Path, optional
+        Folder that tunings keep their trials in, so that one that was killed goes on.
+    progress : callable
+        Is told how far a search is.
+
+    Raises
+    ------
+    TrainingError
+        Where the rows cannot be trained on.
+    RegistryError
+        Where MLflow cannot be reached.
+    """
+    features = tables["features"].require()
+    version = data_version(model_code(use_case, settings), {"features": features.data_version})
+    latest = latest_challenger(tables["model"], registry)
+    if latest and latest.committed.data_version == version and not retrain:
+        return latest
+    labelled = labelled_rows(use_case, tables["features"], features.version, settings)
+    if labelled.rows.empty and latest:
+        return latest
+    if labelled.rows.empty:
+        raise TrainingError(
+            f"{_source(use_case, tables)}: no customer has a known label, and there is no model "
+            f"yet. Give a source whose column '{use_case.labelled[use_case.label.column].source}' "
+            "is filled for past customers."
+        )
+    # What settings ask for in vain is no run.
+    chosen(settings)
+    with open_run() as run_id:
+        # The search waits for threads that fit without Python: time for what comes after it.
+        Thread(target=_import_what_follows, daemon=True).start()
+        try:
+            trained = training.train(
+                use_case,
+                labelled.rows,
+                settings,
+                study=_journal(studies, use_case, settings, features.data_version),
+                data_version=features.data_version,
+                progress=progress,
+            )
+        except TrainingError as error:
+            raise TrainingError(f"{_source(use_case, tables)}: {error}") from error.__cause__
+        drawn = pictures(trained.test_labels, trained.test_scores, trained.threshold)
+        with registry.refusals():
+            _log_training(use_case, tables["features"], features, trained, drawn, settings)
+            if settings.tuning.trials:
+                _log_trials(registry, run_id, trained.trials, settings.metric)
+        tags = {
+            "use_case": use_case.name,
+            "recipe": trained.recipe,
+            "parameters": _digest(trained.parameters),
+            "inputs": _digest([use_case.numeric, use_case.categorical]),
+            "threshold": repr(trained.threshold),
+            "threshold_rule": trained.threshold_rule,
+            "calibration": _said(trained.calibration),
+            "split": features.details["split"],
+            "features_version": str(features.version),
+            "features_data_version": features.data_version,
+            "code_version": model_code(use_case, settings),
+            "data_version": version,
+        }
+        previous = registry.by_alias(CHALLENGER)
+        tags["semantic_version"] = semantic_version(previous.tags if previous else {}, tags)
+        registered = registry.register(
+            trained.pipeline,
+            run_id,
+            inputs=trained.train.head(SAMPLE_ROWS),
+            example=typical_row(use_case, trained.train),
+            description=_description(use_case, trained, labelled),
+            tags=tags,
+        )
+    row = _row(registry, registered, features, trained, len(labelled.rows))
+    committed = tables["model"].append(
+        _frame(row, tables["model"]), version, {"features": features.version}
+    )
+    return Challenger(committed, row, drawn, registered.description)
+
+
+def _import_what_follows() -> None:
+    import skops.io  # noqa: F401
+
+
+def semantic_version(previous: Mapping[str, str], tags: Mapping[str, str]) -> str:
+    """Version of a recipe: major for other inputs, minor for another recipe, patch for a refit.
+
+    Parameters
+    ----------
+    previous : mapping of str to str
+        Tags of the newest version in the registry; none where there is none.
+    tags : mapping of str to str
+        Those of the version to come.
+
+    >>> recipe = {"inputs": "a", "recipe": "blend", "parameters": "b", "code_version": "c"}
+    >>> semantic_version({}, recipe)
+    '1.0.0'
+    >>> semantic_version({**recipe, "semantic_version": "1.2.3"}, recipe)
+    '1.2.4'
+    """
+    numbers = previous.get("semantic_version", "").split(".")
+    if len(numbers) != len(("major", "minor", "patch")) or not all(map(str.isdigit, numbers)):
+        return "1.0.0"
+    major, minor, patch = map(int, numbers)
+    if previous.get("inputs") != tags["inputs"]:
+        return f"{major + 1}.0.0"
+    if any(previous.get(name) != tags[name] for name in ("recipe", "parameters", "code_version")):
+        return f"{major}.{minor + 1}.0"
+    return f"{major}.{minor}.{patch + 1}"
+
+
+def _journal(
+    studies: Path | None, use_case: UseCase, settings: TrainingSettings, rows_version: str
+) -> Path | None:
+    """File of a search; of its own, so that what is of no use any more can be removed."""
+    if studies is None:
+        return None
+    return studies / f"{study_name(use_case, settings, rows_version)}.journal"
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _said(repair: Repair) -> str:
+    """What was found of the calibration and done about it, for a reader."""
+    saved = f"{repair.gain:.5f} +- {repair.gain_error:.5f} of log loss"
+    done = f"put on that line, which saves {saved}" if repair.done else f"left so ({saved})"
+    return f"out of fold slope {repair.slope:.3f}, intercept {repair.intercept:+.3f}; {done}"
+
+
+def _source(use_case: UseCase, tables: Mapping[str, Table]) -> str:
+    """Where the records came from, for refusals."""
+    raw = tables["raw"].state()
+    return use_case.name if raw is None else str(raw.details.get("source_uri", raw.uri))
+
+
+def latest_challenger(model: Table, registry: Registry) -> Challenger | None:
+    """The newest row of the model table, if the registry's Challenger is that very version."""
+    import narwhals.stable.v2 as nw
+
+    state = model.state()
+    registered = registry.by_alias(CHALLENGER) if state else None
+    if state is None or registered is None:
+        return None
+    rows = model.engine.collect(
+        model.scan(state.version).filter(nw.col("run_id") == registered.run_id)
+    ).to_pylist()
+    if not rows:
+        return None
+    drawn = registry.pictures(registered.run_id)
+    return Challenger(state, rows[-1], drawn, registered.description)
+
+
+def typical_row(use_case: UseCase, train: pd.DataFrame) -> pd.DataFrame:
+    """One made-up row: the median of each number, the commonest of each category."""
+    numbers = {name: train[name].dropna().median() for name in use_case.numeric}
+    kinds = {name: next(iter(train[name].mode()), None) for name in use_case.categorical}
+    row = {**numbers, **kinds}
+    return train.head(0).reindex([0]).assign(**row).astype(train.dtypes.to_dict())
+
+
+def _log_training(
+    use_case: UseCase,
+    table: Table,
+    features: Committed,
+    trained: Trained,
+    drawn: Mapping[str, bytes],
+    settings: TrainingSettings,
+) -> None:
+    """Log parameters, metrics, pictures and the dataset in the active run, in few requests."""
+    import tempfile
+
+    import mlflow
+    from mlflow.data.meta_dataset import MetaDataset
+    from mlflow.models import infer_signature
+
+    mlflow.log_params(
+        {
+            "recipe": trained.recipe,
+            "threshold": trained.threshold,
+            "threshold_rule": trained.threshold_rule,
+            "calibration": _said(trained.calibration),
+            "split": features.details["split"],
+            "sample": settings.sample,
+            "max_rows": settings.max_rows,
+            "seed": settings.seed,
+            "train_rows": len(trained.train),
+            "trials": len(trained.trials),
+            **flat(trained.parameters),
+        }
+    )
+    losses = {f"{name}_oof_{settings.metric}": loss for name, loss in trained.candidates.items()}
+    mlflow.log_metrics({**trained.metrics, **losses})
+    with tempfile.TemporaryDirectory() as folder:
+        for name, png in drawn.items():
+            Path(folder, f"{name}.png").write_bytes(png)
+        mlflow.log_artifacts(folder, PICTURES)
+    # Of all rows, MLflow would look at each value to infer what the first ones say as well.
+    dataset = MetaDataset(  # type: ignore[abstract]
+        _dataset_source(table, features.version),
+        name=f"{use_case.name}.features",
+        digest=features.data_version[:8],
+        schema=infer_signature(trained.train.head(SAMPLE_ROWS)).inputs,
+    )
+    mlflow.log_input(dataset, context="training")
+
+
+def _log_trials(registry: Registry, run_id: str, trials: Sequence[Trial], metric: str) -> None:
+    """A run for each trial below the training's, in few requests."""
+    import time
+
+    from mlflow.entities import Metric, Param, RunStatus
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+    client = registry.client
+    experiment = client.get_run(run_id).info.experiment_id
+    for number, trial in enumerate(trials):
+        run = client.create_run(
+            experiment,
+            tags={MLFLOW_PARENT_RUN_ID: run_id, "trial": trial.state},
+            run_name=f"trial {number}: {trial.candidate}",
+        )
+        now = int(time.time() * 1000)
+        client.log_batch(
+            run.info.run_id,
+            metrics=[Metric(metric, loss, now, fold) for fold, loss in enumerate(trial.losses)],
+            params=[
+                Param(name, str(value))
+                for name, value in {"recipe": trial.candidate, **trial.parameters}.items()
+            ],
+        )
+        ended = RunStatus.FAILED if trial.state == "failed" else RunStatus.FINISHED
+        client.set_terminated(run.info.run_id, RunStatus.to_string(ended))
+
+
+def _dataset_source(table: Table, version: int) -> Any:
+    from mlflow.data.delta_dataset_source import DeltaDatasetSource
+
+    class Source(DeltaDatasetSource):
+        def to_dict(self) -> dict[str, Any]:
+            # MLflow leaves out a version of 0, which is a table's first.
+            return {**super().to_dict(), "delta_table_version": version}
+
+    return Source(path=public_uri(table.uri), delta_table_version=version)
+
+
+def _description(use_case: UseCase, trained: Trained, labelled: Labelled) -> str:
+    sample = ""
+    if len(labelled.rows) < labelled.known:
+        share = len(labelled.rows) / labelled.known
+        sample = f" of a sample, {share:.3g} of the {labelled.known:,} with a known label"
+    return (
+        f"{use_case.description} This version: {trained.recipe}, fitted on "
+        f"{len(trained.train):,} customers{sample}; on {len(trained.test_labels):,} test customers "
+        f"ROC AUC {trained.metrics['test_roc_auc']:.3f}, F1 {trained.metrics['test_f1']:.3f} "
+        f"at threshold {trained.threshold:.3f}."
+    )
+
+
+def _row(
+    registry: Registry, registered: Version, features: Committed, trained: Trained, rows: int
+) -> dict[str, Any]:
+    return {
+        "model_name": registry.model_name,
+        "version": registered.version,
+        "run_id": registered.run_id,
+        "recipe": trained.recipe,
+        "semantic_version": registered.tags["semantic_version"],
+        "threshold": trained.threshold,
+        "threshold_rule": trained.threshold_rule,
+        "split": registered.tags["split"],
+        "features_version": features.version,
+        "features_data_version": features.data_version,
+        "labelled_rows": rows,
+        "candidates": json.dumps(dict(trained.candidates)),
+        "parameters": json.dumps(dict(trained.parameters), default=str),
+        "calibration": json.dumps(asdict(trained.calibration)),
+        "trials": len(trained.trials),
+        **trained.metrics,
+        "trained_at": datetime.now(UTC),
+    }
+
+
+def flat(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration in one level: of a blend, `<member>__<parameter>`.
+
+    >>> flat({"lightgbm": {"num_leaves": 8}, "C": 0.1})
+    {'lightgbm__num_leaves': 8, 'C': 0.1}
+    """
+    found: dict[str, Any] = {}
+    for name, value in parameters.items():
+        within = value.items() if isinstance(value, Mapping) else ()
+        found.update({f"{name}__{inner}": one for inner, one in within} or {name: value})
+    return found
+
+
+def _frame(row: Mapping[str, Any], table: Table) -> Any:
+    import pyarrow as pa
+
+    return table.engine.from_arrow(pa.Table.from_pylist([dict(row)]))

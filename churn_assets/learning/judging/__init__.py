@@ -1,0 +1,1 @@
+"""How a Challenger is judged and becomes Champion."""

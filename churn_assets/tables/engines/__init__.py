@@ -1,0 +1,1 @@
+"""What reads, computes and writes tables: a class for each engine."""

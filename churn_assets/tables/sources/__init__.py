@@ -1,0 +1,1 @@
+"""Where records come from: a class for each kind of source."""

@@ -1,0 +1,402 @@
+"""What a person relies on who types `churn`, or Dagster's own commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from churn_assets import usecases
+from churn_assets.settings import project_folder
+from churn_assets.tables.lake import TABLES
+from churn_assets.usecases import USE_CASES
+from churn_assets_tests.support.processes import churn
+from churn_assets_tests.support.project import write_csv
+
+BIN = Path(sys.executable).parent
+ROWS = 3000
+
+
+def typed(
+    root: Path,
+    *command: str,
+    settings: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    anew: bool = False,
+) -> subprocess.CompletedProcess[str]:
+    """Type a command, with everything local below a root; `anew` with all that it imports."""
+    environ = {"COLUMNS": "200", "CHURN_ROOT": str(root), **(settings or {})}
+    if command[0] == "churn" and not anew:
+        return churn(*command[1:], environ=environ, folder=folder or root)
+    return subprocess.run(
+        [str(BIN / command[0]), *command[1:]],
+        env={**os.environ, **environ},
+        cwd=folder or root,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def refused(command: subprocess.CompletedProcess[str]) -> str:
+    """The one line on stderr of a refused command."""
+    assert command.returncode == 1, command.stderr
+    assert len(command.stderr.splitlines()) == 1, command.stderr
+    assert command.stderr.startswith("churn: ")
+    assert "Traceback" not in command.stdout
+    return command.stderr.removeprefix("churn: ").rstrip("\n")
+
+
+def cells(shown: str) -> list[list[str]]:
+    """The rows of the grid in a text."""
+    return [
+        [cell.strip() for cell in line.strip("│").split("│")]
+        for line in shown.splitlines()
+        if line.startswith("│")
+    ]
+
+
+NEW = ["new", "mine", "--from", "x.csv", "--key", "id", "--label", "left", "--positive", "yes"]
+
+# A good run, and what is said before and after it
+
+
+@dataclass(frozen=True)
+class Story:
+    """Commands in the order in which they were typed."""
+
+    root: Path
+    status_before: subprocess.CompletedProcess[str]
+    predictions_before: subprocess.CompletedProcess[str]
+    run: subprocess.CompletedProcess[str]
+    again: subprocess.CompletedProcess[str]
+    status: subprocess.CompletedProcess[str]
+    predictions: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    root = tmp_path_factory.mktemp("root")
+    # A path starts where the command is typed.
+    write_csv(root / "customers.csv", rows=ROWS)
+    return Story(
+        root,
+        typed(root, "churn", "status"),
+        typed(root, "churn", "predictions"),
+        typed(root, "churn", "run", "--source", "customers.csv", anew=True),
+        typed(root, "churn", "run", "--source", "customers.csv"),
+        typed(root, "churn", "status"),
+        typed(root, "churn", "predictions", "--top", "3"),
+    )
+
+
+def test_before_the_first_run_status_says_that_there_is_nothing(story: Story) -> None:
+    assert story.status_before.returncode == 0, story.status_before.stderr
+    assert cells(story.status_before.stdout) == [[name, "-", "-", "never", "-"] for name in TABLES]
+    assert "champion: none of telco_churn" in story.status_before.stdout
+
+
+def test_before_the_first_run_predictions_say_what_to_do(story: Story) -> None:
+    assert refused(story.predictions_before) == (
+        f"{story.root}/lake/telco_churn/predictions: there is no table yet; run `churn run` first."
+    )
+
+
+def test_a_run_shows_each_asset_and_check_and_ends_with_a_summary(story: Story) -> None:
+    assert story.run.returncode == 0, story.run.stderr
+    assert story.run.stderr == ""
+    shown = re.findall(r"^✓ (\w+) ", story.run.stdout, re.MULTILINE)
+    assert sorted(shown) == sorted(TABLES)
+    assert {"expected_columns", "f1_gate", "every_customer_scored"} <= set(
+        re.findall(r"^  [✓!] (\w+)", story.run.stdout, re.MULTILINE)
+    )
+    assert "raw 3,000 → silver 3,000 → features 3,000 → predictions 3,000" in story.run.stdout
+    assert "Rejected records: 0" in story.run.stdout
+    assert f"Predictions: {story.root}/lake/telco_churn/predictions" in story.run.stdout
+    assert "Champion: version 1" in story.run.stdout
+    assert "churn predictions --top 10" in story.run.stdout
+
+
+def test_a_second_run_changes_nothing_and_says_so(story: Story) -> None:
+    assert story.again.returncode == 0, story.again.stderr
+    assert len(re.findall(r"^✓ \w+ .* unchanged ", story.again.stdout, re.MULTILINE)) == len(TABLES)
+    assert " written " not in story.again.stdout
+
+
+def test_after_a_run_status_tells_versions_rows_aliases_and_freshness(story: Story) -> None:
+    assert story.status.returncode == 0, story.status.stderr
+    rows = {row[0]: row[1:] for row in cells(story.status.stdout)}
+    assert {name: row[1] for name, row in rows.items()} == {
+        **dict.fromkeys(("raw", "silver", "features", "predictions"), "3,000"),
+        **dict.fromkeys(("model", "champion"), "1"),
+        "rejects": "0",
+    }
+    assert {name: row[3] for name, row in rows.items() if row[3] != "-"} == {
+        "raw": "yes",
+        "predictions": "yes",
+    }
+    assert "challenger: version 1 of telco_churn" in story.status.stdout
+    assert "champion: version 1 of telco_churn" in story.status.stdout
+    assert "last promotion: version 1 at 20" in story.status.stdout
+
+
+def test_predictions_list_whom_to_contact_first_and_why(story: Story) -> None:
+    assert story.predictions.returncode == 0, story.predictions.stderr
+    table = pl.read_delta(str(story.root / "lake" / "telco_churn" / "predictions"))
+    first = table.sort("expected_value", descending=True).head(3)
+    shown = [row for row in cells(story.predictions.stdout) if row[0]]
+    assert [row[0] for row in shown] == first["customer_id"].to_list()
+    assert [row[3] for row in shown] == ["yes"] * 3
+    assert [row[4] for row in shown] == first["reason_1"].to_list()
+
+
+def test_nothing_is_written_outside_the_root(story: Story) -> None:
+    kept = {path.name for path in story.root.iterdir()} - {"customers.csv"}
+
+    assert kept == {"lake", "mlflow.db", "artifacts", "dagster"}
+
+
+# Training, promotion and rollback by themselves
+
+
+@dataclass(frozen=True)
+class Second:
+    """A second Challenger: trained, promoted, rolled back from."""
+
+    train: subprocess.CompletedProcess[str]
+    promote: subprocess.CompletedProcess[str]
+    rollback: subprocess.CompletedProcess[str]
+    again: subprocess.CompletedProcess[str]
+    status: subprocess.CompletedProcess[str]
+
+
+def winner(story: Story) -> str:
+    """Whom the first run chose."""
+    (chosen,) = re.findall(r"Challenger: version 1 \((\w+)\)", story.run.stdout)
+    return str(chosen)
+
+
+@pytest.fixture(scope="module")
+def second(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Second:
+    root = tmp_path_factory.mktemp("second") / "root"
+    shutil.copytree(story.root, root)
+    source = ("--source", "customers.csv")
+    # The same model by another recipe, so that every gate lets it pass.
+    (root / "alone.yaml").write_text(f"candidates: [{winner(story)}]\n")
+    return Second(
+        typed(root, "churn", "train", "--experiment", "alone.yaml", "--tune", "1", *source),
+        typed(root, "churn", "promote"),
+        typed(root, "churn", "rollback", "--by", "a person"),
+        typed(root, "churn", "rollback"),
+        typed(root, "churn", "status"),
+    )
+
+
+def test_train_registers_and_judges_a_challenger_and_promotes_nobody(
+    story: Story, second: Second
+) -> None:
+    assert second.train.returncode == 0, second.train.stderr
+    assert f"Challenger: version 2 ({winner(story)})" in second.train.stdout
+    assert "best log_loss" in second.train.stdout
+    assert "f1_gate: " in second.train.stdout
+    assert "✓ champion" not in second.train.stdout
+    assert "churn promote" in second.train.stdout
+
+
+def test_promote_makes_it_the_champion_and_says_whose_the_predictions_are(second: Second) -> None:
+    assert second.promote.returncode == 0, second.promote.stderr
+    assert "Champion: version 2, by promotion at 20" in second.promote.stdout
+    assert "Predictions are those of version 1" in second.promote.stdout
+
+
+def test_rollback_restores_the_champion_before(second: Second) -> None:
+    assert second.rollback.returncode == 0, second.rollback.stderr
+    assert "Champion: version 1, by rollback at 20" in second.rollback.stdout
+    assert "Predictions are those" not in second.rollback.stdout
+    assert "name the version to roll back to" in refused(second.again)
+    assert "champion: version 1 of telco_churn" in second.status.stdout
+    assert "last rollback: version 1 at 20" in second.status.stdout
+    assert "by a person, Dagster run " in second.status.stdout
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["run", "--nonsense"],
+        ["run", "--use-case", "telko_churn"],
+        ["run", "customers.csv"],
+        ["status", "--use-case", ""],
+        ["predictions", "--top", "0"],
+        ["predictions", "--top", "many"],
+        ["home", "elsewhere"],
+        ["run", "--source"],
+        ["run", "--tune", "-1"],
+        ["rollback", "first"],
+        ["new", "mine", "--from", "customers.csv", "--key", "id", "--label", "left"],
+        [*NEW, "--delimiter", ";;"],
+        [*NEW, "--format", "xlsx"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_told_with_status_2_and_does_nothing(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    command = typed(tmp_path, "churn", *arguments)
+
+    assert command.returncode == 2
+    assert "Error" in command.stderr
+    assert "Traceback" not in command.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_use_case_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    command = typed(tmp_path, "churn", "status", "--use-case", "telko")
+
+    assert "there is no use case 'telko'; known are" in command.stderr
+    assert "telco_churn" in command.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["run", "train", "promote", "approve", "status", "predictions", "home", "dev", "mlflow"],
+)
+def test_every_command_refuses_wrong_settings_in_one_line(command: str, tmp_path: Path) -> None:
+    said = refused(typed(tmp_path, "churn", command, settings={"CHURN_ENGIN": "x"}))
+
+    assert said == "CHURN_ENGIN: there is no such setting. Did you mean CHURN_ENGINE?"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_root_that_cannot_be_made_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file")
+
+    said = refused(typed(tmp_path, "churn", "run", settings={"CHURN_ROOT": f"{tmp_path}/file/x"}))
+
+    assert said.startswith(f"{tmp_path}/file/x/dagster: cannot be written (Not a directory).")
+
+
+def test_a_source_whose_name_holds_a_line_end_is_refused_in_one_line(tmp_path: Path) -> None:
+    said = refused(typed(tmp_path, "churn", "run", "--source", "two\nlines.csv"))
+
+    assert said.startswith("two lines.csv: there is no such file or folder.")
+
+
+def test_a_use_case_of_a_table_that_is_not_there_is_refused_and_nothing_is_written(
+    tmp_path: Path,
+) -> None:
+    said = refused(typed(tmp_path, "churn", *NEW))
+
+    assert said.startswith(f"{tmp_path}/x.csv: there is no such file or folder. Check --from")
+    assert list(tmp_path.iterdir()) == []
+    assert not (Path(usecases.__file__).with_name("mine.py")).exists()
+
+
+def test_a_password_in_the_source_is_not_shown(tmp_path: Path) -> None:
+    address = "http://me:hidden@127.0.0.1:1/x.csv?sig=hidden"
+
+    command = typed(tmp_path, "churn", "run", "--verbose", "--source", address)
+
+    assert command.returncode == 1
+    assert "churn: http://127.0.0.1:1/x.csv: cannot be reached." in command.stderr
+    assert "hidden" not in command.stdout + command.stderr
+
+
+# Dagster's home
+
+
+def test_home_puts_dagster_yaml_where_dagster_reads_it(tmp_path: Path) -> None:
+    command = typed(tmp_path, "churn", "home")
+
+    assert command.returncode == 0, command.stderr
+    assert command.stdout == f"{tmp_path}/dagster\n"
+    put = yaml.safe_load((tmp_path / "dagster" / "dagster.yaml").read_text())
+    assert put["run_retries"]["retry_on_asset_or_op_failure"] is False
+    assert put["telemetry"]["enabled"] is False
+
+
+def test_home_renews_an_old_dagster_yaml(tmp_path: Path) -> None:
+    (tmp_path / "dagster").mkdir()
+    (tmp_path / "dagster" / "dagster.yaml").write_text("telemetry: {enabled: true}")
+
+    typed(tmp_path, "churn", "home")
+
+    put = (tmp_path / "dagster" / "dagster.yaml").read_bytes()
+    assert put == (project_folder() / "config" / "dagster.yaml").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("given", "home"), [("", "{0}/dagster"), ("here", "{0}/here"), ("{0}/abs", "{0}/abs")]
+)
+def test_a_home_from_outside_holds_and_an_empty_one_is_none(
+    given: str, home: str, tmp_path: Path
+) -> None:
+    folder, expected = given.format(tmp_path), home.format(tmp_path)
+
+    command = typed(tmp_path, "churn", "home", settings={"DAGSTER_HOME": folder})
+
+    assert command.stdout == f"{expected}\n"
+    assert (Path(expected) / "dagster.yaml").exists()
+
+
+# Dagster's own commands
+
+
+def test_dagster_lists_and_validates_what_is_declared(tmp_path: Path) -> None:
+    folder = project_folder()
+
+    validated = typed(
+        tmp_path, "dagster", "definitions", "validate", "-w", "workspace.yaml", folder=folder
+    )
+    listed = typed(tmp_path, "dg", "list", "defs", "--json", folder=folder)
+
+    assert validated.returncode == 0, validated.stderr
+    assert "Validation successful for code location churn_assets" in (
+        validated.stdout + validated.stderr
+    )
+    assert listed.returncode == 0, listed.stderr
+    assets = {asset["asset_key"] for asset in json.loads(listed.stdout)["assets"]}
+    assert {f"telco_churn/{table}" for table in TABLES} <= assets
+    assert {asset.partition("/")[0] for asset in assets} == set(USE_CASES)
+
+
+def test_dagster_materializes_an_asset_by_its_key(tmp_path: Path) -> None:
+    home = typed(tmp_path, "churn", "home").stdout.strip()
+
+    command = typed(
+        tmp_path,
+        *("dagster", "asset", "materialize", "--select", "telco_churn/raw"),
+        *("-m", "churn_assets.definitions"),
+        settings={"DAGSTER_HOME": home, "CHURN_SOURCES__TELCO_CHURN__ROWS": "50"},
+        folder=project_folder(),
+    )
+
+    assert command.returncode == 0, command.stderr
+    assert pl.read_delta(str(tmp_path / "lake" / "telco_churn" / "raw")).height == 50
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_dagster_s_cloud_accepts_its_file() -> None:
+    from dagster_cloud_cli.commands.ci.checks import check_dagster_cloud_yaml
+
+    file = project_folder() / "dagster_cloud.yaml"
+
+    assert check_dagster_cloud_yaml(file).errors == []
+    (location,) = yaml.safe_load(file.read_text())["locations"]
+    workspace = yaml.safe_load((project_folder() / "workspace.yaml").read_text())
+    (loaded,) = workspace["load_from"]
+    assert location["code_source"]["module_name"] == loaded["python_module"]["module_name"]

@@ -1,0 +1,138 @@
+"""Pictures of what the gates decided by."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from churn_assets.errors import RegistryError
+from churn_assets.learning.judging.evidence import Evidence, Stress, Sweep
+from churn_assets.learning.judging.gate_plots import picture
+from churn_assets.learning.judging.gates import DESCRIPTIONS, closed, decide, stress
+from churn_assets.learning.value import Amounts
+from churn_assets_tests.learning.judging.test_gates import (
+    EVERY,
+    ROWS,
+    USE_CASE,
+    as_good,
+    contender,
+    evidence,
+    made,
+)
+
+FIRST = {"better_than_chance", "first_champion", "floors", "calibration", "slices", "stress"}
+COMPARED = FIRST - {"first_champion"} | {"f1_gate", "non_inferiority", "superiority", "value"}
+
+
+def drawn(given: Evidence) -> dict[str, bytes]:
+    """Every picture that there is, by gate."""
+    verdicts, found = decide(lambda: given, USE_CASE, EVERY)
+    pictures = {verdict.gate: picture(verdict, found) for verdict in verdicts}
+    return {gate: png for gate, png in pictures.items() if png is not None}
+
+
+@pytest.mark.parametrize(
+    ("champion", "gates"),
+    [(None, FIRST), (contender(made(1.5)[1]), COMPARED)],
+    ids=["first", "compared"],
+)
+def test_each_picture_is_a_small_png_that_shows_something(
+    champion: Any, gates: set[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    pictures = drawn(evidence(champion=champion))
+
+    assert set(pictures) == gates
+    for gate, png in pictures.items():
+        image = Image.open(io.BytesIO(png))
+        assert image.format == "PNG", gate
+        assert 200 <= image.width <= 800, gate
+        assert len(png) < 40_000, gate
+        assert len(image.convert("RGB").getcolors(maxcolors=100_000)) > 10, gate
+    assert not [str(warning.message) for warning in recwarn]
+
+
+def test_the_same_evidence_gives_the_same_pictures_and_other_evidence_others() -> None:
+    given = evidence(noise=0.7, champion=contender(made(1.5)[1]))
+    pictures = drawn(given)
+
+    assert drawn(given) == pictures
+    other = drawn(
+        replace(
+            given,
+            challenger=replace(given.challenger, scores=made(1.0)[1]),
+            stress=Stress(9, ranges={"tenure": (0.2, 0.3)}),
+        )
+    )
+    assert all(other[gate] != png for gate, png in pictures.items())
+
+
+def test_a_score_that_goes_the_wrong_way_is_shown() -> None:
+    given = evidence()
+    falls = Sweep(1, (0.0, 1.0, 2.0), (0.5, 0.4, 0.6), rows=50, broken=3, worst=0.1)
+
+    def shown(sweep: Sweep) -> bytes | None:
+        swept = replace(given, stress=Stress(9, sweeps={"price": sweep}))
+        return picture(stress(swept), swept)
+
+    assert shown(falls) != shown(replace(falls, broken=0))
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [np.zeros(ROWS), made(0.5)[0].astype(float)],
+    ids=["all alike", "perfect"],
+)
+def test_odd_scores_are_drawn_without_a_warning(
+    scores: np.ndarray, recwarn: pytest.WarningsRecorder
+) -> None:
+    assert set(drawn(evidence(scores=scores, champion=contender(scores)))) == COMPARED
+    assert "first_champion" in drawn(replace(evidence(scores=scores), slices={}))
+    assert not [str(warning.message) for warning in recwarn]
+
+
+def test_many_slices_and_inputs_still_fit() -> None:
+    halves = np.array(["a group with a long name", "the others"], dtype=object)[np.arange(ROWS) % 2]
+    given = replace(
+        evidence(champion=as_good()),
+        slices={f"a column with a long name {i}": halves for i in range(20)},
+        stress=Stress(9, ranges={f"an input with a long name {i}": (0.1, 0.9) for i in range(60)}),
+    )
+    verdicts, _ = decide(lambda: given, USE_CASE, EVERY)
+    many = {verdict.gate: verdict for verdict in verdicts if verdict.gate in ("slices", "stress")}
+
+    assert len(many["slices"].numbers["slices"]) == 40
+    for verdict in many.values():
+        assert Image.open(io.BytesIO(picture(verdict, given))).height < 400
+
+
+def test_where_no_slice_is_judged_and_no_hostile_row_is_scored_there_is_nothing_to_show() -> None:
+    given = replace(
+        evidence(champion=as_good()),
+        slices={"region": np.arange(ROWS).astype(str).astype(object)},
+        stress=Stress(9, error="tenure null: ValueError"),
+    )
+
+    assert set(drawn(given)) == COMPARED - {"slices", "stress"}
+
+
+def test_a_gate_that_could_not_decide_shows_nothing() -> None:
+    closed_ones = closed(RegistryError("not there"), USE_CASE, EVERY)
+    nan = evidence(scores=np.full(ROWS, np.nan))
+    no_stake = evidence(champion=as_good())
+    no_stake = replace(no_stake, stake=Amounts(*[np.full(ROWS, np.nan)] * 3, 0.3, 1.0))
+
+    assert {verdict.gate for verdict in closed_ones} == set(DESCRIPTIONS)
+    assert not any(picture(verdict, evidence()) for verdict in closed_ones)
+    assert set(drawn(nan)) == {"stress"}
+    assert "value" not in drawn(no_stake)
+
+
+def test_a_champion_that_stands_is_shown_without_pictures() -> None:
+    verdicts, _ = decide(evidence, USE_CASE, EVERY)
+
+    assert not any(picture(verdict, None) for verdict in verdicts)

@@ -1,0 +1,468 @@
+"""Promotion: the record decides who is Champion, and the alias follows it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+
+import polars as pl
+import pytest
+
+from churn_assets.assets.resources import resources
+from churn_assets.errors import GateError, RegistryError
+from churn_assets.learning.judging.evidence import gather
+from churn_assets.learning.judging.gates import Verdict
+from churn_assets.learning.judging.promotion import (
+    Promotion,
+    align,
+    answer,
+    judge,
+    on_record,
+    promote,
+    rollback,
+)
+from churn_assets.learning.recipe import GATES_AS_THEY_COME, GateSettings
+from churn_assets.learning.registry import CHALLENGER, CHAMPION, Registry
+from churn_assets.tables.lake import Committed, Table
+from churn_assets_tests.support.project import GATES, USE_CASE, Project
+from churn_assets_tests.support.registering import challenge
+
+APPROVED = GateSettings(approval="required")
+NOBODY = "0.99"
+"""A threshold at which nobody is decided as churn, so that F1 is 0."""
+
+
+def tables(project: Project) -> Mapping[str, Table]:
+    return resources(project.settings())["lake"].of(USE_CASE)
+
+
+def promoted(
+    project: Project,
+    registry: Registry | None = None,
+    settings: GateSettings = GATES_AS_THEY_COME,
+) -> tuple[Committed, Promotion]:
+    return promote(USE_CASE, tables(project), registry or project.registry, "a test", settings)
+
+
+def judged(
+    project: Project, settings: GateSettings = GATES_AS_THEY_COME, **changes: int
+) -> dict[str, Verdict]:
+    said = judge(USE_CASE, tables(project), project.registry, settings, **changes)
+    return {verdict.gate: verdict for verdict in said.verdicts}
+
+
+def rolled_back(project: Project, version: int | None = None) -> tuple[Committed, Promotion]:
+    return rollback(tables(project), project.registry, version, "a person")
+
+
+def answered(project: Project, *, approved: bool) -> None:
+    answer(USE_CASE, tables(project), project.registry, APPROVED, approved=approved, by="a person")
+
+
+def bearers(project: Project) -> dict[str, int | None]:
+    """Number of the version that each alias points to."""
+    found = {alias: project.registry.by_alias(alias) for alias in (CHALLENGER, CHAMPION)}
+    return {alias: None if held is None else held.version for alias, held in found.items()}
+
+
+def test_before_the_first_promotion_nobody_is_on_record(project: Project) -> None:
+    assert on_record(project.table("champion")) is None
+    assert align(project.table("champion"), project.registry) is None
+
+
+def test_the_first_promotion_is_recorded_with_all_evidence(finished: Project) -> None:
+    record, model = finished.champion(), finished.rows("model").row(0, named=True)
+
+    gates = {verdict["gate"]: verdict for verdict in json.loads(record.gates)}
+    assert (record.promotion, record.action, record.previous_version) == (1, "promotion", None)
+    assert (record.version, record.run_id) == (model["version"], model["run_id"])
+    assert record.threshold == model["threshold"]
+    assert record.decided_by.startswith("Dagster run ")
+    assert set(gates) == GATES
+    assert all(verdict["passed"] for verdict in gates.values())
+    assert gates["f1_gate"]["numbers"]["challenger_f1"] == pytest.approx(model["test_f1"])
+    assert gates["better_than_chance"]["numbers"]["roc_auc"] == pytest.approx(model["test_roc_auc"])
+    assert "there is no Champion yet" in gates["f1_gate"]["reason"]
+
+
+def test_a_challenger_as_good_as_the_champion_takes_its_place(copied: Project) -> None:
+    before = copied.champion()
+    challenge(copied)
+
+    committed, promotion = promoted(copied)
+
+    assert committed.changed
+    assert copied.champion() == promotion
+    assert (promotion.promotion, promotion.version, promotion.previous_version) == (2, 2, 1)
+    assert promotion.decided_by == "a test"
+    assert promotion.decided_at > before.decided_at
+    assert promotion.data_version != before.data_version
+    assert bearers(copied) == {CHALLENGER: 2, CHAMPION: 2}
+    numbers = {v["gate"]: v["numbers"] for v in json.loads(promotion.gates)}["f1_gate"]
+    assert numbers["challenger_f1"] == numbers["champion_f1"]
+    assert (numbers["challenger_version"], numbers["champion_version"]) == (2, 1)
+
+
+def test_a_champion_is_not_promoted_twice(copied: Project) -> None:
+    before = copied.state("champion")
+
+    committed, promotion = promoted(copied)
+
+    assert committed == before
+    assert not committed.changed
+    assert promotion == copied.champion()
+
+
+def test_a_worse_challenger_is_refused_in_one_line_and_nothing_changes(copied: Project) -> None:
+    challenge(copied, threshold=NOBODY)
+    before = copied.states()
+
+    with pytest.raises(GateError) as refusal:
+        promoted(copied)
+
+    assert "f1_gate: Challenger 2 has F1 0.000, Champion 1 has 0." in str(refusal.value)
+    assert str(refusal.value).endswith("The Champion and its predictions stand.")
+    assert "\n" not in str(refusal.value)
+    assert copied.states() == before
+    assert bearers(copied) == {CHALLENGER: 2, CHAMPION: 1}
+
+
+@pytest.mark.parametrize("changes", [{}, {"threshold": NOBODY}, {"recipe": ""}])
+def test_the_checks_say_what_a_promotion_says(copied: Project, changes: dict[str, str]) -> None:
+    challenge(copied, **changes)
+    said = judged(copied)
+
+    if all(verdict.passed for verdict in said.values()):
+        _, promotion = promoted(copied)
+        recorded = {v["gate"]: v["reason"] for v in json.loads(promotion.gates)}
+        assert recorded == {gate: verdict.reason for gate, verdict in said.items()}
+    else:
+        with pytest.raises(GateError) as refusal:
+            promoted(copied)
+        assert all(v.reason in str(refusal.value) for v in said.values() if not v.passed)
+
+
+def test_the_checks_of_a_champion_show_what_it_was_promoted_by(finished: Project) -> None:
+    said = judged(finished)
+
+    record = {verdict["gate"]: verdict for verdict in json.loads(finished.champion().gates)}
+    assert set(said) == GATES
+    for gate, verdict in said.items():
+        assert verdict.passed
+        assert verdict.numbers == record[gate]["numbers"]
+        assert verdict.reason.startswith("Champion since ")
+        assert verdict.reason.endswith(record[gate]["reason"])
+
+
+def test_a_champion_whose_tag_was_spoilt_by_hand_is_judged_at_the_threshold_on_record(
+    copied: Project,
+) -> None:
+    challenge(copied, threshold=NOBODY)
+    copied.registry.client.set_model_version_tag("telco_churn", "1", "threshold", "0.999")
+
+    verdict = judged(copied)["f1_gate"]
+
+    assert not verdict.passed
+    assert verdict.numbers["champion_threshold"] == copied.champion().threshold
+
+
+@pytest.mark.parametrize(
+    ("changes", "gate", "reason"),
+    [
+        ({"split": "hash/1 salt=x train=0.8 validation=0.1"}, "f1_gate", "by another split"),
+        ({"features_version": ""}, "governance", "lacks the tags features_version"),
+        ({"threshold": "nan"}, "f1_gate", "challenger_threshold is nan"),
+        ({"threshold": "high"}, "governance", "no tag 'threshold' that is a number"),
+    ],
+)
+def test_a_challenger_with_a_spoilt_tag_is_refused(
+    copied: Project, changes: dict[str, str], gate: str, reason: str
+) -> None:
+    challenge(copied, **changes)
+
+    verdict = judged(copied)[gate]
+
+    assert not verdict.passed
+    assert reason in verdict.reason
+    with pytest.raises(GateError, match="Challenger refused"):
+        promoted(copied)
+
+
+def test_both_are_scored_on_every_labelled_test_row_of_the_present_features(
+    copied: Project,
+) -> None:
+    challenge(copied)
+    test = copied.rows("features").filter(pl.col("split") == "test").drop_nulls("label")
+
+    evidence = gather(
+        USE_CASE,
+        tables(copied),
+        copied.registry,
+        copied.champion(),
+        most_rows=10_000,
+        settings=GATES_AS_THEY_COME,
+    )
+
+    assert len(evidence.labels) == test.height
+    assert evidence.labels.sum() == test["label"].sum()
+    assert (evidence.challenger.scores == evidence.champion.scores).all()
+    assert evidence.split == copied.state("features").details["split"]
+
+
+def test_of_more_test_rows_than_are_wanted_a_sample_judges_and_says_so(copied: Project) -> None:
+    challenge(copied)
+
+    said = judged(copied, most_rows=300)
+
+    test = copied.rows("features").filter(pl.col("split") == "test").height
+    assert 250 < said["f1_gate"].numbers["rows"] <= 300
+    assert said["f1_gate"].numbers["sampled_from"] == test
+    assert f"a sample of {test}" in said["f1_gate"].reason
+
+
+def test_without_a_challenger_every_gate_says_what_to_do(project: Project) -> None:
+    said = judged(project)
+
+    assert set(said) == GATES
+    assert not any(verdict.passed for verdict in said.values())
+    assert "there is no Challenger; run `churn run` first" in said["governance"].reason
+
+
+def test_where_no_outcome_is_known_a_refused_challenger_waits_and_the_champion_stands(
+    copied: Project,
+) -> None:
+    challenge(copied, threshold=NOBODY)
+    source = copied.write(lambda frame: frame.with_columns(Churn=pl.lit("")))
+    copied.run(source, tables="raw silver rejects features")
+
+    said = judged(copied)
+    committed, promotion = promoted(copied)
+
+    assert all(verdict.passed for verdict in said.values())
+    assert "no outcome is known to judge by, so Champion 1 stands" in said["f1_gate"].reason
+    assert not committed.changed
+    assert promotion == copied.champion()
+    assert bearers(copied) == {CHALLENGER: 2, CHAMPION: 1}
+
+
+@pytest.mark.parametrize("alias", ["removed", "on the Challenger"])
+def test_an_alias_that_does_not_follow_the_record_is_put_right(copied: Project, alias: str) -> None:
+    challenge(copied, threshold=NOBODY)
+    if alias == "removed":
+        copied.registry.client.delete_registered_model_alias("telco_churn", CHAMPION)
+    else:
+        copied.registry.point(CHAMPION, 2)
+
+    record = align(copied.table("champion"), copied.registry)
+
+    assert record == copied.champion()
+    assert bearers(copied) == {CHALLENGER: 2, CHAMPION: 1}
+
+
+def test_an_alias_is_never_put_on_another_model_than_the_one_on_record(
+    copied: Project,
+) -> None:
+    """A registry that starts over gives the same number to another run's model."""
+    registry = copied.registry
+    registry.client.delete_registered_model("telco_churn")
+    registry.client.create_registered_model("telco_churn")
+    registry.client.create_model_version("telco_churn", "file:///nowhere")
+
+    with pytest.raises(RegistryError, match="Restore the registry's database"):
+        align(copied.table("champion"), registry)
+
+    assert registry.by_alias(CHAMPION) is None
+
+
+def test_a_challenger_that_another_replaced_while_it_was_judged_is_not_promoted(
+    copied: Project,
+) -> None:
+    challenge(copied)
+
+    class Meanwhile(Registry):
+        def card(self, version: int) -> object:
+            if bearers(copied)[CHALLENGER] == 2:
+                challenge(copied)
+            return super().card(version)
+
+    registry = copied.registry
+    slow = Meanwhile(registry.tracking_uri, registry.model_name, registry.artifacts)
+
+    with pytest.raises(GateError, match="a newer one was registered while it was judged"):
+        promoted(copied, slow)
+
+    assert copied.champion().version == 1
+    assert bearers(copied) == {CHALLENGER: 3, CHAMPION: 1}
+
+
+def test_a_champion_that_only_the_alias_knows_is_compared_with_and_left_alone(
+    copied: Project,
+) -> None:
+    """As after the loss of the lake, where the registry is still there."""
+    shutil.rmtree(copied.table("champion").uri)
+    challenge(copied, threshold=NOBODY)
+
+    with pytest.raises(GateError, match=r"f1_gate: Challenger 2 has F1 0\.000, Champion 1"):
+        promoted(copied)
+
+    assert copied.champion() is None
+    assert bearers(copied) == {CHALLENGER: 2, CHAMPION: 1}
+
+
+def test_a_challenger_is_not_compared_with_itself_where_the_alias_is_on_it(
+    copied: Project,
+) -> None:
+    shutil.rmtree(copied.table("champion").uri)
+
+    _, promotion = promoted(copied)
+
+    gates = {verdict["gate"]: verdict for verdict in json.loads(promotion.gates)}
+    assert (promotion.promotion, promotion.version, promotion.previous_version) == (1, 1, None)
+    assert "there is no Champion yet" in gates["f1_gate"]["reason"]
+    assert "champion_f1" not in gates["f1_gate"]["numbers"]
+
+
+# Rollback
+
+
+def test_a_rollback_restores_the_earlier_champion_and_is_recorded_like_a_promotion(
+    copied: Project,
+) -> None:
+    first = copied.champion()
+    challenge(copied)
+    promoted(copied)
+
+    committed, restored = rolled_back(copied)
+
+    assert committed.changed
+    assert copied.champion() == restored
+    assert (restored.promotion, restored.action, restored.decided_by) == (3, "rollback", "a person")
+    assert (restored.version, restored.run_id) == (first.version, first.run_id)
+    assert (restored.threshold, restored.previous_version) == (first.threshold, 2)
+    assert bearers(copied) == {CHALLENGER: 2, CHAMPION: 1}
+
+
+def test_what_was_rolled_back_from_is_not_promoted_again(copied: Project) -> None:
+    challenge(copied)
+    promoted(copied)
+    rolled_back(copied)
+    before = copied.states()
+
+    committed, promotion = promoted(copied)
+    said = judged(copied)
+
+    assert not committed.changed
+    assert promotion.version == 1
+    assert copied.states() == before
+    assert all(verdict.passed for verdict in said.values())
+    assert "Challenger 2 was rolled back from on " in said["f1_gate"].reason
+
+
+def test_after_a_rollback_another_challenger_is_judged_against_the_restored_champion(
+    copied: Project,
+) -> None:
+    challenge(copied)
+    promoted(copied)
+    rolled_back(copied)
+    challenge(copied)
+
+    _, promotion = promoted(copied)
+
+    assert (promotion.promotion, promotion.version, promotion.previous_version) == (4, 3, 1)
+
+
+def test_any_earlier_champion_can_be_named_and_a_rollback_be_taken_back(copied: Project) -> None:
+    for _ in range(2):
+        challenge(copied)
+        promoted(copied)
+
+    _, to_first = rolled_back(copied, 1)
+    with pytest.raises(GateError, match=r"name the version .* Earlier Champions: 2, 3"):
+        rolled_back(copied)
+    _, to_third = rolled_back(copied, 3)
+    unchanged, same = rolled_back(copied, 3)
+
+    assert (to_first.version, to_third.version) == (1, 3)
+    assert same == to_third
+    assert not unchanged.changed
+
+
+@pytest.mark.parametrize("version", [None, 7])
+def test_a_rollback_to_what_was_never_champion_is_refused(
+    copied: Project, version: int | None
+) -> None:
+    if version:
+        challenge(copied)
+        promoted(copied)
+    before = copied.states()
+
+    with pytest.raises(GateError, match=r"no earlier Champion|7 was never Champion"):
+        rolled_back(copied, version)
+
+    assert copied.states() == before
+
+
+def test_a_rollback_to_a_model_whose_files_are_gone_changes_nothing(copied: Project) -> None:
+    challenge(copied)
+    promoted(copied)
+    copied.registry.client.delete_model_version("telco_churn", "1")
+    before = copied.states()
+
+    with pytest.raises(RegistryError, match="Restore the registry's database"):
+        rolled_back(copied)
+
+    assert copied.states() == before
+
+
+# A person's approval
+
+
+def test_where_approval_is_required_the_champion_waits_for_it(copied: Project) -> None:
+    challenge(copied)
+
+    with pytest.raises(GateError, match=r"approval: .*`churn approve`"):
+        promoted(copied, settings=APPROVED)
+    answered(copied, approved=True)
+    _, promotion = promoted(copied, settings=APPROVED)
+
+    gates = {verdict["gate"]: verdict for verdict in json.loads(promotion.gates)}
+    assert promotion.version == 2
+    assert "a person" in gates["approval"]["reason"]
+
+
+def test_a_rejected_challenger_is_refused_and_says_by_whom(copied: Project) -> None:
+    challenge(copied)
+    answered(copied, approved=False)
+
+    with pytest.raises(GateError, match=r"approval: .*rejected.*a person"):
+        promoted(copied, settings=APPROVED)
+
+
+def test_an_approval_is_void_once_the_evidence_changes(copied: Project) -> None:
+    challenge(copied)
+    answered(copied, approved=True)
+    other = pl.when(pl.col("Churn") == "Yes").then(pl.lit("No")).otherwise("Churn")
+    few = pl.int_range(pl.len()) < 100
+    source = copied.write(
+        lambda frame: frame.with_columns(Churn=pl.when(few).then(other).otherwise("Churn"))
+    )
+    copied.run(source, tables="raw silver rejects features")
+
+    said = judged(copied, APPROVED)["approval"]
+
+    assert not said.passed
+    assert "changed" in said.reason
+
+
+def test_an_approval_walks_around_no_other_gate(copied: Project) -> None:
+    challenge(copied, threshold=NOBODY)
+    answered(copied, approved=True)
+
+    with pytest.raises(GateError, match="f1_gate"):
+        promoted(copied, settings=APPROVED)
+
+
+def test_there_is_nothing_to_approve_where_the_champion_stands(copied: Project) -> None:
+    with pytest.raises(GateError, match="nothing to approve: Champion since"):
+        answered(copied, approved=True)

@@ -1,0 +1,205 @@
+"""A whole project in a folder of its own: real tables, a real registry, a real Dagster instance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from churn_assets.assets.resources import resources
+from churn_assets.learning.judging.gates import gate_specs
+from churn_assets.learning.judging.promotion import Promotion, on_record
+from churn_assets.learning.recipe import GATES_AS_THEY_COME
+from churn_assets.learning.registry import Registry
+from churn_assets.settings import Settings
+from churn_assets.tables.lake import Committed, Table
+from churn_assets.usecases import USE_CASES
+from churn_assets.usecases.spec import UseCase
+from churn_assets.usecases.telco_generator import generate
+
+USE_CASE = USE_CASES["telco_churn"]
+_SPECS = gate_specs(USE_CASE, GATES_AS_THEY_COME)
+GATES = {gate.name for gate in _SPECS}
+BLOCKING = {gate.name for gate in _SPECS if gate.blocking}
+ROWS = 3000
+"""Enough customers for every gate to pass, few enough to train on in a second."""
+
+ONLY_TELCO = {
+    f"CHURN_USE_CASES__{name.upper()}": "false" for name in USE_CASES if name != USE_CASE.name
+}
+"""Variables that switch the other use cases off, where one is looked at."""
+
+QUICK = {"candidates": ("logistic_regression", "lightgbm"), "folds": 2}
+"""Training that takes a second, for tests of what comes after it."""
+
+
+class Run:
+    """What one Dagster run came to."""
+
+    def __init__(self, result: dg.ExecuteInProcessResult) -> None:
+        self.success = result.success
+        self.run_id = result.run_id
+        self.events = result.all_events
+        checks = result.get_asset_check_evaluations()
+        self.failed_checks = {c.check_name for c in checks if not c.passed}
+        self.blocked_by = {c.check_name for c in checks if not c.passed and c.blocking}
+        self.checks = {c.check_name: c for c in checks}
+        self.materialized = {
+            event.asset_key.path[-1]
+            for event in self.events
+            if event.is_step_materialization and event.asset_key is not None
+        }
+
+    @property
+    def error(self) -> str:
+        """What the first failed step says to its reader."""
+        for event in self.events:
+            if event.is_step_failure and event.step_failure_data.user_failure_data:
+                return str(event.step_failure_data.user_failure_data.description)
+        return "".join(
+            str(event.step_failure_data.error) for event in self.events if event.is_step_failure
+        )
+
+    def metadata(self, table: str) -> Mapping[str, Any]:
+        """What Dagster was told of a table."""
+        return next(
+            event.step_materialization_data.materialization.metadata
+            for event in self.events
+            if event.is_step_materialization
+            and event.asset_key is not None
+            and event.asset_key.path[-1] == table
+        )
+
+
+class Project:
+    """A use case in a folder of its own.
+
+    Parameters
+    ----------
+    folder : Path
+        Of everything that the project keeps.
+    use_case : UseCase
+        Which one it is.
+    keeps_history : bool
+        Whether Dagster's history lies in the folder too; else it is gone with the project, for
+        writing it takes as long as training.
+    **settings
+        As `Settings` takes them, beside `root`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        use_case: UseCase = USE_CASE,
+        keeps_history: bool = False,
+        **settings: Any,
+    ) -> None:
+        self.folder = folder
+        self.use_case = use_case
+        self._settings = {"root": str(folder / ".churn"), "training": QUICK, **settings}
+        home = folder / "dagster"
+        home.mkdir(parents=True, exist_ok=True)
+        if keeps_history:
+            (home / "dagster.yaml").write_text("telemetry: {enabled: false}")
+            self.instance = dg.DagsterInstance.from_config(str(home))
+        else:
+            silent = {"telemetry": {"enabled": False}}
+            self.instance = dg.DagsterInstance.ephemeral(str(home), settings=silent)
+
+    def settings(self, **changes: Any) -> Settings:
+        """The project's settings, with some changed."""
+        return Settings(**{**self._settings, **changes})
+
+    def write(
+        self, change: Callable[[pl.DataFrame], pl.DataFrame] | None = None, *, rows: int = ROWS
+    ) -> Path:
+        """Write customers to a CSV file, changed by a function of the frame."""
+        return write_csv(self.folder / "customers.csv", change, rows=rows)
+
+    def run(
+        self,
+        source: Path | str | None = None,
+        *,
+        tables: str | None = None,
+        retrain: bool = False,
+        **changes: Any,
+    ) -> Run:
+        """Materialise the tables named (all by default) from a source.
+
+        Parameters
+        ----------
+        source : path or URI, optional
+            Kept for the runs to come; by default the project's file or the generator.
+        tables : str, optional
+            Names separated by spaces; without it the whole job.
+        retrain : bool
+            Whether to train where nothing changed.
+        **changes
+            Settings for this run.
+        """
+        # Its own definitions heed the environment at import.
+        from churn_assets.definitions import definitions
+
+        if source is not None:
+            self._settings["sources"] = {self.use_case.name: {"uri": str(source)}}
+        name = self.use_case.name
+        defs = definitions(self.settings(**changes))
+        named = None if tables is None else tables.split()
+        selection = None if named is None else [dg.AssetKey([name, table]) for table in named]
+        wanted = named is None or "model" in named
+        config = {"ops": {f"{name}_model": {"config": {"retrain": retrain}}}} if wanted else {}
+        result = defs.resolve_job_def(name).execute_in_process(
+            instance=self.instance,
+            asset_selection=selection,
+            raise_on_error=False,
+            run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+        return Run(result)
+
+    def table(self, name: str) -> Table:
+        """A table of the lake."""
+        return resources(self.settings())["lake"].of(self.use_case)[name]
+
+    def state(self, name: str) -> Committed | None:
+        """A table's newest version."""
+        return self.table(name).state()
+
+    def states(self) -> dict[str, Committed | None]:
+        """Every table's newest version."""
+        lake = resources(self.settings())["lake"]
+        return {name: table.state() for name, table in lake.of(self.use_case).items()}
+
+    def rows(self, name: str) -> pl.DataFrame:
+        """All rows of a table."""
+        return self.table(name).scan().to_native().collect()
+
+    @property
+    def registry(self) -> Registry:
+        """The registered model."""
+        return resources(self.settings())["mlflow"].registry(self.use_case)
+
+    def champion(self) -> Promotion | None:
+        """Who is Champion on record."""
+        return on_record(self.table("champion"))
+
+
+def customers(rows: int = ROWS, seed: int = 0) -> pl.DataFrame:
+    """Made-up customers, as their source file would have them."""
+    return pl.concat([pl.DataFrame(pl.from_arrow(batch)) for batch in generate(rows, seed)])
+
+
+def write_csv(
+    path: Path,
+    change: Callable[[pl.DataFrame], pl.DataFrame] | None = None,
+    *,
+    rows: int = ROWS,
+    seed: int = 0,
+) -> Path:
+    """Write made-up customers to a CSV file, changed by a function of the frame."""
+    frame = customers(rows, seed)
+    (frame if change is None else change(frame)).write_csv(path)
+    return path
