@@ -30,7 +30,7 @@ from churn_assets.tables.featurise import featurise
 from churn_assets.tables.ingest import ingest, ingest_labels
 from churn_assets.tables.lake import Lake
 from churn_assets.tables.refine import refine
-from churn_assets.tables.sources.read import Source
+from churn_assets.tables.sources.source import Source
 from churn_assets.usecases import USE_CASES
 from churn_assets.usecases.spec import UseCase
 

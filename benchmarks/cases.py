@@ -22,21 +22,23 @@ import pyarrow.parquet as pq
 
 import churn_assets
 from churn_assets.assets.resources import resources
-from churn_assets.learning.explaining.contributions import contributions, reasons
-from churn_assets.learning.fitting.candidates import REGISTRY, blend, pipeline
+from churn_assets.learning.explaining.contributions import contributions
+from churn_assets.learning.explaining.reasons import reasons
+from churn_assets.learning.fitting.candidates import CATALOGUE, blend, pipeline
 from churn_assets.learning.fitting.training import Labelled, labelled_rows, train
-from churn_assets.learning.judging.promotion import Promotion
+from churn_assets.learning.judging.record import Promotion
 from churn_assets.learning.metrics import metrics
 from churn_assets.learning.recipe import TrainingSettings
 from churn_assets.learning.registry import TRUSTED_TYPES
-from churn_assets.learning.scoring import predicted, scorer
+from churn_assets.learning.scorer import scorer
+from churn_assets.learning.scoring import predicted
 from churn_assets.settings import Settings, load_settings
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.featurise import featurise
 from churn_assets.tables.ingest import ingest
 from churn_assets.tables.lake import Lake, Table
 from churn_assets.tables.refine import refine
-from churn_assets.tables.sources.read import Source
+from churn_assets.tables.sources.source import Source
 from churn_assets.usecases import USE_CASES
 from churn_assets.usecases.telco_generator import BATCH_ROWS, SCHEMA, generate
 
@@ -144,7 +146,7 @@ def fit() -> None:
     """Keep a blend, fitted on some of the features, to score with."""
     table = _tables()["features"]
     sample = table.engine.collect(table.scan().head(TRAINED_ON)).to_pandas()
-    members = {n: pipeline(USE_CASE, REGISTRY[n], {}, 0) for n in REGISTRY["blend"].members}
+    members = {n: pipeline(USE_CASE, CATALOGUE[n], {}, 0) for n in CATALOGUE["blend"].members}
     model = blend(members).fit(sample[list(USE_CASE.inputs)], sample["label"])
     joblib.dump(model, load_settings().root_folder / "model")
 
@@ -179,7 +181,7 @@ def _show_shuffled() -> None:
 def score() -> None:
     """Score, explain and rank, beside the bare LightGBM predict of the same encoded rows."""
     tables, (model, champion) = _tables(), _model()
-    trees = dict(zip(REGISTRY["blend"].members, model.pipelines_, strict=True))["lightgbm"]
+    trees = dict(zip(CATALOGUE["blend"].members, model.pipelines_, strict=True))["lightgbm"]
     table = tables["features"]
     inputs = list(USE_CASE.inputs)
 
@@ -251,14 +253,14 @@ def inputs(source: str = "") -> None:
     found: dict[str, dict[str, float]] = {}
     for name, numeric in sets.items():
         case = replace(USE_CASE, numeric=numeric)
-        for recipe in REGISTRY["blend"].members:
+        for recipe in CATALOGUE["blend"].members:
             losses = []
             for seed in range(RESPLITS):
                 train_rows, test_rows = train_test_split(
                     rows, test_size=0.2, random_state=seed, stratify=rows["label"]
                 )
                 columns = list(case.inputs)
-                fitted = pipeline(case, REGISTRY[recipe], {}, 0)
+                fitted = pipeline(case, CATALOGUE[recipe], {}, 0)
                 fitted.fit(train_rows[columns], train_rows["label"])
                 scores = fitted.predict_proba(test_rows[columns])[:, 1]
                 losses.append(log_loss(test_rows["label"].astype(bool), scores))

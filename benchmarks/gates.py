@@ -22,17 +22,18 @@ from lightgbm import LGBMClassifier
 
 from benchmarks.__main__ import TELCO
 from churn_assets.learning.encoding import TableEncoder
-from churn_assets.learning.judging.evidence import Contender, Evidence, Stress
-from churn_assets.learning.judging.gates import decide
+from churn_assets.learning.judging.court import decide
+from churn_assets.learning.judging.evidence import Contender, Evidence
+from churn_assets.learning.judging.rules import GateSettings
+from churn_assets.learning.judging.stress import Stress
 from churn_assets.learning.metrics import auc_difference, brier_gain, f1, f1_best_threshold
-from churn_assets.learning.recipe import GateSettings
 from churn_assets.learning.value import amounts
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.featurise import featurise
 from churn_assets.tables.ingest import ingest
 from churn_assets.tables.lake import Lake
 from churn_assets.tables.refine import refine
-from churn_assets.tables.sources.read import Source
+from churn_assets.tables.sources.source import Source
 from churn_assets.usecases import USE_CASES
 
 USE_CASE = USE_CASES["telco_churn"]

@@ -41,7 +41,7 @@ from churn_assets.tables.featurise import featurise
 from churn_assets.tables.ingest import ingest
 from churn_assets.tables.lake import Lake
 from churn_assets.tables.refine import refine
-from churn_assets.tables.sources.read import Source
+from churn_assets.tables.sources.source import Source
 from churn_assets.usecases import USE_CASES
 from churn_assets.usecases.telco_generator import churn_probability, generate
 

@@ -3,9 +3,11 @@
 import dagster as dg
 
 from churn_assets.assets.automation import jobs, sensors
-from churn_assets.assets.learning import learning_assets, learning_checks
+from churn_assets.assets.gates import learning_checks
+from churn_assets.assets.learning import learning_assets
 from churn_assets.assets.resources import resources
-from churn_assets.assets.tables import table_assets, table_checks
+from churn_assets.assets.table_checks import table_checks
+from churn_assets.assets.tables import table_assets
 from churn_assets.settings import Settings, declared_use_cases, load_settings
 
 

@@ -16,9 +16,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from churn_assets.errors import SettingsError, public_uri
-from churn_assets.learning.recipe import GateSettings, TrainingSettings
+from churn_assets.learning.judging.rules import GateSettings
+from churn_assets.learning.recipe import TrainingSettings
 from churn_assets.tables.refine import MAX_REJECT_SHARE
-from churn_assets.tables.sources.read import Source
+from churn_assets.tables.sources.source import Source
 
 if TYPE_CHECKING:
     from churn_assets.usecases.spec import UseCase

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -198,3 +199,16 @@ def refusals() -> Iterator[None]:
             told = traceback.format_exception(error.__cause__)
             dg.get_dagster_logger().debug("".join(told))
         raise dg.Failure(str(error), allow_retries=False) from None
+
+
+def plain_metadata(row: Any) -> dict[str, Any]:
+    """Metadata of plain values; JSON text is shown as JSON, the rest as text."""
+    shown: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, str) and value[:1] in ("{", "["):
+            shown[name] = dg.MetadataValue.json(json.loads(value))
+        elif isinstance(value, (str, bool, int, float, dict, list)):
+            shown[name] = value
+        elif value is not None:
+            shown[name] = str(value)
+    return shown

@@ -26,7 +26,7 @@ from churn_assets.settings import (
     project_folder,
     settings_file,
 )
-from churn_assets.tables.sources.read import Source
+from churn_assets.tables.sources.source import Source
 
 if TYPE_CHECKING:
     from churn_assets.usecases.spec import UseCase

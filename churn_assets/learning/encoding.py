@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from churn_assets.types import Floats
+
 BENDS = 3
 """Of a number in a linear model."""
 _FLAG = 2
@@ -56,7 +58,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         ]
         return self
 
-    def transform(self, X: pd.DataFrame) -> NDArray[np.float64]:  # noqa: N803
+    def transform(self, X: pd.DataFrame) -> Floats:  # noqa: N803
         """Encode a table.
 
         Returns
@@ -133,7 +135,7 @@ class LinearEncoder(TableEncoder):
         ]
         return self
 
-    def transform(self, X: pd.DataFrame) -> NDArray[np.float64]:  # noqa: N803
+    def transform(self, X: pd.DataFrame) -> Floats:  # noqa: N803
         """Encode a table.
 
         Returns
@@ -207,9 +209,9 @@ class MonotonePipeline(Pipeline):  # type: ignore[misc]
         return fitted
 
 
-def _numbers(values: pd.Series[Any]) -> NDArray[np.float64]:
+def _numbers(values: pd.Series[Any]) -> Floats:
     """A column as floats, null as NaN."""
-    numbers: NDArray[np.float64] = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    numbers: Floats = values.to_numpy(dtype=np.float64, na_value=np.nan)
     return numbers
 
 

@@ -10,8 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
-    Bools = NDArray[np.bool_]
+    from churn_assets.types import Bools, Floats
+
 
 Z_95_ONE_SIDED = 1.6448536269514722
 RESAMPLES = 2000
@@ -251,7 +251,7 @@ def calibration_line(labels: Bools, scores: Floats) -> tuple[float, float]:
     """
     from sklearn.linear_model import LogisticRegression
 
-    from churn_assets.learning.ensembles import log_odds
+    from churn_assets.learning.odds import log_odds
 
     line = LogisticRegression(C=np.inf, max_iter=1000).fit(log_odds(scores)[:, np.newaxis], labels)
     return float(line.coef_[0, 0]), float(line.intercept_[0])

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from churn_assets.pages.plots import BLUE, GREY, draw
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
 
-BLUE, GREY, RED = "#2563eb", "#9ca3af", "#dc2626"
-"""Of the model, of what it is compared with, and of what is amiss."""
+    from churn_assets.types import Bools, Floats
+
 _BINS = 10
 
 
-def pictures(
-    labels: NDArray[np.bool_], scores: NDArray[np.float64], threshold: float
-) -> dict[str, bytes]:
+def pictures(labels: Bools, scores: Floats, threshold: float) -> dict[str, bytes]:
     """ROC curve, precision-recall curve, confusion matrix and calibration by name.
 
     Parameters
@@ -41,28 +38,6 @@ def pictures(
         name: draw(lambda axes, paint=paint: paint(axes, labels, scores, threshold))  # type: ignore[misc]
         for name, paint in paints.items()
     }
-
-
-def draw(paint: Callable[[Axes], None]) -> bytes:
-    """A picture as PNG of what a function paints into its axes."""
-    # Without pyplot: no global state, and its import is saved.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4, 3.4), dpi=80, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    paint(axes)
-    # At a place of its own a title is not fitted again at each of the layout's steps.
-    axes.set_title(axes.get_title(), y=1.0)
-    # What `savefig` would do, without a draw for nothing and all text measured twice.
-    layout = figure.get_layout_engine()
-    assert layout is not None
-    layout.execute(figure)
-    figure.set_layout_engine("none")
-    buffer = io.BytesIO()
-    canvas.print_png(buffer)  # type: ignore[no-untyped-call]
-    return buffer.getvalue()
 
 
 def _roc(axes: Axes, labels: Any, scores: Any, threshold: float) -> None:

@@ -7,28 +7,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from churn_assets.tables import engines
 from churn_assets.tables.versions import code_version, data_version
 from churn_assets.usecases.spec import UseCase
-
-_MODEL = (
-    *(
-        f"churn_assets.learning.{module}"
-        for module in (
-            "candidates",
-            "encoding",
-            "ensembles",
-            "metrics",
-            "training",
-            "tuning",
-            "value",
-        )
-    ),
-    "churn_assets.tables.sampling",
-)
-_PREDICTIONS = tuple(
-    f"churn_assets.learning.{module}"
-    for module in ("encoding", "ensembles", "explain", "scoring", "tree_shap", "value")
-)
 
 MAX_ROWS = 1_000_000
 """What a laptop trains on in minutes; measured in docs/scaling.md."""
@@ -36,11 +17,13 @@ CROSS_VALIDATED_ROWS = 100_000
 """With more, one validation split is as sure as five folds of few."""
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """A part of the settings: unknown keys are refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Range(_Part):
+class Range(Part):
     """Numbers that a search draws from: whole ones where both ends are.
 
     Parameters
@@ -66,7 +49,7 @@ Space = Mapping[str, Range | list[Any]]
 """Parameters that a search may set: a range, or the values to choose from."""
 
 
-class Candidate(_Part):
+class Candidate(Part):
     """A model that training may choose.
 
     Parameters
@@ -94,7 +77,7 @@ class Candidate(_Part):
     members: tuple[str, ...] = ()
 
 
-class TuningSettings(_Part):
+class TuningSettings(Part):
     """How far a search goes.
 
     Parameters
@@ -115,7 +98,7 @@ class TuningSettings(_Part):
     parallel: int = Field(default=2, ge=1)
 
 
-class TrainingSettings(_Part):
+class TrainingSettings(Part):
     """How a model is trained.
 
     Parameters
@@ -157,50 +140,11 @@ class TrainingSettings(_Part):
         return [{"name": one} if isinstance(one, str) else one for one in given]
 
 
-class GateSettings(_Part):
-    """What a Challenger must reach.
-
-    Parameters
-    ----------
-    rule : {"refresh", "improve"}
-        Not worse than the Champion, or better as well.
-    auc_margin, brier_margin : float
-        How much worse still counts as not worse.
-    first_auc : float
-        Lower 95 % bound of ROC AUC that the first Champion must reach.
-    floors : mapping of str to float
-        Least value of a metric on test rows, of a loss the greatest, for every Challenger.
-    value : {"block", "warn"}
-        Whether less simulated value than the Champion's refuses, or warns.
-    value_tolerance : float
-        Share of the Champion's value that may be lost.
-    slice_rows : int
-        Least test rows of a slice that is judged; one with fewer than 50 churners or stayers
-        is not.
-    slice_tolerance : float
-        F1 that a slice may lose, beyond chance.
-    approval : {"none", "required"}
-        Whether a person must approve.
-    """
-
-    rule: Literal["refresh", "improve"] = "refresh"
-    auc_margin: float = Field(default=0.005, ge=0)
-    brier_margin: float = Field(default=0.0015, ge=0)
-    first_auc: float = Field(default=0.6, ge=0.5, le=1)
-    floors: Mapping[str, float] = {}
-    value: Literal["block", "warn"] = "warn"
-    value_tolerance: float = Field(default=0.02, ge=0, le=1)
-    slice_rows: int = Field(default=100, ge=1)
-    slice_tolerance: float = Field(default=0.05, ge=0, le=1)
-    approval: Literal["none", "required"] = "none"
-
-
-GATES_AS_THEY_COME = GateSettings()
-
-
 def model_code(use_case: UseCase, settings: TrainingSettings) -> str:
     """Version of the code and settings that make a model."""
-    return code_version(use_case.features, *_MODEL, **settings.model_dump())
+    return code_version(
+        "churn_assets.learning.fitting", use_case=use_case.declared, **settings.model_dump()
+    )
 
 
 def study_name(use_case: UseCase, settings: TrainingSettings, rows_version: str) -> str:
@@ -220,4 +164,6 @@ def trusted_packages(settings: TrainingSettings) -> tuple[str, ...]:
 
 def predictions_code(use_case: UseCase, contacts: int | None = None) -> str:
     """Version of the code that scores, and of the budget of contacts."""
-    return code_version(use_case.features, *_PREDICTIONS, contacts=contacts)
+    return code_version(
+        "churn_assets.learning.scoring", engines, use_case=use_case.declared, contacts=contacts
+    )

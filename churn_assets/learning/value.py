@@ -13,8 +13,7 @@ from churn_assets.usecases.spec import Amount, BusinessCase, PerCustomer
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
-    Bools = NDArray[np.bool_]
+    from churn_assets.types import Bools, Floats
 
 
 @dataclass(frozen=True)
@@ -266,39 +265,6 @@ def lift(labels: Bools, scores: Floats) -> Lift:
     churners = np.array([tenth.sum() for tenth in tenths])
     rates = churners / np.array([len(tenth) for tenth in tenths])
     return Lift(rates / labels.mean(), np.cumsum(churners) / churners.sum())
-
-
-@dataclass(frozen=True)
-class Retention:
-    """Shares of the customers who stay.
-
-    Parameters
-    ----------
-    alone : float
-        Where nobody is contacted.
-    contacted : float
-        Where those chosen are.
-    """
-
-    alone: float
-    contacted: float
-
-
-def retention(churn: Floats | Bools, contacted: Bools, stake: Amounts) -> Retention:
-    """The retention rate that follows from contacting some customers.
-
-    Parameters
-    ----------
-    churn : array of shape (n_customers,)
-        Whether each churned, or the probability of it.
-    contacted : array of shape (n_customers,)
-        Who is contacted.
-    stake : Amounts
-        Gives the save rate.
-    """
-    leave = np.asarray(churn, dtype=np.float64)
-    saved = leave * stake.save_rate * contacted
-    return Retention(float(1 - leave.mean()), float(1 - (leave - saved).mean()))
 
 
 LIMITS = (

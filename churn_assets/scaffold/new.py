@@ -17,7 +17,7 @@ from churn_assets.scaffold.sample import Sample, draw
 from churn_assets.scaffold.source_entry import with_source
 from churn_assets.scaffold.test_text import test_text
 from churn_assets.scaffold.use_case_file import use_case_text
-from churn_assets.tables.contract import judge
+from churn_assets.tables.contract import validate
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.featurise import feature_rows
 from churn_assets.tables.sources.files import public
@@ -25,7 +25,7 @@ from churn_assets.usecases import USE_CASES
 from churn_assets.usecases.spec import UseCase
 
 if TYPE_CHECKING:
-    from churn_assets.tables.sources.read import Source
+    from churn_assets.tables.sources.source import Source
 
 _OPTIONS = {"uri": "--from", "delimiter": "--delimiter", "encoding": "--encoding"}
 """Settings of a source that are given as options."""
@@ -50,7 +50,7 @@ class Places:
 
 
 @dataclass(frozen=True)
-class Begun:
+class NewUseCase:
     """A use case that was written.
 
     Parameters
@@ -84,7 +84,7 @@ def begin(
     positive: str,
     places: Places,
     configured: Source | None = None,
-) -> Begun:
+) -> NewUseCase:
     """Read a table and write its use case, the test of it, its source and its profile.
 
     Parameters
@@ -139,7 +139,7 @@ def begin(
         page: profile_page(made, datetime.now(UTC)),
     }
     _write(written, settings)
-    return Begun(made, use_case, test, page, next(iter(settings), None), variable, rejected)
+    return NewUseCase(made, use_case, test, page, next(iter(settings), None), variable, rejected)
 
 
 def _require_free(name: str, use_case: Path, test: Path) -> None:
@@ -188,7 +188,7 @@ def _tried(text: str, name: str, sample: Sample) -> int:
     exec(compile(text, f"{name}.py", "exec"), module)
     case: UseCase = module[name]
     engine = PolarsEngine()
-    judged = judge(nw.from_native(sample.records.lazy()), case.contract, engine)
+    judged = validate(nw.from_native(sample.records.lazy()), case.contract, engine)
     feature_rows(case, case.clean(judged.valid), engine).frame.to_native().collect()
     return judged.rejected
 

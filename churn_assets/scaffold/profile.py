@@ -12,20 +12,17 @@ import numpy as np
 from churn_assets.errors import SourceError
 from churn_assets.scaffold.names import column_names, own_name
 from churn_assets.scaffold.recognise import Recognised, recognise
-from churn_assets.tables.contract import judge
+from churn_assets.tables.contract import validate
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.sources.columns import hint, listed, quoted
 from churn_assets.usecases.spec import Column, Contract, DType, delta_name
 
 if TYPE_CHECKING:
     import polars as pl
-    from numpy.typing import NDArray
 
     from churn_assets.scaffold.sample import Sample
+    from churn_assets.types import Bools, Indices
 
-    Bools = NDArray[np.bool_]
-    Floats = NDArray[np.float64]
-    Codes = NDArray[np.intp]
 
 FOLDS, BINS, SMOOTHING = 5, 50, 5.0
 """How a column alone tells the label: by the label's rate among the other folds' records of one
@@ -227,7 +224,7 @@ def profile(sample: Sample, keys: Sequence[str], label: str, positive: str) -> P
         *(Column(names[key], DType.STRING, source=key) for key in keys),
         *filter(None, map(expected, [*(c for c in columns if c.source not in keys), *days])),
     )
-    judged = judge(nw.from_native(sample.records.lazy()), contract, PolarsEngine())
+    judged = validate(nw.from_native(sample.records.lazy()), contract, PolarsEngine())
     _require_values(sample.uri, judged.broken, keys, label)
     typed: pl.DataFrame = judged.valid.to_native().collect()
     negative = _other_value(sample.uri, typed[names[label]], label, positive)
@@ -336,7 +333,7 @@ class _Looked:
             filled_is_pure=found.blank > 0 and self._is_no_chance(whole),
         )
 
-    def _bars(self, codes: Codes, names: Sequence[str] | pl.Series) -> list[Bar]:
+    def _bars(self, codes: Indices, names: Sequence[str] | pl.Series) -> list[Bar]:
         """Records and rate of each code, in their order; of 0, the blank ones, first.
 
         Of more than are kept, the most frequent.
@@ -362,7 +359,7 @@ class _Looked:
             return False
         return (self.rate if bar.rate else 1 - self.rate) ** bar.known < CHANCE
 
-    def _auc(self, codes: Codes) -> float:
+    def _auc(self, codes: Indices) -> float:
         """ROC AUC of the rate of each code in the other folds."""
         asked, many = codes[self.known], int(codes.max()) + 1
         cells = np.arange(len(asked)) % FOLDS * many + asked
@@ -383,18 +380,18 @@ def _words(texts: pl.Series) -> float:
     return float(np.mean(texts.str.count_matches(r"\S+").to_numpy())) if len(texts) else 0.0
 
 
-def _ranks(values: pl.Series) -> Codes:
+def _ranks(values: pl.Series) -> Indices:
     """A code from 1 for each value in their order, 0 where there is none."""
     return values.rank("dense").fill_null(0).cast(int).to_numpy()
 
 
-def _quantiles(values: pl.Series) -> Codes:
+def _quantiles(values: pl.Series) -> Indices:
     """A code for each range of about as many records, 0 where there is no value."""
     places = (values.rank("average") - 0.5) * BINS / max(values.count(), 1)
     return (places.floor() + 1).fill_null(0).cast(int).to_numpy()
 
 
-def _ranges(values: pl.Series) -> tuple[Codes, list[str]]:
+def _ranges(values: pl.Series) -> tuple[Indices, list[str]]:
     """A code from 1 for each range of one width, and its least value; 0 where there is no value.
 
     The outer hundredths are taken into the outer ranges, so that one customer shows nowhere.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from churn_assets.tables.contract import WHITESPACE, judge
+from churn_assets.tables.contract import WHITESPACE, validate
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.usecases.spec import Column, Contract, DType
 
@@ -141,7 +141,7 @@ class _Looked:
         if not columns:
             return {}
         frame = nw.from_native(self.given.select(column.name for column in columns).lazy())
-        broken = judge(frame, Contract(*columns), PolarsEngine()).broken
+        broken = validate(frame, Contract(*columns), PolarsEngine()).broken
         # Each column has the one rule that its values are of its type.
         counts = {rule.rpartition(": ")[0]: count for rule, count in broken.items()}
         return {column.name: counts.get(column.name, 0) for column in columns}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.sources.columns import Expected
-from churn_assets.tables.sources.read import Source, explain, read_records
+from churn_assets.tables.sources.read import explain, read_records
+from churn_assets.tables.sources.source import Source
 from churn_assets.usecases.spec import Contract, delta_name
 
 if TYPE_CHECKING:

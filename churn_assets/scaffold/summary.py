@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from churn_assets.scaffold.draft import Draft
-from churn_assets.scaffold.new import Begun
+from churn_assets.scaffold.new import NewUseCase
 from churn_assets.tables.sources.columns import listed
 
 _MOST_LISTED = 8
 
 
-def summary(begun: Begun) -> str:
+def summary(begun: NewUseCase) -> str:
     """What was assumed, what to check, what was written, and what comes next."""
     return "\n".join(
         [
@@ -25,7 +25,7 @@ def summary(begun: Begun) -> str:
     )
 
 
-def _found(begun: Begun) -> Iterator[str]:
+def _found(begun: NewUseCase) -> Iterator[str]:
     draft, profile = begun.draft, begun.draft.profile
     read = "" if profile.is_whole else f" {profile.read:,} were read, drawn by a hash of the key."
     yield f"{profile.uri}: {profile.rows:,} records, {len(profile.columns)} columns.{read}"
@@ -66,7 +66,7 @@ def _questions(draft: Draft) -> Iterator[str]:
         yield f"  and {len(asked) - _MOST_LISTED} more"
 
 
-def _written(begun: Begun) -> Iterator[str]:
+def _written(begun: NewUseCase) -> Iterator[str]:
     yield f"Use case: {begun.use_case}"
     yield f"Test:     {begun.test}"
     if begun.settings:

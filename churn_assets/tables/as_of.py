@@ -12,7 +12,7 @@ from churn_assets.tables.versions import data_version
 from churn_assets.usecases.spec import Contract, UseCase
 
 
-def recall(
+def as_known_on(
     use_case: UseCase, day: date, present: Mapping[str, Table], tables: Mapping[str, Table]
 ) -> Committed:
     """Let raw be what was known of the records at the end of a day, in UTC.
@@ -36,10 +36,10 @@ def recall(
         Where nothing was known on that day.
     """
     younger = use_case.time if use_case.labels else None
-    return _recall(use_case.contract, use_case.time, younger, day, present["raw"], tables["raw"])
+    return _known_on(use_case.contract, use_case.time, younger, day, present["raw"], tables["raw"])
 
 
-def recall_labels(
+def labels_as_known_on(
     use_case: UseCase, day: date, present: Mapping[str, Table], tables: Mapping[str, Table]
 ) -> Committed:
     """Likewise for labels; of a table that is younger, those of up to that day, if they have days.
@@ -47,16 +47,16 @@ def recall_labels(
     Raises
     ------
     TableError
-        As `recall` does.
+        As `as_known_on` does.
     """
     labels = use_case.labels
     assert labels is not None
-    return _recall(
+    return _known_on(
         labels.contract, labels.time, labels.time, day, present["labels"], tables["labels"]
     )
 
 
-def _recall(
+def _known_on(
     contract: Contract,
     time: str | None,
     younger: str | None,

@@ -15,7 +15,8 @@ from churn_assets.usecases.spec import Column, Contract, DType, delta_name
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
 
-    Frame = nw.LazyFrame[Any]
+    from churn_assets.types import Frame
+
     Expr = nw.Expr
 
 # Spelled out, because engines differ in what they take for white space.
@@ -39,7 +40,7 @@ REASONS = "reasons"
 
 
 @dataclass(frozen=True)
-class Judged:
+class Validated:
     """Records with their typed values and what is wrong with them.
 
     Parameters
@@ -65,7 +66,9 @@ class Judged:
     repeated: Mapping[tuple[str, ...], int]
 
 
-def judge(raw: Frame, contract: Contract, engine: Engine, newest_by: Sequence[str] = ()) -> Judged:
+def validate(
+    raw: Frame, contract: Contract, engine: Engine, newest_by: Sequence[str] = ()
+) -> Validated:
     """Parse every record and find every rule that it breaks.
 
     Parameters
@@ -113,7 +116,7 @@ def judge(raw: Frame, contract: Contract, engine: Engine, newest_by: Sequence[st
     valid_records = _newest(judged.filter(is_valid), contract, newest_by)
     # Of all records first, which takes the key alone, and mostly there is nothing to find.
     repeated = [names for names in contract.unique if newest_by or _repeats(judged, names, engine)]
-    return Judged(
+    return Validated(
         valid=valid_records.select(
             **{column.name: nw.col(_VALUE + column.name) for column in contract.columns}
         ),
@@ -204,7 +207,7 @@ def require_types(raw: Frame, contract: Contract, uri: str) -> None:
             )
 
 
-def require_table(judged: Judged, contract: Contract, engine: Engine, uri: str) -> None:
+def require_table(judged: Validated, contract: Contract, engine: Engine, uri: str) -> None:
     """Refuse records that break the contract as a whole.
 
     Raises

@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import ContractError
-from churn_assets.tables import contract
+from churn_assets.tables import contract, engines
 from churn_assets.tables.engines.engine import BUCKETS, Engine
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.tables.refine import MAX_REJECT_SHARE, newest_by, require_few_rejects
@@ -18,7 +18,8 @@ from churn_assets.usecases.spec import UseCase, tested_from, time_split
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
 
-    Frame = nw.LazyFrame[Any]
+    from churn_assets.types import Frame
+
 
 SPLITS = ("train", "validation", "test")
 _BUCKET, _ROWS, _LABEL_DAY = "__bucket", "__rows", "__label_day"
@@ -26,7 +27,7 @@ _NEVER = date.max
 
 
 @dataclass(frozen=True)
-class Made:
+class FeatureRows:
     """Rows of features, and how they are split.
 
     Parameters
@@ -43,11 +44,10 @@ class Made:
 
 def features_code(use_case: UseCase) -> str:
     """Version of the code that makes features."""
-    judging = [] if use_case.labels is None else [contract.judge]
     return code_version(
-        use_case.features,
         featurise,
-        *judging,
+        engines,
+        use_case.features,
         split=str(use_case.split),
         split_by=use_case.split_by,
         beside=use_case.beside,
@@ -100,7 +100,7 @@ def feature_rows(
     *,
     labels: Frame | None = None,
     earlier: str | None = None,
-) -> Made:
+) -> FeatureRows:
     """Key, model inputs, `label` (null: not known yet) and `split` of each customer.
 
     Columns that value and slices need, and those that tell when, stand beside the model inputs.
@@ -135,7 +135,7 @@ def feature_rows(
         (nw.col(use_case.label.column) == use_case.label.positive).alias("label"),
         side.alias("split"),
     )
-    return Made(rows, split)
+    return FeatureRows(rows, split)
 
 
 def _inputs(use_case: UseCase) -> tuple[str, ...]:
@@ -204,14 +204,14 @@ def _newest(days: Mapping[date, int], share: float) -> date | None:
 
 def _judged_labels(
     use_case: UseCase, table: Table, state: Committed, max_reject_share: float
-) -> contract.Judged:
+) -> contract.Validated:
     """The labels by their contract."""
     assert use_case.labels is not None
     asked, source = use_case.labels.contract, state.details.get("source_uri", state.uri)
     records = table.scan(state.version)
     contract.require_types(records, asked, source)
     newest = newest_by(state, use_case.labels.time)
-    judged = contract.judge(records, asked, table.engine, newest)
+    judged = contract.validate(records, asked, table.engine, newest)
     contract.require_table(judged, asked, table.engine, source)
     require_few_rejects(judged, max_reject_share, source, kept=state.uri, guarded="features")
     return judged
@@ -247,7 +247,7 @@ def _is_too_new(use_case: UseCase) -> nw.Expr:
 
 
 def _told(
-    use_case: UseCase, judged: contract.Judged, silver: Frame, engine: Engine
+    use_case: UseCase, judged: contract.Validated, silver: Frame, engine: Engine
 ) -> dict[str, Any]:
     """What became of the labels."""
     import narwhals.stable.v2 as nw

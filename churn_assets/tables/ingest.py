@@ -7,29 +7,28 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import SourceError, TableError
+from churn_assets.tables import engines
 from churn_assets.tables.contract import require_types
 from churn_assets.tables.engines.engine import ConflictError
 from churn_assets.tables.lake import Committed, Table, changed_types
 from churn_assets.tables.sources.columns import INGESTED_AT, Expected
-from churn_assets.tables.sources.read import (
-    Records,
-    Source,
-    explain,
-    fingerprint,
-    look_up,
-    read_records,
-)
-from churn_assets.tables.versions import data_version
+from churn_assets.tables.sources.read import Records, explain, fingerprint, look_up, read_records
+from churn_assets.tables.sources.source import Source
+from churn_assets.tables.versions import code_version, data_version
 from churn_assets.usecases.spec import UseCase, delta_name
 
 if TYPE_CHECKING:
-    import narwhals.stable.v2 as nw
+    from churn_assets.types import Frame
 
-    Frame = nw.LazyFrame[Any]
 
 _RECORD = "__record"
 _NOTHING = "\x00"
 _BETWEEN = "\x1f"
+
+
+def raw_code() -> str:
+    """Version of the code that reads sources into raw and labels."""
+    return code_version(_ingest, engines)
 
 
 def ingest(use_case: UseCase, source: Source, tables: Mapping[str, Table]) -> Committed:

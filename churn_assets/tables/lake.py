@@ -16,12 +16,11 @@ from churn_assets.errors import ChurnError, TableError
 from churn_assets.tables.engines.engine import Commit, ConflictError, Engine
 
 if TYPE_CHECKING:
-    import narwhals.stable.v2 as nw
     from deltalake import DeltaTable
 
+    from churn_assets.types import Frame
     from churn_assets.usecases.spec import UseCase
 
-    Frame = nw.LazyFrame[Any]
 
 TABLES = ("raw", "silver", "rejects", "features", "model", "champion", "predictions")
 """Of every use case."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from churn_assets.tables.engines.engine import Engine
 from churn_assets.tables.featurise import SPLITS
@@ -12,9 +12,8 @@ from churn_assets.tables.sampling import sampled
 from churn_assets.usecases.spec import DType, UseCase
 
 if TYPE_CHECKING:
-    import narwhals.stable.v2 as nw
+    from churn_assets.types import Frame
 
-    Frame = nw.LazyFrame[Any]
 
 FENCE = 3.0
 """Tukey's outer fence in interquartile ranges (Exploratory Data Analysis, 1977)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from churn_assets.errors import ContractError
-from churn_assets.tables import contract
+from churn_assets.tables import contract, engines
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.tables.sources.columns import INGESTED_AT
 from churn_assets.tables.versions import code_version, data_version
@@ -16,7 +16,7 @@ MAX_REJECT_SHARE = 0.05
 
 def silver_code(use_case: UseCase) -> str:
     """Version of the code that makes silver and rejects."""
-    return code_version(use_case.clean, contract.judge, refine)
+    return code_version(refine, engines, use_case.clean)
 
 
 def refine(
@@ -55,7 +55,7 @@ def refine(
     source = raw.details.get("source_uri", raw.uri)
     records = tables["raw"].scan(raw.version)
     contract.require_types(records, use_case.contract, source)
-    judged = contract.judge(records, use_case.contract, engine, newest_by(raw, use_case.time))
+    judged = contract.validate(records, use_case.contract, engine, newest_by(raw, use_case.time))
     contract.require_table(judged, use_case.contract, engine, source)
     # Where none was counted, none is looked for in all records once more.
     found = judged.rejects if judged.rejected else judged.rejects.head(0)
@@ -73,7 +73,7 @@ def newest_by(state: Committed, time: str | None) -> tuple[str, ...]:
 
 
 def require_few_rejects(
-    judged: contract.Judged, max_reject_share: float, source: str, *, kept: str, guarded: str
+    judged: contract.Validated, max_reject_share: float, source: str, *, kept: str, guarded: str
 ) -> None:
     """Refuse records of which too many break the contract.
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from churn_assets.tables.engines.engine import BUCKETS, Engine
 from churn_assets.usecases.spec import UseCase
 
 if TYPE_CHECKING:
-    import narwhals.stable.v2 as nw
+    from churn_assets.types import Frame
 
-    Frame = nw.LazyFrame[Any]
 
 _BUCKET, _ROWS = "__sample", "__rows"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from churn_assets.usecases.booking_generator import generate
 from churn_assets.usecases.spec import (
@@ -20,9 +20,7 @@ from churn_assets.usecases.spec import (
 )
 
 if TYPE_CHECKING:
-    import narwhals.stable.v2 as nw
-
-    Frame = nw.LazyFrame[Any]
+    from churn_assets.types import Frame
 
 FLAG = (0, 1)
 MEALS = ("Meal Plan 1", "Meal Plan 2", "Meal Plan 3", "Not Selected")

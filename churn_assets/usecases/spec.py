@@ -5,12 +5,13 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from churn_assets.types import Frame
 
 if TYPE_CHECKING:
-    import narwhals.stable.v2 as nw
     import pyarrow as pa
 
 
@@ -111,6 +112,9 @@ class Contract:
 
     def __getitem__(self, name: str) -> Column:
         return next(column for column in self.columns if column.name == name)
+
+    def __repr__(self) -> str:
+        return f"Contract({self.columns}, min_rows={self.min_rows}, key={self.key})"
 
     def __contains__(self, name: str) -> bool:
         return any(column.name == name for column in self.columns)
@@ -280,7 +284,7 @@ class BusinessCase:
         )
 
 
-Frame = Callable[["nw.LazyFrame[Any]"], "nw.LazyFrame[Any]"]
+FrameFunction = Callable[[Frame], Frame]
 Generate = Callable[[int, int], Iterator["pa.RecordBatch"]]
 
 
@@ -335,8 +339,8 @@ class UseCase:
     key: str | tuple[str, ...]
     label: Label
     contract: Contract
-    clean: Frame
-    features: Frame
+    clean: FrameFunction
+    features: FrameFunction
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
     description: str
@@ -374,6 +378,12 @@ class UseCase:
                     "each contract"
                 )
         return contract.keyed(self.keys)
+
+    @property
+    def declared(self) -> dict[str, str]:
+        """All that it says beside its functions, as texts that are equal for what is equal."""
+        said = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return {name: repr(value) for name, value in said.items() if not callable(value)}
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from churn_assets.usecases.spec import (
     BusinessCase,
@@ -18,9 +18,7 @@ from churn_assets.usecases.spec import (
 from churn_assets.usecases.telco_generator import generate
 
 if TYPE_CHECKING:
-    import narwhals.stable.v2 as nw
-
-    Frame = nw.LazyFrame[Any]
+    from churn_assets.types import Frame
 
 YES_NO = ("Yes", "No")
 INTERNET_OPTION = ("Yes", "No", "No internet service")

@@ -17,7 +17,8 @@ import polars as pl
 import pytest
 
 from churn_assets.errors import GateError
-from churn_assets.learning.judging.promotion import Promotion, promote
+from churn_assets.learning.judging.promotion import promote
+from churn_assets.learning.judging.record import Promotion
 from churn_assets.learning.registry import CHALLENGER, CHAMPION
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.lake import Lake

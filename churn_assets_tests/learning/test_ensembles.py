@@ -9,14 +9,8 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
-from churn_assets.learning.ensembles import (
-    Blend,
-    Recalibrated,
-    averaged,
-    log_odds,
-    recalibrated,
-    sigmoid,
-)
+from churn_assets.learning.ensembles import Blend, Recalibrated
+from churn_assets.learning.odds import averaged, log_odds, recalibrated, sigmoid
 
 
 def table() -> tuple[pd.DataFrame, np.ndarray]:

@@ -23,7 +23,7 @@ from sklearn.pipeline import Pipeline
 
 from churn_assets.errors import RegistryError
 from churn_assets.learning.ensembles import Recalibrated
-from churn_assets.learning.fitting.candidates import REGISTRY, blend, pipeline
+from churn_assets.learning.fitting.candidates import CATALOGUE, blend, pipeline
 from churn_assets.learning.registry import CHALLENGER, CHAMPION, Registry
 from churn_assets_tests.support.project import USE_CASE, Project
 from churn_assets_tests.support.registering import challenge, inputs, open_run, register
@@ -143,7 +143,7 @@ def fitted(name: str, project: Project) -> Any:
     frame, labels = rows.select(USE_CASE.inputs).to_pandas(), rows["label"].to_numpy()
     few = {"lightgbm": {"n_estimators": 5}, "xgboost": {"n_estimators": 5}}
     single = {
-        one: pipeline(USE_CASE, REGISTRY[one], few.get(one, {}), 0)
+        one: pipeline(USE_CASE, CATALOGUE[one], few.get(one, {}), 0)
         for one in ("logistic_regression", "lightgbm")
     }
     if name == "blend":
@@ -152,8 +152,8 @@ def fitted(name: str, project: Project) -> Any:
         return Recalibrated(blend(single).fit(frame, labels), 0.9, 0.1)
     if name == "monotone":
         case = replace(USE_CASE, monotone={"tenure_months": -1})
-        return pipeline(case, REGISTRY["lightgbm"], few["lightgbm"], 0).fit(frame, labels)
-    return pipeline(USE_CASE, REGISTRY[name], few.get(name, {}), 0).fit(frame, labels)
+        return pipeline(case, CATALOGUE["lightgbm"], few["lightgbm"], 0).fit(frame, labels)
+    return pipeline(USE_CASE, CATALOGUE[name], few.get(name, {}), 0).fit(frame, labels)
 
 
 def requirements(registry: Registry, version: int) -> dict[str, str]:

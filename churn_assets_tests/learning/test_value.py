@@ -22,7 +22,6 @@ from churn_assets.learning.value import (
     lift,
     policies,
     realised_value,
-    retention,
     sensitivity,
     value_curve,
 )
@@ -175,16 +174,6 @@ def test_lift_and_gain_count_the_churners_of_each_tenth() -> None:
 
     assert found.lift == pytest.approx([6, 2, 0, 0, 0, 0, 0, 0, 0, 2])
     assert found.gain == pytest.approx([0.6, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8, 1])
-
-
-def test_the_retention_rate_rises_by_the_churners_that_are_kept() -> None:
-    labels = np.array([True, True, True, False, False, False, False, False, False, False])
-    contacted = np.arange(10) % 2 == 0
-
-    found = retention(labels, contacted, stake(10))
-
-    assert found.alone == pytest.approx(0.7)
-    assert found.contacted == pytest.approx(0.7 + 2 * 0.3 / 10)
 
 
 if TELCO.exists():

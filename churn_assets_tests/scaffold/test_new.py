@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from churn_assets.errors import ChurnError
-from churn_assets.scaffold.new import Begun, Places, begin
+from churn_assets.scaffold.new import NewUseCase, Places, begin
 from churn_assets.scaffold.sample import draw
 from churn_assets.scaffold.summary import summary
-from churn_assets.tables.sources.read import Source
+from churn_assets.tables.sources.source import Source
 from churn_assets_tests.support.tables import lopsided
 
 TABLE = lopsided(rows=600)
@@ -44,7 +44,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return TABLE.write(tmp_path_factory.mktemp("table"))
 
 
-def begun(places: Places, file: Path | str, **changes: Any) -> Begun:
+def begun(places: Places, file: Path | str, **changes: Any) -> NewUseCase:
     source = changes.pop("source", Source(uri=str(file)))
     given = {"name": "mine", "keys": ["id"], "label": "churned", "positive": "1", **changes}
     return begin(source=source, places=places, **given)

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from churn_assets.scaffold.recognise import Recognised, recognise
-from churn_assets.tables.contract import judge
+from churn_assets.tables.contract import validate
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.usecases.spec import Column, Contract, Date, DType, Float64, Int64, String
 
@@ -107,7 +107,7 @@ def test_dates_are_recognised_in_the_formats_that_the_contract_reads(
     assert (found.dtype, found.formats, found.also) == (Date, formats, also)
     contract = Contract(Column("x", Date, nullable=True, formats=found.formats, blank=found.blanks))
     frame = nw.from_native(pl.DataFrame({"x": [*texts, "NA"]}).lazy())
-    assert judge(frame, contract, PolarsEngine()).rejected == 0
+    assert validate(frame, contract, PolarsEngine()).rejected == 0
 
 
 def test_a_day_that_there_never_was_is_counted() -> None:

@@ -16,7 +16,7 @@ from churn_assets.scaffold import python_text
 from churn_assets.scaffold.draft import Draft
 from churn_assets.scaffold.test_text import test_text as text_of_test
 from churn_assets.scaffold.use_case_file import use_case_text
-from churn_assets.tables.contract import judge
+from churn_assets.tables.contract import validate
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.featurise import feature_rows
 from churn_assets.usecases.spec import UseCase
@@ -73,7 +73,7 @@ def test_a_file_takes_its_table_through_contract_clean_and_features(draft: Draft
     case = use_case(use_case_text(draft))
 
     whole = sampled({"id": [f"k{i}" for i in range(ROWS)], "left": outcomes(), **COLUMNS})
-    judged = judge(nw.from_native(whole.records.lazy()), case.contract, ENGINE)
+    judged = validate(nw.from_native(whole.records.lazy()), case.contract, ENGINE)
     rows = feature_rows(case, case.clean(judged.valid), ENGINE).frame.to_native().collect()
 
     assert (judged.rows, judged.rejected) == (ROWS, 0)

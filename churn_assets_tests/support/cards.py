@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from churn_assets.learning.card.page import Card, Effect, Group, Part, Policy, Score, Stage, Worth
-from churn_assets.learning.judging.gates import Verdict
-from churn_assets.learning.plots import draw
+from churn_assets.learning.judging.verdict import Verdict
+from churn_assets.pages.plots import draw
 
 WORD = "Some & <x-word>text</x-word> \"quoted\" 'so'"
 """What would change a page, were it not escaped."""

@@ -10,10 +10,11 @@ import dagster as dg
 import polars as pl
 
 from churn_assets.assets.resources import resources
-from churn_assets.learning.judging.gates import gate_specs
-from churn_assets.learning.judging.promotion import Promotion, on_record
-from churn_assets.learning.recipe import GATES_AS_THEY_COME
+from churn_assets.learning.judging.court import gate_specs
+from churn_assets.learning.judging.record import Promotion, on_record
+from churn_assets.learning.judging.rules import DEFAULT_GATES
 from churn_assets.learning.registry import Registry
+from churn_assets.learning.workplace import Workplace
 from churn_assets.settings import Settings
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.usecases import USE_CASES
@@ -21,7 +22,7 @@ from churn_assets.usecases.spec import UseCase
 from churn_assets.usecases.telco_generator import generate
 
 USE_CASE = USE_CASES["telco_churn"]
-_SPECS = gate_specs(USE_CASE, GATES_AS_THEY_COME)
+_SPECS = gate_specs(USE_CASE, DEFAULT_GATES)
 GATES = {gate.name for gate in _SPECS}
 BLOCKING = {gate.name for gate in _SPECS if gate.blocking}
 ROWS = 3000
@@ -181,6 +182,12 @@ class Project:
     def registry(self) -> Registry:
         """The registered model."""
         return resources(self.settings())["mlflow"].registry(self.use_case)
+
+    @property
+    def workplace(self) -> Workplace:
+        """What training, judging and scoring work on."""
+        lake = resources(self.settings())["lake"]
+        return Workplace(self.use_case, lake.of(self.use_case), self.registry)
 
     def champion(self) -> Promotion | None:
         """Who is Champion on record."""

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from churn_assets.errors import TableError
-from churn_assets.tables.as_of import recall, recall_labels
+from churn_assets.tables.as_of import as_known_on, labels_as_known_on
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.lake import Lake, Table
 from churn_assets.usecases.spec import Column, Contract, Date, Label, Labels, String
@@ -73,11 +73,11 @@ def test_raw_is_the_version_that_held_that_day_and_today_s_stays(lakes) -> None:
     came(today["raw"], date(2020, 5, 3), id=["a", "b"], seen=["4/1/2020"] * 2, left=["No"] * 2)
     before = today["raw"].state()
 
-    recall(SIMPLE, date(2020, 5, 2), today, then)
+    as_known_on(SIMPLE, date(2020, 5, 2), today, then)
 
     assert ids(then["raw"]) == ["a"]
     assert today["raw"].state() == before
-    assert recall(SIMPLE, date(2020, 5, 3), today, then).rows == 2
+    assert as_known_on(SIMPLE, date(2020, 5, 3), today, then).rows == 2
 
 
 def test_records_of_later_days_were_not_known(lakes) -> None:
@@ -85,7 +85,7 @@ def test_records_of_later_days_were_not_known(lakes) -> None:
     seen = ["4/30/2020", "5/1/2020", "5/2/2020", "not a day"]
     came(today["raw"], date(2020, 4, 1), id=["a", "b", "c", "d"], seen=seen, left=["No"] * 4)
 
-    recall(SIMPLE, date(2020, 5, 1), today, then)
+    as_known_on(SIMPLE, date(2020, 5, 1), today, then)
 
     # What says no day is judged by the contract, which rejects it with a reason.
     assert ids(then["raw"]) == ["a", "b", "d"]
@@ -95,9 +95,9 @@ def test_records_of_later_days_were_not_known(lakes) -> None:
 def test_the_same_day_recalled_again_changes_nothing(lakes) -> None:
     today, then = lakes(SIMPLE)
     came(today["raw"], date(2020, 5, 1), id=["a"], seen=["4/1/2020"], left=["No"])
-    first = recall(SIMPLE, date(2020, 5, 2), today, then)
+    first = as_known_on(SIMPLE, date(2020, 5, 2), today, then)
 
-    again = recall(SIMPLE, date(2020, 5, 2), today, then)
+    again = as_known_on(SIMPLE, date(2020, 5, 2), today, then)
 
     assert again == replace(first, changed=False)
 
@@ -107,7 +107,7 @@ def test_a_day_before_the_first_version_is_refused_where_outcomes_tell_no_day(la
     came(today["raw"], date(2020, 5, 1), id=["a"], seen=["4/1/2020"], left=["No"])
 
     with pytest.raises(TableError, match=r"nothing was known on 2020-04-30: .* is of 2020-05-01"):
-        recall(SIMPLE, date(2020, 4, 30), today, then)
+        as_known_on(SIMPLE, date(2020, 4, 30), today, then)
 
     assert then["raw"].state() is None
 
@@ -123,8 +123,8 @@ def test_a_younger_table_tells_of_a_past_day_where_records_and_labels_have_days(
         left=["Yes", "No"],
     )
 
-    recall(APART, date(2020, 4, 15), today, then)
-    recall_labels(APART, date(2020, 4, 15), today, then)
+    as_known_on(APART, date(2020, 4, 15), today, then)
+    labels_as_known_on(APART, date(2020, 4, 15), today, then)
 
     assert ids(then["raw"]) == ["a"]
     assert ids(then["labels"]) == ["a"]
@@ -136,4 +136,4 @@ def test_labels_without_days_are_not_known_before_their_first_version(lakes) -> 
     came(today["labels"], date(2026, 1, 1), id=["a"], on=["2020-04-15"], left=["Yes"])
 
     with pytest.raises(TableError, match="what became of whom is not told by day"):
-        recall_labels(undated, date(2020, 4, 15), today, then)
+        labels_as_known_on(undated, date(2020, 4, 15), today, then)

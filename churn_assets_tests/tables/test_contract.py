@@ -14,10 +14,10 @@ import pytest
 from churn_assets.errors import ContractError
 from churn_assets.tables.contract import (
     REASONS,
-    Judged,
-    judge,
+    Validated,
     require_table,
     require_types,
+    validate,
 )
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.usecases.spec import Column, Contract, Date, DType, Float64, Int64, String
@@ -26,13 +26,13 @@ ENGINE = PolarsEngine()
 INFINITY = math.inf
 
 
-def judged(contract: Contract | Column, **columns: Any) -> Judged:
+def judged(contract: Contract | Column, **columns: Any) -> Validated:
     """Judge a frame of these columns."""
     contract = contract if isinstance(contract, Contract) else Contract(contract)
-    return judge(nw.from_native(pl.DataFrame(columns).lazy()), contract, ENGINE)
+    return validate(nw.from_native(pl.DataFrame(columns).lazy()), contract, ENGINE)
 
 
-def values(result: Judged, column: str = "n") -> list[Any]:
+def values(result: Validated, column: str = "n") -> list[Any]:
     """What the valid records hold, in no order."""
     return sorted(ENGINE.collect(result.valid)[column].to_pylist(), key=str)
 
@@ -445,7 +445,7 @@ def test_only_the_newest_valid_record_of_a_key_counts() -> None:
         }
     )
 
-    result = judge(nw.from_native(frame.lazy()), contract, ENGINE, ["day", "came"])
+    result = validate(nw.from_native(frame.lazy()), contract, ENGINE, ["day", "came"])
 
     assert values(result) == [3, 4]
     assert result.repeated == {}
@@ -456,4 +456,4 @@ def test_of_records_of_one_day_the_one_that_came_last_counts() -> None:
     contract = Contract(Column("key", String), Column("n", Int64), key=("key",))
     frame = pl.DataFrame({"key": ["a", "a"], "n": ["1", "2"], "came": [2, 1]})
 
-    assert values(judge(nw.from_native(frame.lazy()), contract, ENGINE, ["came"])) == [1]
+    assert values(validate(nw.from_native(frame.lazy()), contract, ENGINE, ["came"])) == [1]

@@ -14,13 +14,13 @@ import polars as pl
 import pytest
 
 from churn_assets.errors import ContractError
-from churn_assets.tables.contract import judge
+from churn_assets.tables.contract import validate
 from churn_assets.tables.engines.engine import BUCKETS
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.featurise import feature_rows, featurise
 from churn_assets.tables.ingest import ingest_labels
 from churn_assets.tables.lake import Committed, Lake, Table
-from churn_assets.tables.sources.read import Source
+from churn_assets.tables.sources.source import Source
 from churn_assets.usecases.spec import Column, Contract, Date, Label, Labels, Split, String
 from churn_assets_tests.support.project import USE_CASE, customers
 
@@ -32,7 +32,7 @@ Tables = Mapping[str, Table]
 
 @pytest.fixture(scope="module")
 def silver() -> pl.DataFrame:
-    judged = judge(nw.from_native(customers(ROWS).lazy()), USE_CASE.contract, ENGINE)
+    judged = validate(nw.from_native(customers(ROWS).lazy()), USE_CASE.contract, ENGINE)
     return USE_CASE.clean(judged.valid).to_native().collect()
 
 

@@ -19,7 +19,7 @@ from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.ingest import ingest
 from churn_assets.tables.lake import Committed, Lake, Table
 from churn_assets.tables.refine import refine
-from churn_assets.tables.sources.read import Source
+from churn_assets.tables.sources.source import Source
 from churn_assets.usecases import USE_CASES
 from churn_assets.usecases.spec import Column, Contract, Date, Label, String, UseCase
 from churn_assets_tests.support.project import customers, write_csv

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from churn_assets.tables import versions as lineage
+from churn_assets.tables import versions
 from churn_assets.tables.versions import code_version, data_version
 
 
@@ -27,7 +27,7 @@ def test_a_code_version_changes_with_the_text_of_the_code_and_without_importing_
 ) -> None:
     before = code_version(module.stem)
 
-    module.write_text("raise RuntimeError('imported') # and more\n")
+    module.write_text("raise RuntimeError('imported again')\n")
 
     assert code_version(module.stem) != before
 
@@ -53,7 +53,7 @@ def test_a_code_version_is_that_of_the_files_in_whatever_order_they_are_named(
 
 
 def test_a_code_version_is_the_same_in_every_process() -> None:
-    modules = [f"churn_assets.tables.{name}" for name in ("engine", "lake", "lineage", "refine")]
+    modules = [f"churn_assets.tables.{name}" for name in ("engines", "lake", "versions", "refine")]
     script = (
         "from churn_assets.tables.versions import code_version;"
         f"print(code_version(*{modules}, seed=1, sample=0.5))"
@@ -99,4 +99,4 @@ def test_a_data_version_is_the_same_in_whatever_order_the_inputs_are_named() -> 
 def test_the_example_of_the_documentation_holds() -> None:
     import doctest
 
-    assert doctest.testmod(lineage) == doctest.TestResults(failed=0, attempted=1)
+    assert doctest.testmod(versions) == doctest.TestResults(failed=0, attempted=1)

@@ -44,11 +44,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from churn_assets.learning.judging.evidence import Contender, Evidence
-    from churn_assets.learning.judging.gates import Verdict
     from churn_assets.learning.judging.promotion import Judgement
+    from churn_assets.learning.judging.verdict import Verdict
     from churn_assets.learning.registry import Registry
-    from churn_assets.learning.value import Amounts, Bools, Floats
+    from churn_assets.learning.value import Amounts
     from churn_assets.tables.lake import Table
+    from churn_assets.types import Bools, Floats
     from churn_assets.usecases.spec import UseCase
 
 

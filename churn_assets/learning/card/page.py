@@ -27,7 +27,7 @@ from churn_assets.pages.html import (
 )
 
 if TYPE_CHECKING:
-    from churn_assets.learning.judging.gates import Verdict
+    from churn_assets.learning.judging.verdict import Verdict
 
 
 @dataclass(frozen=True)

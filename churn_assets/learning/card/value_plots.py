@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from churn_assets.learning.plots import BLUE, GREY, RED, draw
 from churn_assets.learning.value import (
     PER_CUSTOMERS,
     TENTHS,
@@ -15,11 +14,13 @@ from churn_assets.learning.value import (
     sensitivity,
     value_curve,
 )
+from churn_assets.pages.plots import BLUE, GREY, RED, draw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from churn_assets.learning.value import Bools, Floats
+    from churn_assets.types import Bools, Floats
+
 
 _COLOURS = {"everybody": GREY, "threshold": RED, "break-even": BLUE}
 

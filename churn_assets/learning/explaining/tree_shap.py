@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from lightgbm import Booster
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
+    from churn_assets.types import Bools, Floats
+
 
 MOST_SPLITS = 11
 """Of a tree, so that the ways to answer them are not too many."""
@@ -34,7 +35,7 @@ class Split:
     default_left: bool
     missing: str
 
-    def goes_left(self, values: Floats) -> NDArray[np.bool_]:
+    def goes_left(self, values: Floats) -> Bools:
         """Whether each value goes left."""
         unknown = np.isnan(values)
         if self.missing == "NaN":
@@ -181,7 +182,7 @@ def _table(splits: Sequence[Split], leaves: Sequence[_Leaf]) -> Table:
     expected = 0.0
     for value, path in leaves:
         # Whether a column lets a row pass to the leaf, and the share that passes if it is not told.
-        told: dict[int, NDArray[np.bool_]] = {}
+        told: dict[int, Bools] = {}
         untold: dict[int, float] = {}
         for step in path:
             column = splits[step.split].column

@@ -113,7 +113,7 @@ _CANDIDATES: tuple[Candidate, ...] = (
     ),
     Candidate(name="blend", members=("logistic_regression", "lightgbm")),
 )
-REGISTRY: Mapping[str, Candidate] = {candidate.name: candidate for candidate in _CANDIDATES}
+CATALOGUE: Mapping[str, Candidate] = {candidate.name: candidate for candidate in _CANDIDATES}
 """What settings may name without more: each with its default configuration and its space."""
 
 _ALWAYS: Mapping[str, Mapping[str, Any]] = {
@@ -163,7 +163,7 @@ def singles(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
         Where a member is not known, or a blend itself.
     """
     given = {candidate.name: candidate for candidate in candidates}
-    known = {**REGISTRY, **given}
+    known = {**CATALOGUE, **given}
     found: dict[str, Candidate] = {}
     for candidate in given.values():
         for name in candidate.members or (candidate.name,):
@@ -231,14 +231,14 @@ def is_monotone(candidate: Candidate) -> bool:
 
 def _whole(given: Candidate) -> Candidate:
     """A candidate with what the registry knows of it where nothing else is said."""
-    known = REGISTRY.get(given.name)
+    known = CATALOGUE.get(given.name)
     if known is not None:
         fields = {name: getattr(given, name) for name in given.model_fields_set}
         given = known.model_copy(update=fields)
     elif given.estimator is None and not given.members:
         raise TrainingError(
             f"candidate '{given.name}': there is no such candidate. Known are "
-            f"{', '.join(REGISTRY)}; for another one, name its `estimator`."
+            f"{', '.join(CATALOGUE)}; for another one, name its `estimator`."
         )
     if given.estimator is not None and given.members:
         raise TrainingError(

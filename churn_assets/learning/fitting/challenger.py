@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import TrainingError, public_uri
 from churn_assets.learning.fitting import training
+from churn_assets.learning.fitting.calibration import Repair
 from churn_assets.learning.fitting.candidates import chosen
-from churn_assets.learning.fitting.search import Progress, Trial
-from churn_assets.learning.fitting.training import Labelled, Repair, Trained, labelled_rows
+from churn_assets.learning.fitting.search import Progress
+from churn_assets.learning.fitting.training import Labelled, Trained, labelled_rows
+from churn_assets.learning.fitting.trial import Trial
 from churn_assets.learning.plots import pictures
 from churn_assets.learning.recipe import TrainingSettings, model_code, study_name
 from churn_assets.learning.registry import CHALLENGER, PICTURES, Registry, Version

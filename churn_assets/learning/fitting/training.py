@@ -7,15 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from churn_assets.errors import TrainingError
+from churn_assets.learning.fitting.calibration import Repair, repair
 from churn_assets.learning.fitting.candidates import blend, chosen, is_monotone, pipeline, singles
-from churn_assets.learning.fitting.search import Best, Progress, Rows, Trial, folded, loss, search
+from churn_assets.learning.fitting.folds import Rows, folded
+from churn_assets.learning.fitting.search import Best, Progress, search
+from churn_assets.learning.fitting.threshold import THRESHOLD_RULES, best_threshold
+from churn_assets.learning.fitting.trial import Trial, loss
 from churn_assets.learning.metrics import (
-    Z_95_ONE_SIDED,
-    calibration_line,
-    f1_best_threshold,
     metrics,
 )
 from churn_assets.learning.recipe import (
@@ -24,7 +23,6 @@ from churn_assets.learning.recipe import (
     TrainingSettings,
     study_name,
 )
-from churn_assets.learning.value import Amounts, amounts, realised_value
 from churn_assets.tables.featurise import SPLITS
 from churn_assets.tables.lake import Table
 from churn_assets.tables.sampling import sampled
@@ -32,33 +30,8 @@ from churn_assets.usecases.spec import UseCase
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
-    Bools = NDArray[np.bool_]
-
-THRESHOLD_RULES = {"f1": "F1-best out of fold", "value": "value-best out of fold"}
-
-
-@dataclass(frozen=True)
-class Repair:
-    """How far scores are from probabilities, and whether that was repaired.
-
-    Parameters
-    ----------
-    slope, intercept : float
-        Of the line that log-odds would have to be put on; 1 and 0 where scores are probabilities.
-    gain, gain_error : float
-        Log loss that the line saves on rows that it was not fitted on, and its standard error.
-    done : bool
-        Whether the model was put on the line.
-    """
-
-    slope: float
-    intercept: float
-    gain: float
-    gain_error: float
-    done: bool
+    from churn_assets.types import Bools, Floats
 
 
 @dataclass(frozen=True)
@@ -228,12 +201,13 @@ def train(
         model.fit(learned[inputs], labels)
         oof_scores = raw_scores
         if calibration.done:
-            from churn_assets.learning.ensembles import Recalibrated, recalibrated
+            from churn_assets.learning.ensembles import Recalibrated
+            from churn_assets.learning.odds import recalibrated
 
             line = calibration.slope, calibration.intercept
             model, oof_scores = Recalibrated(model, *line), recalibrated(raw_scores, *line)
         test_scores = model.predict_proba(test[inputs])[:, 1]
-    threshold = _threshold(use_case, settings, learned[scored], oof_labels, oof_scores)
+    threshold = best_threshold(use_case, settings, learned[scored], oof_labels, oof_scores)
     judged = {"oof": (oof_labels, oof_scores), "test": (test_labels, test_scores)}
     return Trained(
         recipe=recipe,
@@ -256,72 +230,6 @@ def train(
         test_labels=test_labels,
         test_scores=test_scores,
     )
-
-
-def repair(labels: Bools, scores: Floats, fold_of: NDArray[np.intp], seed: int = 0) -> Repair:
-    """How far scores are from probabilities; repaired where that is clearly for the better.
-
-    It is, where the one-sided 95 % lower bound of the saved log loss is above 0. What a line
-    saves is measured on the folds that it was not fitted on.
-
-    Parameters
-    ----------
-    labels : array of shape (n_rows,)
-        Whether each churned.
-    scores : array of shape (n_rows,)
-        Out of fold, in [0, 1].
-    fold_of : array of shape (n_rows,)
-        Which fold each was scored in; where there is one only, five are drawn.
-    seed : int
-        Of that draw.
-
-    References
-    ----------
-    Cox (1958), "Two further applications of a model for binary regression", Biometrika 45(3/4).
-    """
-    from churn_assets.learning.ensembles import recalibrated
-
-    if len(np.unique(fold_of)) == 1:
-        fold_of = np.random.default_rng(seed).permutation(len(labels)) % 5
-    gains = np.zeros(len(labels))
-    for fold in np.unique(fold_of):
-        here = fold_of == fold
-        line = calibration_line(labels[~here], scores[~here])
-        before, after = scores[here], recalibrated(scores[here], *line)
-        gains[here] = _log_losses(labels[here], before) - _log_losses(labels[here], after)
-    slope, intercept = calibration_line(labels, scores)
-    gain, error = float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))
-    # A line that falls would rank customers the other way round.
-    helps = slope > 0 and gain - Z_95_ONE_SIDED * error > 0
-    return Repair(slope, intercept, gain, error, helps)
-
-
-def value_best_threshold(labels: Bools, scores: Floats, stake: Amounts) -> float:
-    """The score from which contacting customers is worth most, as simulated.
-
-    It lies halfway between two scores, as the F1-best one does; above all where contacting
-    nobody is best.
-
-    Parameters
-    ----------
-    labels : array of shape (n_customers,)
-        Whether each churned.
-    scores : array of shape (n_customers,)
-        Probability of churn, in [0, 1].
-    stake : Amounts
-        What is at stake with them.
-    """
-    worth = realised_value(labels, np.ones(len(labels), dtype=bool), stake)
-    order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
-    total = np.concatenate([[0.0], np.cumsum(worth[order])])
-    # Customers of one score are contacted together.
-    may_end = np.concatenate([[True], ranked[1:] < ranked[:-1], [True]])
-    contacts = int(np.argmax(np.where(may_end, total, -np.inf)))
-    above = ranked[contacts - 1] if contacts else np.nextafter(1.0, 2.0)
-    below = ranked[contacts] if contacts < len(ranked) else 0.0
-    middle = (above + below) / 2
-    return float(middle if middle > below else above)
 
 
 def _suitable(use_case: UseCase, asked: Sequence[Candidate]) -> tuple[Candidate, ...]:
@@ -350,7 +258,7 @@ def _with_blend(
     """A candidate's best configuration; a blend's is that of its members."""
     if not candidate.members:
         return best[candidate.name]
-    from churn_assets.learning.ensembles import averaged
+    from churn_assets.learning.odds import averaged
 
     scores = averaged([best[name].scores for name in candidate.members])
     judged = loss(settings.metric, rows.labels[rows.scored], scores[rows.scored])
@@ -375,32 +283,6 @@ def _built(
         return models[recipe], whole[recipe]
     # In the order in which their scores were averaged.
     return blend({name: models[name] for name in candidate.members}), whole
-
-
-def _threshold(
-    use_case: UseCase,
-    settings: TrainingSettings,
-    scored: pd.DataFrame,
-    labels: Bools,
-    scores: Floats,
-) -> float:
-    if settings.threshold == "f1":
-        return f1_best_threshold(labels, scores)
-    if use_case.business is None:
-        raise TrainingError(
-            f"{use_case.name}: the value-best threshold needs a business case, and the use case "
-            "has none. Give it one, or set training.threshold to f1."
-        )
-    stake = amounts(use_case.business, scored, len(scored))
-    return value_best_threshold(labels, scores, stake)
-
-
-def _log_losses(labels: Bools, scores: Floats) -> Floats:
-    """Of each row."""
-    from churn_assets.learning.ensembles import log_odds
-
-    losses: Floats = np.logaddexp(0, np.where(labels, -1, 1) * log_odds(scores))
-    return losses
 
 
 def _require_both_classes(use_case: UseCase, split: str, labels: pd.Series[bool]) -> None:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from churn_assets.learning.judging.evidence import Contender, Evidence
-from churn_assets.learning.judging.gates import LOSSES, Verdict
+from churn_assets.learning.judging.gates import LOSSES
+from churn_assets.learning.judging.verdict import Verdict
 from churn_assets.learning.metrics import (
     Z_95_ONE_SIDED,
     calibration_error,
     f1_differences,
 )
-from churn_assets.learning.plots import BLUE, GREY, RED, draw
+from churn_assets.pages.plots import BLUE, GREY, RED, draw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

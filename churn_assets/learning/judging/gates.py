@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from churn_assets.errors import ChurnError, GateError
+from churn_assets.errors import GateError
 from churn_assets.learning.judging.evidence import Contender, Evidence
+from churn_assets.learning.judging.verdict import (
+    Verdict,
+    bounds,
+    decisions,
+    is_probable,
+    no_champion,
+    require_both_classes,
+    require_comparable,
+    require_scores,
+    sample_note,
+    verdict,
+)
 from churn_assets.learning.metrics import (
-    Estimate,
     auc_difference,
     best_constant_f1,
     brier_gain,
@@ -24,14 +33,13 @@ from churn_assets.learning.metrics import (
     metrics,
     roc_auc_lower,
 )
-from churn_assets.learning.recipe import GateSettings
 from churn_assets.learning.value import break_even, realised_value
-from churn_assets.usecases.spec import UseCase, is_apart
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Floats = NDArray[Any]
+    from churn_assets.types import Floats
+
 
 MIN_DESCRIPTION = 40
 LINEAGE_TAGS = (
@@ -43,20 +51,6 @@ LINEAGE_TAGS = (
     "features_data_version",
     "code_version",
 )
-DESCRIPTIONS = {
-    "governance": "Described, signed, with an example and lineage; it loads and scores real rows.",
-    "better_than_chance": "Lower 95 % bounds of ROC AUC and F1 beat guessing on test rows.",
-    "f1_gate": "F1 at least the Champion's on the same test rows, each at its own threshold.",
-    "first_champion": "What a Challenger must reach where there is no Champion to compare with.",
-    "non_inferiority": "Lower 95 % bounds: not worse than the Champion by ROC AUC and Brier score.",
-    "superiority": "Lower 95 % bound: a better Brier score than the Champion's.",
-    "value": "Simulated value at least the Champion's, each contacting whom it says it pays to.",
-    "floors": "Each metric that the settings name reaches its floor on test rows.",
-    "calibration": "Scores are as high as the rates that come true, as far as chance tells.",
-    "slices": "In no group of customers is F1 below the Champion's, beyond tolerance and chance.",
-    "stress": "Scores hostile but valid rows, and keeps to what the use case calls monotone.",
-    "approval": "A person approved this version on this evidence.",
-}
 LOSSES = ("log_loss", "brier")
 """Metrics of which less is better, so that a floor is the greatest value allowed."""
 MEAN_TOLERANCE = 0.03
@@ -66,131 +60,6 @@ LEAST_OF_AN_OUTCOME = 50
 """Churners, and stayers, of a slice; with fewer, F1 of equal models differs by a tenth."""
 PER = 1000
 """Customers that value is told for."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What one gate says.
-
-    Parameters
-    ----------
-    gate : str
-        Its name.
-    passed : bool
-        Whether the Challenger may pass.
-    reason : str
-        Why, in one line.
-    numbers : mapping
-        What it was decided by, as JSON takes it.
-    blocking : bool
-        Whether the Challenger is refused where it does not pass.
-    """
-
-    gate: str
-    passed: bool
-    reason: str
-    numbers: Mapping[str, Any] = field(default_factory=dict)
-    blocking: bool = True
-
-
-class GateSpec(NamedTuple):
-    """A gate that a use case's Challengers are asked at."""
-
-    name: str
-    description: str
-    blocking: bool
-
-
-Judge = Callable[[Evidence], Verdict]
-
-
-def gates(use_case: UseCase, settings: GateSettings) -> Mapping[str, Judge]:
-    """The gates that apply, in the order in which they speak."""
-    case = use_case.business
-    asked: dict[str, Judge] = {
-        "governance": governance,
-        "better_than_chance": better_than_chance,
-        "f1_gate": f1_gate,
-        "first_champion": partial(first_champion, least_auc=settings.first_auc),
-        "non_inferiority": partial(
-            non_inferiority, auc_margin=settings.auc_margin, brier_margin=settings.brier_margin
-        ),
-    }
-    if settings.rule == "improve":
-        asked["superiority"] = superiority
-    if case is not None:
-        asked["value"] = partial(value, tolerance=settings.value_tolerance, currency=case.currency)
-    if settings.floors:
-        asked["floors"] = partial(floors, least=settings.floors)
-    asked["calibration"] = partial(calibration, tolerance=use_case.calibration_error)
-    if use_case.slices:
-        asked["slices"] = partial(
-            slices, least_rows=settings.slice_rows, tolerance=settings.slice_tolerance
-        )
-    asked["stress"] = stress
-    if settings.approval == "required":
-        asked["approval"] = approval
-    return asked
-
-
-def gate_specs(use_case: UseCase, settings: GateSettings) -> list[GateSpec]:
-    """Name, description and whether it blocks, of each gate that applies."""
-    return [
-        GateSpec(gate, DESCRIPTIONS[gate], _blocks(gate, settings))
-        for gate in gates(use_case, settings)
-    ]
-
-
-def decide(
-    gather: Callable[[], Evidence], use_case: UseCase, settings: GateSettings
-) -> tuple[list[Verdict], Evidence | None]:
-    """What every gate says; evidence that cannot be had or read refuses.
-
-    Parameters
-    ----------
-    gather : callable
-        Gives the evidence, or raises where it cannot be had.
-    use_case : UseCase
-        Whose Challenger it is.
-    settings : GateSettings
-        What it must reach.
-
-    Returns
-    -------
-    list of Verdict
-        One of each gate.
-    Evidence or None
-        What they decided by, where it could be had.
-    """
-    try:
-        evidence = gather()
-    except Exception as error:
-        return closed(error, use_case, settings), None
-    said = [_verdict(gate, judge, evidence) for gate, judge in gates(use_case, settings).items()]
-    return [
-        replace(verdict, blocking=_blocks(verdict.gate, settings)) for verdict in said
-    ], evidence
-
-
-def closed(error: Exception, use_case: UseCase, settings: GateSettings) -> list[Verdict]:
-    """Every gate refuses, because the evidence cannot be had."""
-    reason = _unreadable(error)
-    return [
-        Verdict(gate.name, False, reason, blocking=gate.blocking)
-        for gate in gate_specs(use_case, settings)
-    ]
-
-
-def refusal(verdicts: list[Verdict], use_case: UseCase, settings: GateSettings) -> str | None:
-    """Why the Challenger is refused, in one line; None where every blocking gate lets it pass."""
-    if {verdict.gate for verdict in verdicts} != set(gates(use_case, settings)):
-        return "not every gate was decided"
-    failed: dict[str, list[str]] = {}
-    for verdict in verdicts:
-        if not verdict.passed and verdict.blocking:
-            failed.setdefault(verdict.reason, []).append(verdict.gate)
-    said = [f"{', '.join(names)}: {reason}" for reason, names in failed.items()]
-    return "; ".join(said) or None
 
 
 def governance(evidence: Evidence) -> Verdict:
@@ -208,7 +77,7 @@ def governance(evidence: Evidence) -> Verdict:
         faults.append(f"it lacks the tags {', '.join(missing)}")
     if not len(challenger.scores):
         faults.append("there are no labelled test rows for it to score")
-    if not _probable(challenger):
+    if not is_probable(challenger):
         faults.append("it gives scores that are no probabilities")
     numbers = {
         "description": challenger.description,
@@ -226,11 +95,11 @@ def better_than_chance(evidence: Evidence) -> Verdict:
     Without it, a model of shuffled labels beats a good Champion wherever the labels that
     both are judged by are shuffled as well.
     """
-    _require_both_classes(evidence)
+    require_both_classes(evidence)
     challenger, labels = evidence.challenger, evidence.labels
-    _require_scores(challenger, evidence)
+    require_scores(challenger, evidence)
     auc, auc_bound = roc_auc_lower(labels, challenger.scores)
-    found, bound = f1_lower(labels, _decided(challenger))
+    found, bound = f1_lower(labels, decisions(challenger))
     constant = best_constant_f1(labels)
     numbers = {
         "roc_auc": auc,
@@ -245,14 +114,14 @@ def better_than_chance(evidence: Evidence) -> Verdict:
         f"lower 95 % bounds of ROC AUC {auc_bound:.3f} and F1 {bound:.3f} are {compared} "
         f"those of guessing, 0.500 and {constant:.3f}"
     )
-    return _said("better_than_chance", passed, reason, numbers, evidence)
+    return verdict("better_than_chance", passed, reason, numbers, evidence)
 
 
 def f1_gate(evidence: Evidence) -> Verdict:
     """The Challenger's F1 is at least the Champion's, on the same rows, each at its threshold."""
-    _require_comparable(evidence)
+    require_comparable(evidence)
     challenger, champion, labels = evidence.challenger, evidence.champion, evidence.labels
-    ours = f1(labels, _decided(challenger))
+    ours = f1(labels, decisions(challenger))
     numbers: dict[str, Any] = {
         "challenger_version": challenger.version,
         "challenger_f1": ours,
@@ -260,19 +129,19 @@ def f1_gate(evidence: Evidence) -> Verdict:
     }
     if champion is None:
         reason = f"F1 {ours:.3f}, and there is no Champion yet"
-        return _said("f1_gate", True, reason, numbers, evidence)
-    theirs = f1(labels, _decided(champion))
+        return verdict("f1_gate", True, reason, numbers, evidence)
+    theirs = f1(labels, decisions(champion))
     numbers |= {
         "champion_version": champion.version,
         "champion_f1": theirs,
         "champion_threshold": champion.threshold,
-        **_estimate("difference", f1_difference(labels, _decided(challenger), _decided(champion))),
+        **bounds("difference", f1_difference(labels, decisions(challenger), decisions(champion))),
     }
     reason = (
         f"Challenger {challenger.version} has F1 {ours:.3f}, Champion {champion.version} has "
-        f"{theirs:.3f} on the same {len(labels):,} test rows{_sample(evidence)}"
+        f"{theirs:.3f} on the same {len(labels):,} test rows{sample_note(evidence)}"
     )
-    return _said("f1_gate", ours >= theirs, reason, numbers, evidence)
+    return verdict("f1_gate", ours >= theirs, reason, numbers, evidence)
 
 
 def first_champion(evidence: Evidence, least_auc: float) -> Verdict:
@@ -285,10 +154,10 @@ def first_champion(evidence: Evidence, least_auc: float) -> Verdict:
     least_auc : float
         What the lower 95 % bound of ROC AUC must reach.
     """
-    _require_comparable(evidence)
+    require_comparable(evidence)
     if evidence.champion is not None:
         reason = f"there is a Champion to compare with, version {evidence.champion.version}"
-        return _said("first_champion", True, reason, {}, evidence)
+        return verdict("first_champion", True, reason, {}, evidence)
     labels, scores = evidence.labels, evidence.challenger.scores
     auc, bound = roc_auc_lower(labels, scores)
     brier, rate = float(((scores - labels) ** 2).mean()), float(labels.mean())
@@ -311,7 +180,7 @@ def first_champion(evidence: Evidence, least_auc: float) -> Verdict:
         f"lower 95 % bound of ROC AUC {bound:.3f}, Brier score {brier:.4f} against the base "
         f"rate's {constant:.4f}, mean score {numbers['mean_score']:.3f} at a rate of {rate:.3f}"
     )
-    return _said("first_champion", not faults, reason, numbers, evidence)
+    return verdict("first_champion", not faults, reason, numbers, evidence)
 
 
 def non_inferiority(evidence: Evidence, auc_margin: float, brier_margin: float) -> Verdict:
@@ -324,16 +193,16 @@ def non_inferiority(evidence: Evidence, auc_margin: float, brier_margin: float) 
     auc_margin, brier_margin : float
         How far below 0 the lower 95 % bounds of the AUC difference and the Brier gain may be.
     """
-    _require_comparable(evidence)
+    require_comparable(evidence)
     champion, labels = evidence.champion, evidence.labels
     if champion is None:
-        return _nobody("non_inferiority", evidence)
+        return no_champion("non_inferiority", evidence)
     auc = auc_difference(labels, evidence.challenger.scores, champion.scores)
     brier = brier_gain(labels, evidence.challenger.scores, champion.scores)
     numbers = {
-        **_estimate("roc_auc_difference", auc),
+        **bounds("roc_auc_difference", auc),
         "roc_auc_margin": auc_margin,
-        **_estimate("brier_gain", brier),
+        **bounds("brier_gain", brier),
         "brier_margin": brier_margin,
     }
     passed = auc.lower > -auc_margin and brier.lower > -brier_margin
@@ -343,15 +212,15 @@ def non_inferiority(evidence: Evidence, auc_margin: float, brier_margin: float) 
         f"{brier.lower:+.4f} to Champion {champion.version} are {compared} the margins "
         f"{-auc_margin:+.4f} and {-brier_margin:+.4f}"
     )
-    return _said("non_inferiority", passed, reason, numbers, evidence)
+    return verdict("non_inferiority", passed, reason, numbers, evidence)
 
 
 def superiority(evidence: Evidence) -> Verdict:
     """The Challenger's Brier score is better than the Champion's, beyond chance."""
-    _require_comparable(evidence)
+    require_comparable(evidence)
     champion = evidence.champion
     if champion is None:
-        return _nobody("superiority", evidence)
+        return no_champion("superiority", evidence)
     gain = brier_gain(evidence.labels, evidence.challenger.scores, champion.scores)
     passed = gain.lower > 0
     compared = "above" if passed else "not above"
@@ -359,7 +228,7 @@ def superiority(evidence: Evidence) -> Verdict:
         f"Brier gain to Champion {champion.version} is {gain.value:+.4f}, its lower 95 % bound "
         f"{gain.lower:+.4f} is {compared} 0"
     )
-    return _said("superiority", passed, reason, _estimate("brier_gain", gain), evidence)
+    return verdict("superiority", passed, reason, bounds("brier_gain", gain), evidence)
 
 
 def value(evidence: Evidence, tolerance: float, currency: str) -> Verdict:
@@ -376,7 +245,7 @@ def value(evidence: Evidence, tolerance: float, currency: str) -> Verdict:
     currency : str
         Of all amounts.
     """
-    _require_comparable(evidence)
+    require_comparable(evidence)
     challenger, champion, stake = evidence.challenger, evidence.champion, evidence.stake
     if stake is None:
         raise GateError("what is at stake with the test rows is not known")
@@ -398,20 +267,20 @@ def value(evidence: Evidence, tolerance: float, currency: str) -> Verdict:
     }
     said = f"{numbers['challenger_value']:,.0f} {currency} for {PER:,} customers"
     if champion is None:
-        return _said("value", True, f"{said}, and there is no Champion yet", numbers, evidence)
+        return verdict("value", True, f"{said}, and there is no Champion yet", numbers, evidence)
     theirs, their_contacts = simulated(champion)
     least = float(theirs.mean()) - tolerance * abs(float(theirs.mean()))
     numbers |= {
         "champion_value": float(theirs.mean()),
         "champion_contacts": PER * their_contacts,
         "least_value": least,
-        **_estimate("difference", mean_bounds(ours - theirs)),
+        **bounds("difference", mean_bounds(ours - theirs)),
     }
     reason = (
         f"Challenger {challenger.version} is worth {said}, Champion {champion.version} "
         f"{numbers['champion_value']:,.0f}, of which {100 * tolerance:g} % may be lost"
     )
-    return _said("value", numbers["challenger_value"] >= least, reason, numbers, evidence)
+    return verdict("value", numbers["challenger_value"] >= least, reason, numbers, evidence)
 
 
 def floors(evidence: Evidence, least: Mapping[str, float]) -> Verdict:
@@ -424,7 +293,7 @@ def floors(evidence: Evidence, least: Mapping[str, float]) -> Verdict:
     least : mapping of str to float
         The floors by name of the metric.
     """
-    _require_comparable(evidence)
+    require_comparable(evidence)
     challenger = evidence.challenger
     found = metrics(evidence.labels, challenger.scores, challenger.threshold)
     unknown = [name for name in least if name not in found]
@@ -440,7 +309,7 @@ def floors(evidence: Evidence, least: Mapping[str, float]) -> Verdict:
             missed.append(f"{name} {found[name]:.4f} is {compared} {floor:g}")
     numbers = {"found": {name: found[name] for name in least}, "floors": dict(least)}
     reason = "; ".join(missed) or ", ".join(f"{name} {found[name]:.4f}" for name in least)
-    return _said("floors", not missed, reason, numbers, evidence)
+    return verdict("floors", not missed, reason, numbers, evidence)
 
 
 def calibration(evidence: Evidence, tolerance: float) -> Verdict:
@@ -453,7 +322,7 @@ def calibration(evidence: Evidence, tolerance: float) -> Verdict:
     tolerance : float
         Expected calibration error that does no harm, however many rows there are.
     """
-    _require_comparable(evidence)
+    require_comparable(evidence)
     labels, scores = evidence.labels, evidence.challenger.scores
     found = calibration_error(labels, scores)
     slope, intercept = calibration_line(labels, scores)
@@ -473,7 +342,7 @@ def calibration(evidence: Evidence, tolerance: float) -> Verdict:
         f"mean score {numbers['mean_score']:.3f} at a rate of {numbers['rate']:.3f}, expected "
         f"calibration error {found.error:.3f} of at most {most:.3f}"
     )
-    return _said("calibration", not faults, reason, numbers, evidence)
+    return verdict("calibration", not faults, reason, numbers, evidence)
 
 
 def slices(evidence: Evidence, least_rows: int, tolerance: float) -> Verdict:
@@ -488,7 +357,7 @@ def slices(evidence: Evidence, least_rows: int, tolerance: float) -> Verdict:
     tolerance : float
         F1 that a group may lose.
     """
-    _require_comparable(evidence)
+    require_comparable(evidence)
     if not evidence.slices:
         raise GateError("the groups of the test rows are not known")
     judged, small, worse = [], [], []
@@ -514,7 +383,7 @@ def slices(evidence: Evidence, least_rows: int, tolerance: float) -> Verdict:
         reason = f"F1 in none of {len(judged)} slices is surely lower by more than {tolerance:g}"
     if small:
         reason += f"; not judged, too few rows, churners or stayers: {', '.join(small)}"
-    return _said("slices", not worse, reason, numbers, evidence)
+    return verdict("slices", not worse, reason, numbers, evidence)
 
 
 def stress(evidence: Evidence) -> Verdict:
@@ -546,7 +415,7 @@ def stress(evidence: Evidence) -> Verdict:
     }
     monotone = f", monotone in {', '.join(found.sweeps)}" if found.sweeps else ""
     reason = "; ".join(faults) or f"scores all {found.rows:,} hostile rows{monotone}"
-    return _said("stress", not faults, reason, numbers, evidence)
+    return verdict("stress", not faults, reason, numbers, evidence)
 
 
 def approval(evidence: Evidence) -> Verdict:
@@ -571,47 +440,7 @@ def approval(evidence: Evidence) -> Verdict:
         "evidence": evidence.digest,
         **{name: text for name, text in tags.items() if name.startswith("approval")},
     }
-    return _said("approval", passed, reason, numbers, evidence)
-
-
-def _blocks(gate: str, settings: GateSettings) -> bool:
-    return gate != "value" or settings.value == "block"
-
-
-def _verdict(gate: str, judge: Judge, evidence: Evidence) -> Verdict:
-    """What a gate says; it refuses where it cannot judge."""
-    try:
-        return judge(evidence)
-    except Exception as error:
-        return Verdict(gate, False, _unreadable(error))
-
-
-def _unreadable(error: Exception) -> str:
-    said = str(error).splitlines()[0] if str(error) else ""
-    return said if isinstance(error, ChurnError) else f"unreadable: {type(error).__name__}: {said}"
-
-
-def _said(
-    gate: str, passed: bool, reason: str, numbers: Mapping[str, Any], evidence: Evidence
-) -> Verdict:
-    """A verdict whose numbers are numbers, with the rows that it was reached by."""
-    rows: dict[str, Any] = {"rows": len(evidence.labels)}
-    if evidence.known > len(evidence.labels):
-        rows["sampled_from"] = evidence.known
-    _require_finite(numbers)
-    return Verdict(gate, bool(passed), reason, {**numbers, **rows})
-
-
-def _nobody(gate: str, evidence: Evidence) -> Verdict:
-    return _said(gate, True, "there is no Champion yet to compare with", {}, evidence)
-
-
-def _estimate(name: str, found: Estimate) -> dict[str, float]:
-    return {
-        name: found.value,
-        f"{name}_lower_95": found.lower,
-        f"{name}_upper_95": found.upper,
-    }
+    return verdict("approval", passed, reason, numbers, evidence)
 
 
 def _means(evidence: Evidence) -> dict[str, float]:
@@ -643,7 +472,7 @@ def _groups(evidence: Evidence) -> list[tuple[str, str, NDArray[Any]]]:
 def _slice(evidence: Evidence, rows: NDArray[Any]) -> dict[str, Any]:
     """F1 of both within a group, each at its own threshold."""
     labels, challenger, champion = evidence.labels[rows], evidence.challenger, evidence.champion
-    ours = _decided(challenger)[rows]
+    ours = decisions(challenger)[rows]
     found: dict[str, Any] = {
         "rows": len(labels),
         "rate": float(labels.mean()),
@@ -651,80 +480,9 @@ def _slice(evidence: Evidence, rows: NDArray[Any]) -> dict[str, Any]:
     }
     if champion is None:
         return found
-    theirs = _decided(champion)[rows]
+    theirs = decisions(champion)[rows]
     return {
         **found,
         "champion_f1": f1(labels, theirs),
-        **_estimate("difference", f1_difference(labels, ours, theirs)),
+        **bounds("difference", f1_difference(labels, ours, theirs)),
     }
-
-
-def _decided(contender: Contender) -> NDArray[Any]:
-    decided: NDArray[Any] = contender.scores >= contender.threshold
-    return decided
-
-
-def _sample(evidence: Evidence) -> str:
-    sampled = evidence.known > len(evidence.labels)
-    return f", a sample of {evidence.known:,}" if sampled else ""
-
-
-def _require_comparable(evidence: Evidence) -> None:
-    """Refuse what no fair comparison can be made by."""
-    challenger, champion = evidence.challenger, evidence.champion
-    contenders = [challenger] if champion is None else [challenger, champion]
-    for contender in contenders:
-        split = contender.tags.get("split", "")
-        if not is_apart(split, evidence.split):
-            todo = (
-                "train again with `churn run --retrain`"
-                if contender is challenger
-                else "put that split back in the use case, or start over without the champion "
-                "table and the registry's alias"
-            )
-            raise GateError(
-                f"version {contender.version} was trained by another split "
-                f"({split or 'unknown'}), so it may have seen test rows of the present one "
-                f"({evidence.split}); {todo}"
-            )
-    _require_both_classes(evidence)
-    for contender in contenders:
-        _require_scores(contender, evidence)
-
-
-def _require_both_classes(evidence: Evidence) -> None:
-    labels = evidence.labels
-    if labels.all() or not labels.any():
-        raise GateError(
-            f"the {len(labels):,} labelled test rows do not hold both classes, so no model can "
-            "be judged by them"
-        )
-
-
-def _require_scores(contender: Contender, evidence: Evidence) -> None:
-    if contender.scores.shape != evidence.labels.shape:
-        raise GateError(
-            f"version {contender.version} has {len(contender.scores):,} scores of "
-            f"{len(evidence.labels):,} test rows"
-        )
-    if not _probable(contender):
-        raise GateError(f"version {contender.version} gives scores that are no probabilities")
-    if not math.isfinite(contender.threshold):
-        who = "challenger" if contender is evidence.challenger else "champion"
-        raise GateError(f"{who}_threshold is {contender.threshold}, not a finite number")
-
-
-def _probable(contender: Contender) -> bool:
-    return bool(((contender.scores >= 0) & (contender.scores <= 1)).all())
-
-
-def _require_finite(numbers: Any, name: str = "") -> None:
-    """Refuse a number that is none, wherever it is."""
-    if isinstance(numbers, Mapping):
-        for key, inner in numbers.items():
-            _require_finite(inner, str(key))
-    elif isinstance(numbers, (list, tuple)):
-        for inner in numbers:
-            _require_finite(inner, name)
-    elif isinstance(numbers, float) and not math.isfinite(numbers):
-        raise ValueError(f"{name} is {numbers}, not a finite number")

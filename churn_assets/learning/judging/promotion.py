@@ -4,43 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from churn_assets.errors import GateError
+from churn_assets.learning.judging.court import closed, decide, refusal
 from churn_assets.learning.judging.evidence import Evidence, gather
-from churn_assets.learning.judging.gates import Verdict, closed, decide, refusal
-from churn_assets.learning.recipe import GATES_AS_THEY_COME, MAX_ROWS, GateSettings
-from churn_assets.learning.registry import CHALLENGER, CHAMPION, Registry, Version
-from churn_assets.tables.engines.engine import ConflictError
+from churn_assets.learning.judging.record import (
+    Promotion,
+    align,
+    commit,
+    following,
+    history,
+    holds,
+    moment,
+    started,
+)
+from churn_assets.learning.judging.rules import DEFAULT_GATES, GateSettings
+from churn_assets.learning.judging.verdict import Verdict
+from churn_assets.learning.recipe import MAX_ROWS
+from churn_assets.learning.registry import CHALLENGER, Registry, Version
 from churn_assets.tables.lake import Committed, Table
-from churn_assets.tables.versions import data_version
 from churn_assets.usecases.spec import UseCase
-
-_TRANSACTION = "promotion"
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """One promotion or rollback, as the champion table records it."""
-
-    promotion: int
-    action: str
-    model_name: str
-    version: int
-    run_id: str
-    threshold: float
-    previous_version: int | None
-    decided_by: str
-    decided_at: datetime
-    gates: str
-
-    @property
-    def data_version(self) -> str:
-        """Which model is Champion, whenever and however it came to be."""
-        return data_version(self.model_name, {"version": str(self.version), "run": self.run_id})
 
 
 @dataclass(frozen=True)
@@ -59,45 +44,11 @@ class Judgement:
     evidence: Evidence | None = None
 
 
-def history(champion: Table, state: Committed | None = None) -> list[Promotion]:
-    """Every promotion and rollback, the oldest first."""
-    state = state or champion.state()
-    if state is None or state.rows == 0:
-        return []
-    rows = champion.engine.collect(champion.scan(state.version)).to_pylist()
-    return sorted((Promotion(**row) for row in rows), key=lambda record: record.promotion)
-
-
-def on_record(champion: Table, state: Committed | None = None) -> Promotion | None:
-    """The newest promotion, or None where there never was one."""
-    records = history(champion, state)
-    return records[-1] if records else None
-
-
-def align(champion: Table, registry: Registry) -> Promotion | None:
-    """Let the alias point to the Champion on record, where a crash kept it from that.
-
-    A Champion that only the alias knows is left alone; the gates compare with it.
-    """
-    record = on_record(champion)
-    while record is not None:
-        held = registry.by_alias(CHAMPION)
-        if not _holds(record, held):
-            registry.by_number(record.version, record.run_id)
-            registry.point(CHAMPION, record.version)
-        # Another promotion may have come between: look again until both agree.
-        newest = on_record(champion)
-        if newest == record:
-            break
-        record = newest
-    return record
-
-
 def judge(
     use_case: UseCase,
     tables: Mapping[str, Table],
     registry: Registry,
-    settings: GateSettings = GATES_AS_THEY_COME,
+    settings: GateSettings = DEFAULT_GATES,
     most_rows: int = MAX_ROWS,
 ) -> Judgement:
     """What every gate says of the present Challenger.
@@ -133,7 +84,7 @@ def promote(
     tables: Mapping[str, Table],
     registry: Registry,
     decided_by: str,
-    settings: GateSettings = GATES_AS_THEY_COME,
+    settings: GateSettings = DEFAULT_GATES,
     most_rows: int = MAX_ROWS,
 ) -> tuple[Committed, Promotion]:
     """Make the Challenger the Champion, if every gate lets it pass.
@@ -165,7 +116,7 @@ def promote(
         Where a gate refuses the Challenger, or another promotion was first.
     """
     champion = tables["champion"]
-    state = _started(champion)
+    state = started(champion)
     align(champion, registry)
     records = history(champion, state)
     if _stands(records, tables["features"], registry):
@@ -184,7 +135,7 @@ def promote(
         raise GateError(
             "Challenger refused: a newer one was registered while it was judged. Run again."
         )
-    promotion = _next(
+    promotion = following(
         records,
         action="promotion",
         model_name=registry.model_name,
@@ -194,7 +145,7 @@ def promote(
         decided_by=decided_by,
         gates=json.dumps([asdict(verdict) for verdict in verdicts], default=str),
     )
-    return _commit(tables, registry, state, promotion)
+    return commit(tables, registry, state, promotion)
 
 
 def rollback(
@@ -246,7 +197,7 @@ def rollback(
     # What cannot be loaded must not become Champion.
     registry.by_number(then.version, then.run_id)
     registry.load(then.version)
-    restored = _next(
+    restored = following(
         records,
         action="rollback",
         model_name=then.model_name,
@@ -256,7 +207,7 @@ def rollback(
         decided_by=decided_by,
         gates=then.gates,
     )
-    return _commit(tables, registry, state, restored)
+    return commit(tables, registry, state, restored)
 
 
 def answer(
@@ -297,39 +248,6 @@ def answer(
     return challenger
 
 
-def _next(records: list[Promotion], **decided: Any) -> Promotion:
-    """The record that follows the newest."""
-    last = records[-1] if records else None
-    return Promotion(
-        promotion=1 if last is None else last.promotion + 1,
-        previous_version=None if last is None else last.version,
-        decided_at=datetime.now(UTC),
-        **decided,
-    )
-
-
-def _commit(
-    tables: Mapping[str, Table], registry: Registry, state: Committed, promotion: Promotion
-) -> tuple[Committed, Promotion]:
-    """Record a Champion, unless another was recorded since the table was looked at."""
-    champion = tables["champion"]
-    try:
-        committed = champion.append(
-            _frame(champion, [promotion]),
-            promotion.data_version,
-            {"model": tables["model"].require().version},
-            base=state.version,
-            transaction=_TRANSACTION,
-        )
-    except ConflictError as error:
-        raise GateError(
-            "Challenger refused: another promotion was first. Run again to be judged against "
-            "the new Champion."
-        ) from error
-    align(champion, registry)
-    return committed, promotion
-
-
 def _stands(records: list[Promotion], features: Table, registry: Registry) -> str | None:
     """Why there is nothing to decide and the Champion on record stands; None where there is."""
     import narwhals.stable.v2 as nw
@@ -337,58 +255,17 @@ def _stands(records: list[Promotion], features: Table, registry: Registry) -> st
     if not records:
         return None
     champion, challenger = records[-1], registry.by_alias(CHALLENGER)
-    if _holds(champion, challenger):
-        return f"Champion since {_when(champion)}"
+    if holds(champion, challenger):
+        return f"Champion since {moment(champion)}"
     for record in reversed(records):
         if record.action != "rollback" or challenger is None:
             continue
         if challenger.version == record.previous_version:
             return (
-                f"Challenger {challenger.version} was rolled back from on {_when(record)}, so "
+                f"Challenger {challenger.version} was rolled back from on {moment(record)}, so "
                 f"Champion {champion.version} stands until another is trained"
             )
     labelled = features.scan(features.require().version).filter(~nw.col("label").is_null())
     if len(features.engine.collect(labelled.select("label").head(1))):
         return None
     return f"no outcome is known to judge by, so Champion {champion.version} stands"
-
-
-def _when(record: Promotion) -> str:
-    return f"{record.decided_at:%Y-%m-%d %H:%M} UTC"
-
-
-def _holds(record: Promotion, version: Version | None) -> bool:
-    """Whether a version is the Champion on record."""
-    return version is not None and (version.version, version.run_id) == (
-        record.version,
-        record.run_id,
-    )
-
-
-def _started(champion: Table) -> Committed:
-    """The champion table as it is now; an empty one where there is none yet."""
-    if champion.state() is None:
-        with suppress(ConflictError):
-            champion.append(_frame(champion, []), data_version("", {}), base=None)
-    return champion.require()
-
-
-def _frame(champion: Table, promotions: list[Promotion]) -> Any:
-    import pyarrow as pa
-
-    schema = pa.schema(
-        [
-            ("promotion", pa.int64()),
-            ("action", pa.string()),
-            ("model_name", pa.string()),
-            ("version", pa.int64()),
-            ("run_id", pa.string()),
-            ("threshold", pa.float64()),
-            ("previous_version", pa.int64()),
-            ("decided_by", pa.string()),
-            ("decided_at", pa.timestamp("us", "UTC")),
-            ("gates", pa.string()),
-        ]
-    )
-    rows = [asdict(promotion) for promotion in promotions]
-    return champion.engine.from_arrow(pa.Table.from_pylist(rows, schema))

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from churn_assets.usecases.spec import DType
 
 if TYPE_CHECKING:
-    import narwhals.stable.v2 as nw
     import pyarrow as pa
 
-    Frame = nw.LazyFrame[Any]
+    from churn_assets.types import Frame
+
 
 StorageOptions = Mapping[str, str]
 BUCKETS = 10_000

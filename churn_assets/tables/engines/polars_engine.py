@@ -21,14 +21,14 @@ from churn_assets.tables.engines.engine import (
 from churn_assets.usecases.spec import DType
 
 if TYPE_CHECKING:
-    import narwhals.stable.v2 as nw
     import numpy as np
     import polars as pl
     import pyarrow as pa
     from deltalake import DeltaTable, Transaction
     from numpy.typing import NDArray
 
-    Frame = nw.LazyFrame[Any]
+    from churn_assets.types import Frame
+
 
 _SCORING_BATCH = 131_072
 _ROW_GROUP = 32_768

@@ -20,11 +20,11 @@ from churn_assets.tables.engines.engine import (
 from churn_assets.usecases.spec import DType
 
 if TYPE_CHECKING:
-    import narwhals.stable.v2 as nw
     import pyarrow as pa
     from pyspark.sql import Column, DataFrame, SparkSession
 
-    Frame = nw.LazyFrame[Any]
+    from churn_assets.types import Frame
+
 
 _BROKEN = "__broken_record"
 # Of the private use area, so that no field says just this.

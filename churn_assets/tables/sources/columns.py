@@ -42,7 +42,7 @@ class Expected:
     name: str = ""
     label: str | None = None
     generate: Generate | None = None
-    also: frozenset[str] = frozenset()
+    other_columns: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, use_case: UseCase) -> Expected:
@@ -135,7 +135,7 @@ def columns_of(
     missing = [source for name, source in wanted.items() if name not in names]
     if missing and missing != [label]:
         raise _missing(shown, missing, len(wanted), in_file, where)
-    known = wanted.keys() | expected.also
+    known = wanted.keys() | expected.other_columns
     return Columns(
         names,
         sources,

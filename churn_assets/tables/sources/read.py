@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
-
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from churn_assets.errors import SourceError
 from churn_assets.tables.engines.engine import Engine
@@ -25,7 +22,6 @@ from churn_assets.tables.sources.columns import (
 )
 from churn_assets.tables.sources.files import (
     File,
-    Format,
     Found,
     ObjectFile,
     WebFile,
@@ -34,93 +30,22 @@ from churn_assets.tables.sources.files import (
     public,
     reading,
 )
+from churn_assets.tables.sources.raw_types import as_raw, raw_types
+from churn_assets.tables.sources.source import Source
 from churn_assets.tables.sources.sql import bring, is_database
 from churn_assets.tables.versions import code_version
-from churn_assets.usecases.spec import Generate, delta_name
+from churn_assets.usecases.spec import Generate
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
     import pyarrow as pa
     from deltalake import DeltaTable
 
-    Frame = nw.LazyFrame[Any]
+    from churn_assets.types import Frame
 
-_SAMPLE_ROWS = 7043
+
 _FOOTER_BYTES = 1 << 16
 _PARQUET_END_BYTES = 8
-_MOST_DIGITS = 38
-
-
-class Source(BaseModel):
-    """Where a use case's records come from, and how they are read.
-
-    Parameters
-    ----------
-    uri : str
-        A path, a folder, a glob, or an address of the web, of an object store or of a database;
-        empty for the use case's own generator.
-    table, query : str
-        What to read of a database, one of them: a table by its name as in SQL, or a SELECT.
-    format : {"csv", "parquet", "delta"}, optional
-        By default what the files' endings say.
-    delimiter : str
-        One character between the fields of a text file.
-    encoding : str
-        Of text files.
-    rename : mapping of str to str
-        Name in the file to the name that the contract expects.
-    storage_options : mapping of str to secret
-        Keys of the object store, as Polars and delta-rs take them.
-    append : bool
-        Whether records that are new or changed are added to those of earlier files, which stay as
-        history; by default the source is the whole of what there is.
-    labels : Source, optional
-        Where the labels come from, of a use case that has them apart; by default from here as well.
-    rows, seed : int
-        How many records are generated, and from which seed.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    uri: str = ""
-    table: str = ""
-    query: str = ""
-    format: Format | None = None
-    delimiter: str = ","
-    encoding: str = "utf-8"
-    rename: dict[str, str] = {}
-    storage_options: dict[str, SecretStr] = {}
-    append: bool = False
-    labels: Source | None = None
-    rows: int = Field(default=_SAMPLE_ROWS, ge=1)
-    seed: int = Field(default=0, ge=0)
-
-    @field_validator("delimiter")
-    @classmethod
-    def _one_character(cls, delimiter: str) -> str:
-        one = delimiter.replace(r"\t", "\t")
-        if len(one) != 1 or not one.isascii() or one in '"\r\n\0':
-            raise ValueError("must be one ASCII character, and no quote or line end")
-        return one
-
-    @field_validator("encoding")
-    @classmethod
-    def _known_encoding(cls, encoding: str) -> str:
-        try:
-            "".encode(encoding)
-            return codecs.lookup(encoding).name
-        except LookupError:
-            raise ValueError("must be a text encoding such as utf-8 or cp1252") from None
-
-    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        """Show the settings, but no password of the URI."""
-        for name, value in super().__repr_args__():
-            yield name, public(self.uri) if name == "uri" else value
-
-    @property
-    def options(self) -> dict[str, str]:
-        """Keys of the object store, to be handed on and not shown."""
-        return {key: value.get_secret_value() for key, value in self.storage_options.items()}
 
 
 @dataclass(frozen=True)
@@ -318,12 +243,12 @@ def _read_parquet(found: Found, source: Source, expected: Expected, engine: Engi
     columns = columns_of(files[0].shown, schema.names, source.rename, expected)
     if not any(footer.num_rows for footer in footers.values()):
         raise SourceError(f"{found.shown}: has columns and no records. Add some.")
-    types = _raw_types(schema, columns, files[0].shown)
+    types = raw_types(schema, columns, files[0].shown)
     version = _fingerprint_of_files(found, source, {file: file.blocks() for file in files})
     frame = engine.read_parquet(
         [file.uri for file in files], schema=schema, storage_options=_options_for(files, source)
     )
-    renamed = _renamed(frame, types, engine)
+    renamed = as_raw(frame, types, engine)
     return _records_of(renamed, columns, found, files, version)
 
 
@@ -368,12 +293,12 @@ def _read_delta(found: Found, source: Source, expected: Expected, engine: Engine
     table = _open(found, source, expected)
     schema = pa.schema(table.schema().to_arrow())
     columns = columns_of(found.shown, schema.names, source.rename, expected)
-    types = _raw_types(schema, columns, found.shown)
+    types = raw_types(schema, columns, found.shown)
     files = len(table.file_uris())
     if not files:
         raise SourceError(f"{found.shown}: the table has no records. Add some.")
     frame = engine.read_delta(found.uri, table.version(), storage_options=source.options or None)
-    renamed = _renamed(frame, types, engine)
+    renamed = as_raw(frame, types, engine)
     version = _fingerprint_of_table(table, source)
     return _records(renamed, columns, found.public, version, found.public, files)
 
@@ -396,10 +321,10 @@ def _generated(source: Source, expected: Expected, engine: Engine) -> Records:
     except ValueError as error:
         raise SourceError(f"{uri}: {error} Set {expected.settings}.rows.") from None
     columns = columns_of(uri, schema.names, source.rename, expected)
-    types = _raw_types(schema, columns, uri)
+    types = raw_types(schema, columns, uri)
     frame = engine.read_batches(schema, partial(generate, source.rows, source.seed))
     version = _fingerprint_of_generator(source, expected)
-    return _records(_renamed(frame, types, engine), columns, uri, version, uri, files=0)
+    return _records(as_raw(frame, types, engine), columns, uri, version, uri, files=0)
 
 
 def _generator(expected: Expected) -> Generate:
@@ -496,82 +421,6 @@ def _records(
         columns.extra,
         columns.sources,
     )
-
-
-def _raw_types(schema: pa.Schema, columns: Columns, shown: str) -> dict[str, Any]:
-    """Type of each column in raw, one that a Delta table holds and every engine reads."""
-    types = {name: _raw_type(of) for name, of in zip(columns.names, schema.types, strict=True)}
-    for (name, kept), of in zip(types.items(), schema.types, strict=True):
-        if kept is None:
-            raise SourceError(
-                f"{shown}: column '{name}' is of type {of}, which a Delta table cannot "
-                "hold. Store it as text or as a number, or leave it out."
-            )
-    return types
-
-
-def _raw_type(of: pa.DataType) -> Any:
-    import narwhals.stable.v2 as nw
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(of):
-        return _raw_type(of.value_type)
-    if pa.types.is_list(of) or pa.types.is_large_list(of) or pa.types.is_fixed_size_list(of):
-        inner = _inner_type(of.value_type)
-        return inner and nw.List(inner)
-    if pa.types.is_struct(of):
-        fields = {delta_name(field.name): _inner_type(field.type) for field in of}
-        is_kept = fields and None not in fields.values() and fields.keys() == set(of.names)
-        return nw.Struct(fields) if is_kept else None
-    if pa.types.is_timestamp(of):
-        return nw.Datetime("us", "UTC" if of.tz else None)
-    if pa.types.is_decimal(of):
-        return nw.Decimal(of.precision, of.scale) if of.precision <= _MOST_DIGITS else None
-    is_kept_as = {
-        # As text, a whole number that is too large for Delta is kept, and judged like any other.
-        nw.String: (
-            pa.types.is_string,
-            pa.types.is_large_string,
-            pa.types.is_string_view,
-            pa.types.is_null,
-            pa.types.is_uint64,
-        ),
-        nw.Int64: (pa.types.is_int64, pa.types.is_unsigned_integer),
-        nw.Int32: (pa.types.is_int32,),
-        nw.Int16: (pa.types.is_int16,),
-        nw.Int8: (pa.types.is_int8,),
-        nw.Float64: (pa.types.is_float64,),
-        nw.Float32: (pa.types.is_float32,),
-        nw.Boolean: (pa.types.is_boolean,),
-        nw.Date: (pa.types.is_date,),
-        nw.Binary: (
-            pa.types.is_binary,
-            pa.types.is_large_binary,
-            pa.types.is_binary_view,
-            pa.types.is_fixed_size_binary,
-        ),
-    }
-    kept = (kept for kept, fits in is_kept_as.items() if any(fit(of) for fit in fits))
-    return next(kept, None)
-
-
-def _inner_type(of: pa.DataType) -> Any:
-    """Likewise, within a list or a struct, where Spark cannot make timestamps of nanoseconds."""
-    import pyarrow as pa
-
-    return None if pa.types.is_timestamp(of) and of.unit == "ns" else _raw_type(of)
-
-
-def _renamed(frame: Frame, types: dict[str, Any], engine: Engine) -> Frame:
-    """Typed columns under their names in raw, of their types there."""
-    import narwhals.stable.v2 as nw
-
-    names = frame.collect_schema().names()
-    renamed = engine.rename(frame, [*types, *names[len(types) :]])
-    schema = renamed.collect_schema()
-    casts = [nw.col(name).cast(kept) for name, kept in types.items() if schema[name] != kept]
-    # Spark Connect takes no empty list of them.
-    return renamed.with_columns(*casts) if casts else renamed
 
 
 def _finished(frame: Frame, columns: Columns, uri: str | nw.Expr) -> Frame:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from adbc_driver_manager.dbapi import Connection, Cursor
 
-    from churn_assets.tables.sources.read import Source
+    from churn_assets.tables.sources.source import Source
 
 _SCHEMES = (f"{DATABASE}://", "postgres://")
 # One @ at most, so that nothing of a password is taken for a host, a database or an option.

@@ -13,11 +13,12 @@ import pytest
 
 from churn_assets.learning.card.gather import gathered, reaches
 from churn_assets.learning.card.page import Card, card
+from churn_assets.learning.judging.court import decide
 from churn_assets.learning.judging.evidence import gather
-from churn_assets.learning.judging.gates import Verdict, decide
 from churn_assets.learning.judging.promotion import Judgement
+from churn_assets.learning.judging.rules import GateSettings
+from churn_assets.learning.judging.verdict import Verdict
 from churn_assets.learning.metrics import metrics
-from churn_assets.learning.recipe import GateSettings
 from churn_assets.learning.registry import CARD, CHALLENGER
 from churn_assets.tables.lake import TABLES, Table
 from churn_assets.usecases.spec import UseCase

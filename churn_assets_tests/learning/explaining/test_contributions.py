@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import re
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
-from churn_assets.learning.ensembles import Recalibrated, log_odds
-from churn_assets.learning.explain_plots import pictures
+from churn_assets.learning.ensembles import Recalibrated
 from churn_assets.learning.explaining.contributions import (
     Contributions,
     contributions,
     importance,
     partial_dependence,
-    reasons,
 )
-from churn_assets.learning.fitting.candidates import REGISTRY, blend, pipeline
-from churn_assets.tables.contract import judge
+from churn_assets.learning.explaining.reasons import reasons
+from churn_assets.learning.fitting.candidates import CATALOGUE, blend, pipeline
+from churn_assets.learning.odds import log_odds
+from churn_assets.tables.contract import validate
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.featurise import feature_rows
 from churn_assets.usecases.spec import Column, Contract, Label, String, UseCase
@@ -41,7 +38,7 @@ Fitted = Callable[[str], Any]
 def rows() -> pd.DataFrame:
     """Features of made-up customers."""
     records = ENGINE.from_arrow(customers(2500, seed=3).to_arrow())
-    silver = USE_CASE.clean(judge(records, USE_CASE.contract, ENGINE).valid)
+    silver = USE_CASE.clean(validate(records, USE_CASE.contract, ENGINE).valid)
     return ENGINE.collect(feature_rows(USE_CASE, silver, ENGINE).frame).to_pandas()
 
 
@@ -57,7 +54,7 @@ def fitted(rows: pd.DataFrame, inputs: pd.DataFrame) -> Fitted:
     labels = rows["label"].fillna(False).to_numpy(dtype=bool)
 
     def unfitted(name: str) -> Any:
-        candidate = REGISTRY[name]
+        candidate = CATALOGUE[name]
         if candidate.members:
             return blend({member: unfitted(member) for member in candidate.members})
         return pipeline(USE_CASE, candidate, {}, seed=0)
@@ -87,7 +84,7 @@ def scores(model: Any, inputs: pd.DataFrame) -> np.ndarray:
     return np.asarray(model.predict_proba(inputs)[:, 1], dtype=float)
 
 
-@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize("name", CATALOGUE)
 def test_contributions_add_up_to_the_score(fitted: Fitted, inputs: pd.DataFrame, name: str) -> None:
     model = fitted(name)
     some = inputs.head(200)
@@ -99,7 +96,7 @@ def test_contributions_add_up_to_the_score(fitted: Fitted, inputs: pd.DataFrame,
     assert total == pytest.approx(log_odds(scores(model, some)), abs=1e-9)
 
 
-@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize("name", CATALOGUE)
 def test_hostile_rows_are_explained_like_any_other(
     fitted: Fitted, hostile: pd.DataFrame, name: str
 ) -> None:
@@ -133,7 +130,7 @@ def test_trees_are_explained_by_their_exact_shapley_values() -> None:
     table = pd.DataFrame({"a": rng.normal(size=600), "b": rng.normal(size=600)})
     labels = rng.random(600) < 1 / (1 + np.exp(-2 * table["a"] * table["b"]))
     two = plain_use_case(("a", "b"))
-    model = pipeline(two, REGISTRY["lightgbm"], {"n_estimators": 1, "num_leaves": 4}, 0)
+    model = pipeline(two, CATALOGUE["lightgbm"], {"n_estimators": 1, "num_leaves": 4}, 0)
     model.fit(table, labels)
     assert isinstance(model[-1], LGBMClassifier)
     tree = model[-1].booster_.dump_model()["tree_info"][0]["tree_structure"]
@@ -366,17 +363,3 @@ def test_an_input_that_nobody_has_depends_on_nothing(fitted: Fitted, inputs: pd.
         found = partial_dependence(fitted("lightgbm"), unknown, name)
 
         assert (found.values, len(found.scores)) == ([], 0)
-
-
-def test_each_picture_is_a_small_png(fitted: Fitted, inputs: pd.DataFrame) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        drawn = pictures(fitted("blend"), inputs, USE_CASE)
-
-    found = contributions(fitted("blend"), inputs)
-    strongest = list(importance(found))[:4]
-    assert list(drawn) == ["importance", *(f"partial_dependence_{name}" for name in strongest)]
-    for name, png in drawn.items():
-        image = Image.open(io.BytesIO(png))
-        assert image.format == "PNG", name
-        assert len(png) < 40_000, name

@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 from churn_assets.errors import TrainingError
 from churn_assets.learning.fitting.candidates import (
-    REGISTRY,
+    CATALOGUE,
     blend,
     chosen,
     is_monotone,
@@ -23,7 +23,7 @@ from churn_assets.learning.recipe import TrainingSettings
 from churn_assets_tests.support.project import USE_CASE
 
 INPUTS = list(USE_CASE.inputs)
-SINGLE = [name for name, candidate in REGISTRY.items() if not candidate.members]
+SINGLE = [name for name, candidate in CATALOGUE.items() if not candidate.members]
 FEW = {
     "random_forest": {"n_estimators": 20},
     "gradient_boosting": {"max_iter": 20},
@@ -34,9 +34,9 @@ FEW = {
 
 
 def built(name: str, seed: int = 0) -> Any:
-    if REGISTRY[name].members:
-        return blend({member: built(member) for member in REGISTRY[name].members})
-    return pipeline(USE_CASE, REGISTRY[name], FEW.get(name, {}), seed)
+    if CATALOGUE[name].members:
+        return blend({member: built(member) for member in CATALOGUE[name].members})
+    return pipeline(USE_CASE, CATALOGUE[name], FEW.get(name, {}), seed)
 
 
 def asked(*candidates: Any) -> tuple[Any, ...]:
@@ -51,7 +51,7 @@ def refusal(*candidates: Any) -> str:
 
 
 def test_the_registry_holds_six_candidates_and_all_of_them_compete_by_default() -> None:
-    assert list(REGISTRY) == [
+    assert list(CATALOGUE) == [
         "logistic_regression",
         "random_forest",
         "gradient_boosting",
@@ -59,10 +59,10 @@ def test_the_registry_holds_six_candidates_and_all_of_them_compete_by_default() 
         "xgboost",
         "blend",
     ]
-    assert chosen(TrainingSettings()) == tuple(REGISTRY.values())
+    assert chosen(TrainingSettings()) == tuple(CATALOGUE.values())
 
 
-@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize("name", CATALOGUE)
 def test_a_candidate_ranks_churners_above_the_others(name: str, labelled: pd.DataFrame) -> None:
     from sklearn.metrics import roc_auc_score
 
@@ -74,7 +74,7 @@ def test_a_candidate_ranks_churners_above_the_others(name: str, labelled: pd.Dat
     assert roc_auc_score(test["label"].astype(bool), scores) > 0.75
 
 
-@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize("name", CATALOGUE)
 def test_a_candidate_scores_missing_extreme_and_unknown_values(
     name: str, labelled: pd.DataFrame
 ) -> None:
@@ -91,7 +91,7 @@ def test_a_candidate_scores_missing_extreme_and_unknown_values(
     assert scores.sum(axis=1) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize("name", CATALOGUE)
 def test_a_candidate_can_be_cloned_for_another_fit(name: str, labelled: pd.DataFrame) -> None:
     rows, labels = labelled[INPUTS].head(500), labelled["label"].head(500).astype(bool)
     model = built(name).fit(rows, labels)
@@ -119,27 +119,27 @@ def test_a_tree_model_keeps_the_direction_that_a_use_case_asks_for(
     rows, labels = labelled[INPUTS].head(1000), labelled["label"].head(1000).astype(bool)
     ladder = pd.concat([rows.head(20).assign(tenure_months=month) for month in range(0, 73, 4)])
 
-    model = pipeline(case, REGISTRY[name], FEW[name], 0).fit(rows, labels)
+    model = pipeline(case, CATALOGUE[name], FEW[name], 0).fit(rows, labels)
 
     scores = model.predict_proba(ladder)[:, 1].reshape(-1, 20)
-    assert is_monotone(REGISTRY[name])
+    assert is_monotone(CATALOGUE[name])
     assert (np.diff(scores, axis=0) * direction >= -1e-9).all()
 
 
 def test_a_linear_model_keeps_no_direction() -> None:
-    assert not is_monotone(REGISTRY["logistic_regression"])
+    assert not is_monotone(CATALOGUE["logistic_regression"])
 
 
 def test_a_name_alone_stands_for_what_the_registry_knows() -> None:
-    assert asked("lightgbm", "blend") == (REGISTRY["lightgbm"], REGISTRY["blend"])
+    assert asked("lightgbm", "blend") == (CATALOGUE["lightgbm"], CATALOGUE["blend"])
 
 
 def test_what_is_said_of_a_known_candidate_goes_before_the_registry() -> None:
     (changed,) = asked({"name": "lightgbm", "parameters": {"num_leaves": 4}})
 
     assert changed.parameters == {"num_leaves": 4}
-    assert changed.estimator == REGISTRY["lightgbm"].estimator
-    assert changed.space == REGISTRY["lightgbm"].space
+    assert changed.estimator == CATALOGUE["lightgbm"].estimator
+    assert changed.space == CATALOGUE["lightgbm"].space
 
 
 def test_any_estimator_of_scikit_learns_kind_becomes_a_candidate_by_its_name(

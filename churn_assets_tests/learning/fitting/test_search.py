@@ -17,9 +17,12 @@ import pytest
 from churn_assets.errors import TrainingError
 from churn_assets.learning.fitting import search as tuning
 from churn_assets.learning.fitting.candidates import chosen, singles
-from churn_assets.learning.fitting.search import Rows, Trial, folded, search
+from churn_assets.learning.fitting.folds import Rows, folded
+from churn_assets.learning.fitting.search import search
 from churn_assets.learning.fitting.training import Trained, train
-from churn_assets.learning.recipe import GateSettings, TrainingSettings, study_name
+from churn_assets.learning.fitting.trial import Trial
+from churn_assets.learning.judging.rules import GateSettings
+from churn_assets.learning.recipe import TrainingSettings, study_name
 from churn_assets.settings import load_settings
 from churn_assets_tests.support.processes import CHECKOUT, FORKS
 from churn_assets_tests.support.project import USE_CASE

@@ -11,15 +11,12 @@ import pandas as pd
 import pytest
 
 from churn_assets.errors import TrainingError
-from churn_assets.learning.ensembles import Blend, Recalibrated, log_odds, sigmoid
-from churn_assets.learning.fitting.training import (
-    Trained,
-    labelled_rows,
-    repair,
-    train,
-    value_best_threshold,
-)
+from churn_assets.learning.ensembles import Blend, Recalibrated
+from churn_assets.learning.fitting.calibration import repair
+from churn_assets.learning.fitting.threshold import value_best_threshold
+from churn_assets.learning.fitting.training import Trained, labelled_rows, train
 from churn_assets.learning.metrics import f1_best_threshold, metrics
+from churn_assets.learning.odds import log_odds, sigmoid
 from churn_assets.learning.recipe import TrainingSettings
 from churn_assets.learning.value import amounts, realised_value
 from churn_assets.usecases.spec import BusinessCase

@@ -12,17 +12,10 @@ import polars as pl
 import pytest
 
 from churn_assets.assets.resources import resources
-from churn_assets.learning.judging.evidence import (
-    NO_CATEGORY,
-    UNKNOWN_CATEGORY,
-    Contender,
-    Evidence,
-    Stress,
-    gather,
-    stressed,
-)
-from churn_assets.learning.judging.gates import decide
-from churn_assets.learning.recipe import GateSettings
+from churn_assets.learning.judging.court import decide
+from churn_assets.learning.judging.evidence import NO_CATEGORY, Contender, Evidence, gather
+from churn_assets.learning.judging.rules import GateSettings
+from churn_assets.learning.judging.stress import UNKNOWN_CATEGORY, Stress, stressed
 from churn_assets.learning.registry import CHALLENGER
 from churn_assets.learning.value import Amounts
 from churn_assets.tables.lake import Table

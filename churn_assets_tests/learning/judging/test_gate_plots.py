@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 
 from churn_assets.errors import RegistryError
-from churn_assets.learning.judging.evidence import Evidence, Stress, Sweep
+from churn_assets.learning.judging.court import DESCRIPTIONS, closed, decide
+from churn_assets.learning.judging.evidence import Evidence
 from churn_assets.learning.judging.gate_plots import picture
-from churn_assets.learning.judging.gates import DESCRIPTIONS, closed, decide, stress
+from churn_assets.learning.judging.gates import stress
+from churn_assets.learning.judging.stress import Stress, Sweep
 from churn_assets.learning.value import Amounts
 from churn_assets_tests.learning.judging.test_gates import (
     EVERY,

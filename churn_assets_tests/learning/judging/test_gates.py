@@ -13,16 +13,12 @@ import pytest
 
 from churn_assets.errors import RegistryError
 from churn_assets.learning.judging import gates
-from churn_assets.learning.judging.evidence import Contender, Evidence, Stress, Sweep
-from churn_assets.learning.judging.gates import (
-    DESCRIPTIONS,
-    LINEAGE_TAGS,
-    Verdict,
-    decide,
-    gate_specs,
-    refusal,
-)
-from churn_assets.learning.recipe import GateSettings
+from churn_assets.learning.judging.court import DESCRIPTIONS, decide, gate_specs, refusal
+from churn_assets.learning.judging.evidence import Contender, Evidence
+from churn_assets.learning.judging.gates import LINEAGE_TAGS
+from churn_assets.learning.judging.rules import GateSettings
+from churn_assets.learning.judging.stress import Stress, Sweep
+from churn_assets.learning.judging.verdict import Verdict
 from churn_assets.learning.value import Amounts
 from churn_assets.usecases import USE_CASES
 

@@ -12,17 +12,10 @@ import pytest
 from churn_assets.assets.resources import resources
 from churn_assets.errors import GateError, RegistryError
 from churn_assets.learning.judging.evidence import gather
-from churn_assets.learning.judging.gates import Verdict
-from churn_assets.learning.judging.promotion import (
-    Promotion,
-    align,
-    answer,
-    judge,
-    on_record,
-    promote,
-    rollback,
-)
-from churn_assets.learning.recipe import GATES_AS_THEY_COME, GateSettings
+from churn_assets.learning.judging.promotion import answer, judge, promote, rollback
+from churn_assets.learning.judging.record import Promotion, align, on_record
+from churn_assets.learning.judging.rules import DEFAULT_GATES, GateSettings
+from churn_assets.learning.judging.verdict import Verdict
 from churn_assets.learning.registry import CHALLENGER, CHAMPION, Registry
 from churn_assets.tables.lake import Committed, Table
 from churn_assets_tests.support.project import GATES, USE_CASE, Project
@@ -40,13 +33,13 @@ def tables(project: Project) -> Mapping[str, Table]:
 def promoted(
     project: Project,
     registry: Registry | None = None,
-    settings: GateSettings = GATES_AS_THEY_COME,
+    settings: GateSettings = DEFAULT_GATES,
 ) -> tuple[Committed, Promotion]:
     return promote(USE_CASE, tables(project), registry or project.registry, "a test", settings)
 
 
 def judged(
-    project: Project, settings: GateSettings = GATES_AS_THEY_COME, **changes: int
+    project: Project, settings: GateSettings = DEFAULT_GATES, **changes: int
 ) -> dict[str, Verdict]:
     said = judge(USE_CASE, tables(project), project.registry, settings, **changes)
     return {verdict.gate: verdict for verdict in said.verdicts}
@@ -201,7 +194,7 @@ def test_both_are_scored_on_every_labelled_test_row_of_the_present_features(
         copied.registry,
         copied.champion(),
         most_rows=10_000,
-        settings=GATES_AS_THEY_COME,
+        settings=DEFAULT_GATES,
     )
 
     assert len(evidence.labels) == test.height

@@ -19,13 +19,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from churn_assets.assets.resources import resources
-from churn_assets.learning.judging.promotion import on_record
-from churn_assets.learning.scoring import predictions_schema, scorer
+from churn_assets.learning.judging.record import on_record
+from churn_assets.learning.scorer import predictions_schema, scorer
 from churn_assets.settings import load_settings
 from churn_assets.tables.engines.engine import Commit, ConflictError
 from churn_assets.tables.ingest import ingest
 from churn_assets.tables.refine import refine
-from churn_assets.tables.sources.read import Source
+from churn_assets.tables.sources.source import Source
 from churn_assets_tests.support.project import USE_CASE
 
 GENERATION = "generation"

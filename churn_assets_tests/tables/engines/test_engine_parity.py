@@ -1,4 +1,4 @@
-"""Both engines judge, clean and split any records alike, to the last bit."""
+"""Both engines validate, clean and split any records alike, to the last bit."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from churn_assets.errors import ContractError, SourceError
-from churn_assets.tables.contract import Judged, judge, require_types, up_to
+from churn_assets.tables.contract import Validated, require_types, up_to, validate
 from churn_assets.tables.engines.engine import Engine
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.featurise import feature_rows
 from churn_assets.tables.ingest import ingest
 from churn_assets.tables.lake import Lake
 from churn_assets.tables.refine import newest_by
-from churn_assets.tables.sources.read import Source
+from churn_assets.tables.sources.source import Source
 from churn_assets.usecases import USE_CASES
 from churn_assets.usecases.spec import (
     Column,
@@ -126,7 +126,7 @@ def seen(engine: Engine, frame: nw.LazyFrame[Any]) -> Seen:
     return types, sorted(map(repr, table.to_pylist()))
 
 
-def counted(judged: Judged) -> Seen:
+def counted(judged: Validated) -> Seen:
     return judged.rows, judged.rejected, judged.broken, judged.repeated
 
 
@@ -178,10 +178,10 @@ def test_odd_records_come_out_of_both_engines_alike(
         outcomes = records(case.labelled, [*ODD, *texts], seed)
         found = []
         for engine in engines:
-            judged = judge(engine.from_arrow(table), case.contract, engine)
+            judged = validate(engine.from_arrow(table), case.contract, engine)
             labels = None
             if case.labels is not None:
-                labels = judge(engine.from_arrow(outcomes), case.labels.contract, engine).valid
+                labels = validate(engine.from_arrow(outcomes), case.labels.contract, engine).valid
             silver = case.clean(judged.valid)
             features = feature_rows(case, silver, engine, labels=labels).frame
             frames = (judged.valid, judged.rejects, silver, features)
@@ -276,7 +276,7 @@ def test_odd_values_of_every_type_come_out_of_both_engines_alike(
             raw = ingest(TYPED, Source(uri=str(folder / "f.parquet")), tables)
             records = tables["raw"].scan().drop("ingested_at")
             require_types(records, TYPED.contract, raw.uri)
-            judged = judge(records, TYPED.contract, engine)
+            judged = validate(records, TYPED.contract, engine)
             frames = (records, judged.valid, judged.rejects)
             told = [seen(engine, frame) for frame in frames]
             found.append((raw.columns, raw.data_version, counted(judged), told))
@@ -418,7 +418,7 @@ def test_columns_of_any_name_go_through_both_engines(
         source = Source(uri=str(path), rename=rename if ending == "delta" else {})
         tables = Lake(str(tmp_path / engine.name), engine).of(NAMED)
         ingest(NAMED, source, tables)
-        judged = judge(tables["raw"].scan().drop("ingested_at"), NAMED.contract, engine)
+        judged = validate(tables["raw"].scan().drop("ingested_at"), NAMED.contract, engine)
         tables["rejects"].replace(judged.rejects, "1")
         tables["silver"].replace(judged.valid, "1")
         written = [tables[name].scan() for name in ("silver", "rejects")]
@@ -481,7 +481,7 @@ def test_history_and_past_days_come_out_of_both_engines_alike(
     found = []
     for engine, tables in zip(engines, (ours, theirs), strict=True):
         records = tables["raw"].scan()
-        judged = judge(records, KEEPING.contract, engine, by)
+        judged = validate(records, KEEPING.contract, engine, by)
         then = up_to(records, KEEPING.contract, "seen", date(2020, 1, 2), engine)
         found.append((counted(judged), seen(engine, judged.valid), seen(engine, then)))
         valid = engine.collect(judged.valid).to_pylist()

@@ -19,7 +19,8 @@ from pydantic import ValidationError
 from churn_assets.errors import SourceError
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.sources.columns import Expected
-from churn_assets.tables.sources.read import Source, explain, fingerprint, read_records
+from churn_assets.tables.sources.read import explain, fingerprint, read_records
+from churn_assets.tables.sources.source import Source
 from churn_assets.usecases.spec import Column, Contract, Float64, Int64, Label, String, UseCase
 
 ENGINE = PolarsEngine()

@@ -27,7 +27,8 @@ from churn_assets.tables.ingest import ingest, ingest_labels
 from churn_assets.tables.lake import Lake
 from churn_assets.tables.sources import sql as source_sql
 from churn_assets.tables.sources.columns import Expected
-from churn_assets.tables.sources.read import Source, explain, fingerprint, look_up, read_records
+from churn_assets.tables.sources.read import explain, fingerprint, look_up, read_records
+from churn_assets.tables.sources.source import Source
 from churn_assets.usecases.spec import (
     Column,
     Contract,

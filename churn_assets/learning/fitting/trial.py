@@ -1,0 +1,67 @@
+"""One configuration that a search tried, and its loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from churn_assets.learning.fitting.folds import Rows
+from churn_assets.learning.recipe import (
+    Candidate,
+    TrainingSettings,
+)
+from churn_assets.usecases.spec import UseCase
+
+if TYPE_CHECKING:
+    from churn_assets.types import Bools, Floats
+
+
+Configuration = tuple[str, Mapping[str, Any]]
+"""Name of a candidate, and what differs from its default configuration."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One configuration that was tried.
+
+    Parameters
+    ----------
+    candidate : str
+        Its name.
+    parameters : mapping of str to object
+        What differs from the candidate's default configuration.
+    state : {"complete", "pruned", "failed"}
+        Pruned: after some folds it was worse than the median of its candidate's completed trials.
+    losses : tuple of float
+        Mean loss of all rows scored so far, after each fold.
+    """
+
+    candidate: str
+    parameters: Mapping[str, Any]
+    state: Literal["complete", "pruned", "failed"]
+    losses: tuple[float, ...]
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of all rows; infinite where not all were scored."""
+        return self.losses[-1] if self.state == "complete" else math.inf
+
+
+def loss(metric: str, labels: Bools, scores: Floats) -> float:
+    """Mean log loss or Brier score; the less the better."""
+    from sklearn.metrics import brier_score_loss, log_loss
+
+    judge = log_loss if metric == "log_loss" else brier_score_loss
+    return float(judge(labels, scores))
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all trials of a search share."""
+
+    use_case: UseCase
+    candidates: Mapping[str, Candidate]
+    rows: Rows
+    settings: TrainingSettings

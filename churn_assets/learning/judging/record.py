@@ -1,0 +1,147 @@
+"""The record of promotions, and the alias that follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from churn_assets.errors import GateError
+from churn_assets.learning.registry import CHAMPION, Registry, Version
+from churn_assets.tables.engines.engine import ConflictError
+from churn_assets.tables.lake import Committed, Table
+from churn_assets.tables.versions import data_version
+
+_TRANSACTION = "promotion"
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One promotion or rollback, as the champion table records it."""
+
+    promotion: int
+    action: str
+    model_name: str
+    version: int
+    run_id: str
+    threshold: float
+    previous_version: int | None
+    decided_by: str
+    decided_at: datetime
+    gates: str
+
+    @property
+    def data_version(self) -> str:
+        """Which model is Champion, whenever and however it came to be."""
+        return data_version(self.model_name, {"version": str(self.version), "run": self.run_id})
+
+
+def history(champion: Table, state: Committed | None = None) -> list[Promotion]:
+    """Every promotion and rollback, the oldest first."""
+    state = state or champion.state()
+    if state is None or state.rows == 0:
+        return []
+    rows = champion.engine.collect(champion.scan(state.version)).to_pylist()
+    return sorted((Promotion(**row) for row in rows), key=lambda record: record.promotion)
+
+
+def on_record(champion: Table, state: Committed | None = None) -> Promotion | None:
+    """The newest promotion, or None where there never was one."""
+    records = history(champion, state)
+    return records[-1] if records else None
+
+
+def align(champion: Table, registry: Registry) -> Promotion | None:
+    """Let the alias point to the Champion on record, where a crash kept it from that.
+
+    A Champion that only the alias knows is left alone; the gates compare with it.
+    """
+    record = on_record(champion)
+    while record is not None:
+        held = registry.by_alias(CHAMPION)
+        if not holds(record, held):
+            registry.by_number(record.version, record.run_id)
+            registry.point(CHAMPION, record.version)
+        # Another promotion may have come between: look again until both agree.
+        newest = on_record(champion)
+        if newest == record:
+            break
+        record = newest
+    return record
+
+
+def following(records: list[Promotion], **decided: Any) -> Promotion:
+    """The record that follows the newest."""
+    last = records[-1] if records else None
+    return Promotion(
+        promotion=1 if last is None else last.promotion + 1,
+        previous_version=None if last is None else last.version,
+        decided_at=datetime.now(UTC),
+        **decided,
+    )
+
+
+def commit(
+    tables: Mapping[str, Table], registry: Registry, state: Committed, promotion: Promotion
+) -> tuple[Committed, Promotion]:
+    """Record a Champion, unless another was recorded since the table was looked at."""
+    champion = tables["champion"]
+    try:
+        committed = champion.append(
+            _frame(champion, [promotion]),
+            promotion.data_version,
+            {"model": tables["model"].require().version},
+            base=state.version,
+            transaction=_TRANSACTION,
+        )
+    except ConflictError as error:
+        raise GateError(
+            "Challenger refused: another promotion was first. Run again to be judged against "
+            "the new Champion."
+        ) from error
+    align(champion, registry)
+    return committed, promotion
+
+
+def moment(record: Promotion) -> str:
+    """When a promotion was decided, to the minute."""
+    return f"{record.decided_at:%Y-%m-%d %H:%M} UTC"
+
+
+def holds(record: Promotion, version: Version | None) -> bool:
+    """Whether a version is the Champion on record."""
+    return version is not None and (version.version, version.run_id) == (
+        record.version,
+        record.run_id,
+    )
+
+
+def started(champion: Table) -> Committed:
+    """The champion table as it is now; an empty one where there is none yet."""
+    if champion.state() is None:
+        with suppress(ConflictError):
+            champion.append(_frame(champion, []), data_version("", {}), base=None)
+    return champion.require()
+
+
+def _frame(champion: Table, promotions: list[Promotion]) -> Any:
+    import pyarrow as pa
+
+    schema = pa.schema(
+        [
+            ("promotion", pa.int64()),
+            ("action", pa.string()),
+            ("model_name", pa.string()),
+            ("version", pa.int64()),
+            ("run_id", pa.string()),
+            ("threshold", pa.float64()),
+            ("previous_version", pa.int64()),
+            ("decided_by", pa.string()),
+            ("decided_at", pa.timestamp("us", "UTC")),
+            ("gates", pa.string()),
+        ]
+    )
+    rows = [asdict(promotion) for promotion in promotions]
+    return champion.engine.from_arrow(pa.Table.from_pylist(rows, schema))

@@ -1,0 +1,220 @@
+"""How a model takes hostile but valid rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from churn_assets.usecases.spec import Column, UseCase
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from churn_assets.types import Floats
+
+
+UNKNOWN_CATEGORY = "a category that nobody has seen"
+FARTHEST = 1000
+"""How many times the greatest number that was seen an extreme one is."""
+HOSTILE_ROWS = 20
+SWEPT_ROWS, SWEPT_VALUES = 50, 20
+SLIGHTEST = 1e-9
+"""A step of a score that is not taken for one."""
+_EVERY_INPUT = "every input"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a score does as one number grows and all else stays.
+
+    Parameters
+    ----------
+    direction : int
+        1 where it must never fall, -1 where it must never rise.
+    values : tuple of float
+        That the number was given, ascending.
+    scores : tuple of float
+        Mean score at each.
+    rows, broken : int
+        How many customers were looked at, and of how many the score went the wrong way.
+    worst : float
+        Greatest step the wrong way.
+    """
+
+    direction: int
+    values: tuple[float, ...]
+    scores: tuple[float, ...]
+    rows: int
+    broken: int
+    worst: float
+
+
+@dataclass(frozen=True)
+class Stress:
+    """How a model takes hostile but valid rows.
+
+    Parameters
+    ----------
+    rows : int
+        How many there were.
+    error : str or None
+        What it broke at, if it did.
+    improbable : tuple of str
+        What it answered with a score that is no probability.
+    ranges : mapping of str to (float, float)
+        By input, the least and the greatest score of rows in which it was hostile.
+    sweeps : mapping of str to Sweep
+        By input that the use case calls monotone.
+    """
+
+    rows: int
+    error: str | None = None
+    improbable: tuple[str, ...] = ()
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    sweeps: Mapping[str, Sweep] = field(default_factory=dict)
+
+
+def stressed(model: Any, inputs: pd.DataFrame, use_case: UseCase) -> Stress:
+    """Let a model score hostile but valid rows, made from real ones.
+
+    In each, one input is amiss: a category is unknown or null, a number is null or extreme, as
+    far as the contract allows; and in some, every input is null.
+
+    Parameters
+    ----------
+    model : classifier
+        What answers `predict_proba` of a DataFrame.
+    inputs : DataFrame
+        Model inputs of at least one customer.
+    use_case : UseCase
+        Names them, their contract, and what must be monotone.
+    """
+    cases = [*_hostile(use_case, inputs), (_EVERY_INPUT, None)]
+    frame = _spoilt(_some(inputs, HOSTILE_ROWS), use_case, cases)
+    each = len(frame) // len(cases)
+    try:
+        scores = probabilities(model, frame).reshape(len(cases), each)
+    except Exception as error:
+        return Stress(len(frame), _broken_at(model, frame, cases) or _first_line(error))
+    amiss = np.flatnonzero(~((scores >= 0) & (scores <= 1)).all(axis=1))
+    if len(amiss):
+        return Stress(len(frame), improbable=tuple(_said(cases[i]) for i in amiss))
+    ranges: dict[str, tuple[float, float]] = {}
+    for (name, _), row in zip(cases, scores, strict=True):
+        low, high = ranges.get(name, (np.inf, -np.inf))
+        ranges[name] = (min(low, float(row.min())), max(high, float(row.max())))
+    try:
+        sweeps = dict(_swept(model, inputs, use_case))
+    except Exception as error:
+        return Stress(len(frame), _first_line(error))
+    return Stress(len(frame), ranges=ranges, sweeps=sweeps)
+
+
+def _hostile(use_case: UseCase, inputs: pd.DataFrame) -> Iterator[tuple[str, Any]]:
+    """An input, and what it is given."""
+    contract = {column.name: column for column in use_case.contract.columns}
+    for name in use_case.numeric:
+        seen = inputs[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        yield from ((name, value) for value in _extremes(seen, contract.get(name)))
+        yield name, None
+    for name in use_case.categorical:
+        yield name, UNKNOWN_CATEGORY
+        yield name, None
+
+
+def _extremes(seen: Floats, column: Column | None) -> list[float]:
+    finite = seen[np.isfinite(seen)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
+    if column is not None and column.isin is not None:
+        return [float(value) for value in column.isin]
+    if column is None:
+        # Of a derived number nothing says the bounds, so it keeps the sign that was seen.
+        least, greatest = (None if low < 0 else 0.0), None
+    else:
+        # Only numbers are looked at, whose bounds are numbers.
+        least, greatest = cast("float | None", column.ge), cast("float | None", column.le)
+    farthest = FARTHEST * max(abs(low), abs(high), 1.0)
+    return [
+        value
+        for value in dict.fromkeys((low, high, 0.0, farthest, -farthest))
+        if (least is None or value >= least) and (greatest is None or value <= greatest)
+    ]
+
+
+def _spoilt(rows: pd.DataFrame, use_case: UseCase, cases: list[tuple[str, Any]]) -> pd.DataFrame:
+    """The rows again for each case, with what it says in them."""
+    import pandas as pd
+
+    each = len(rows)
+    columns: dict[str, NDArray[Any]] = {}
+    for name in rows.columns:
+        kind = np.float64 if name in use_case.numeric else object
+        columns[name] = np.tile(rows[name].to_numpy(dtype=kind), len(cases))
+        for i, (spoilt, value) in enumerate(cases):
+            if spoilt in (name, _EVERY_INPUT):
+                columns[name][i * each : (i + 1) * each] = value
+    return pd.DataFrame(columns)
+
+
+def _broken_at(model: Any, frame: pd.DataFrame, cases: list[tuple[str, Any]]) -> str | None:
+    """The first case that a model cannot score, and what it says."""
+    each = len(frame) // len(cases)
+    for i, case in enumerate(cases):
+        try:
+            probabilities(model, frame.iloc[i * each : (i + 1) * each])
+        except Exception as error:
+            return f"{_said(case)}: {_first_line(error)}"
+    return None
+
+
+def _swept(model: Any, inputs: pd.DataFrame, use_case: UseCase) -> Iterator[tuple[str, Sweep]]:
+    import pandas as pd
+
+    for name, direction in use_case.monotone.items():
+        seen = inputs[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        if not np.isfinite(seen).any():
+            continue
+        finite = seen[np.isfinite(seen)]
+        values = np.unique(np.quantile(finite, np.linspace(0, 1, SWEPT_VALUES)))
+        rows = _some(inputs, SWEPT_ROWS)
+        frame = pd.concat([rows.assign(**{name: value}) for value in values])
+        scores = probabilities(model, frame).reshape(len(values), len(rows))
+        steps = direction * np.diff(scores, axis=0)
+        yield (
+            name,
+            Sweep(
+                direction=direction,
+                values=tuple(values.tolist()),
+                scores=tuple(scores.mean(axis=1).tolist()),
+                rows=len(rows),
+                broken=int((steps < -SLIGHTEST).any(axis=0).sum()),
+                worst=float(max(0.0, -steps.min(initial=0.0))),
+            ),
+        )
+
+
+def _some(inputs: pd.DataFrame, rows: int) -> pd.DataFrame:
+    """So many rows at most, from first to last."""
+    places = np.linspace(0, len(inputs) - 1, min(rows, len(inputs))).astype(int)
+    return inputs.iloc[places]
+
+
+def probabilities(model: Any, inputs: pd.DataFrame) -> Floats:
+    """Churn probability of each row."""
+    return np.asarray(model.predict_proba(inputs)[:, 1], dtype=np.float64)
+
+
+def _said(case: tuple[str, Any]) -> str:
+    name, value = case
+    if value is None:
+        return f"{name} null"
+    return f"{name} unknown" if value == UNKNOWN_CATEGORY else f"{name} {value:g}"
+
+
+def _first_line(error: Exception) -> str:
+    said = str(error).splitlines()
+    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__

@@ -1,0 +1,31 @@
+"""A use case with where its tables and its models are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from churn_assets.learning.registry import Registry
+    from churn_assets.tables.lake import Table
+    from churn_assets.usecases.spec import UseCase
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What training, judging and scoring of a use case work on.
+
+    Parameters
+    ----------
+    use_case : UseCase
+        What is predicted.
+    tables : mapping of str to Table
+        Its tables, by name.
+    registry : Registry
+        Its registered models.
+    """
+
+    use_case: UseCase
+    tables: Mapping[str, Table]
+    registry: Registry
