@@ -138,7 +138,7 @@ def start_as_spark_comes(jars: str) -> None:
 
 
 def _tables() -> Mapping[str, Table]:
-    lake: Lake = resources(load_settings())["lake"]
+    lake: Lake = resources(load_settings()).lake
     return lake.of(USE_CASE)
 
 

@@ -31,6 +31,10 @@ class EngineError(ChurnError):
     """The engine cannot be started, or broke off; nothing was written."""
 
 
+class HistoryError(ChurnError):
+    """Dagster cannot keep its history; no table is touched by that."""
+
+
 class TrainingError(ChurnError):
     """A model cannot be trained from these features."""
 

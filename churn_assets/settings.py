@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from churn_assets.errors import SettingsError, public_uri
@@ -165,8 +170,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment beats the profile's file, which is given as arguments."""
-        return env_settings, init_settings
+        """Only what is given counts; `load_settings` gives what the environment says."""
+        return (init_settings,)
 
     @property
     def root_folder(self) -> Path:
@@ -197,7 +202,7 @@ class Settings(BaseSettings):
             return given
         for key, value in given.items():
             if not str(key).startswith("spark."):
-                raise ValueError(f"'{key}' is no key of Spark's; they start with 'spark.'")
+                raise ValueError(f"'{key}' is not a key of Spark's; they start with 'spark.'")
             if not isinstance(value, (str, int, float, SecretStr)):
                 raise ValueError(f"'{key}' must be one value, with commas where it is a list")
         return {key: _as_text(value) for key, value in given.items()}
@@ -270,11 +275,14 @@ def _as_text(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def load_settings(coming: str = "") -> Settings:
+def load_settings(options: Mapping[str, Any] | None = None, *, coming: str = "") -> Settings:
     """Read the settings of this process.
 
     Parameters
     ----------
+    options : mapping, optional
+        Settings by name, nested as they are, that beat the environment, as it beats the profile's
+        file: what was typed for one command.
     coming : str
         A use case that is not there yet, and may be set already.
 
@@ -286,12 +294,16 @@ def load_settings(coming: str = "") -> Settings:
     profile = os.environ.get(f"{PREFIX}PROFILE", "dev")
     if profile not in PROFILES:
         raise SettingsError(
-            f"CHURN_PROFILE: '{profile}' is no profile; it is one of {', '.join(PROFILES)}."
+            f"CHURN_PROFILE: '{profile}' is not a profile; it is one of {', '.join(PROFILES)}."
         )
     file = settings_file(profile)
     _require_known_variables(os.environ)
     try:
-        settings = Settings(**_with_experiment({**_read(file), "profile": profile}))
+        environment: Mapping[str, Any] = EnvSettingsSource(Settings)()
+        given = _merged(environment, options or {})
+        experiment = given.get("experiment")
+        of_profile = _with_experiment({**_read(file), "profile": profile}, experiment)
+        settings = Settings(**_merged(of_profile, given))
     except ValidationError as error:
         raise SettingsError(_first_fault(error, file)) from None
     except UnreadableVariable as error:
@@ -307,24 +319,36 @@ def declared_use_cases(settings: Settings) -> dict[str, UseCase]:
     return {name: case for name, case in USE_CASES.items() if settings.use_cases.get(name, True)}
 
 
-def _with_experiment(given: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a profile, with those of the experiment that it or the environment names."""
-    named = os.environ.get(f"{PREFIX}EXPERIMENT") or given.get("experiment")
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that are nested, of which those above hold."""
+    merged = dict(below)
+    for name, value in above.items():
+        held = merged.get(name)
+        if isinstance(value, Mapping) and isinstance(held, Mapping):
+            merged[name] = _merged(held, value)
+        else:
+            merged[name] = value
+    return merged
+
+
+def _with_experiment(profile: dict[str, Any], named: Any) -> dict[str, Any]:
+    """The settings of a profile, with those of an experiment, by default the one that it names."""
+    named = named or profile.get("experiment")
     if not isinstance(named, str):
-        return given
+        return profile
     file = project_folder() / Path(named).expanduser()
     if not file.is_file():
         raise SettingsError(f"experiment: there is no file {file}.")
-    asked = _read(file)
-    gates = asked.pop("gates", {})
+    training = _read(file)
+    gates = training.pop("gates", {})
     models: dict[str, type[BaseModel]] = {"training": TrainingSettings, "gates": GateSettings}
-    for part, content in (("training", asked), ("gates", gates)):
+    for part, content in (("training", training), ("gates", gates)):
         try:
             models[part].model_validate(content)
         except ValidationError as error:
             raise SettingsError(_first_fault(error, file, models[part])) from None
-        given = {**given, part: {**(given.get(part) or {}), **content}}
-    return {**given, "experiment": str(file)}
+        profile = {**profile, part: {**(profile.get(part) or {}), **content}}
+    return {**profile, "experiment": str(file)}
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -334,7 +358,7 @@ def _read(file: Path) -> dict[str, Any]:
         content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except yaml.MarkedYAMLError as error:
         where = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise SettingsError(f"{file}:{where} is no YAML: {error.problem}.") from None
+        raise SettingsError(f"{file}:{where} is not YAML: {error.problem}.") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"{file}: cannot be read: {' '.join(str(error).split())}.") from None
     if not isinstance(content, dict):

@@ -168,7 +168,7 @@ def spark_settings() -> Mapping[str, Any]:
 @pytest.fixture(scope="session")
 def spark_engine(spark_settings: Mapping[str, Any]) -> Engine:
     """The Spark engine on this process's session."""
-    return resources(Settings(**spark_settings))["lake"].engine
+    return resources(Settings(**spark_settings)).lake.engine
 
 
 @pytest.fixture(scope="session")

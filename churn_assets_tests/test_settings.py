@@ -142,7 +142,7 @@ def test_an_experiment_beats_the_file_and_the_environment_beats_it(
         ("trials: 3\n", "x.yaml: trials: there is no such setting."),
         ("gates: {floor: {}}\n", "x.yaml: floor: there is no such setting. Did you mean floors?"),
         ("candidates: []\n", "x.yaml: candidates: Tuple should have at least 1 item"),
-        ("folds: [\n", "x.yaml: line 2 is no YAML"),
+        ("folds: [\n", "x.yaml: line 2 is not YAML"),
     ],
 )
 def test_a_fault_of_an_experiment_is_one_line_that_names_its_file(
@@ -269,7 +269,7 @@ def test_only_prod_shows_no_records(profile: Settings) -> None:
         ("engine: duck\n", ": engine: Input should be 'polars' or 'spark' (found 'duck')."),
         (
             "spark: {master: yarn}\n",
-            ": spark: 'master' is no key of Spark's; they start with 'spark.'.",
+            ": spark: 'master' is not a key of Spark's; they start with 'spark.'.",
         ),
         ("spark: {spark.jars: [a, b]}\n", ": spark: 'spark.jars' must be one value, with commas"),
         ("training: 3\n", ": training: Input should be a valid dictionary"),
@@ -282,8 +282,8 @@ def test_only_prod_shows_no_records(profile: Settings) -> None:
             "sources: {telco_churn: {delimiter: '::'}}\n",
             ": sources.telco_churn.delimiter: must be one ASCII character",
         ),
-        ("engine: polars\n  root: x\n", ": line 2 is no YAML: mapping values are not allowed"),
-        ("root: [1\n", ": line 2 is no YAML: "),
+        ("engine: polars\n  root: x\n", ": line 2 is not YAML: mapping values are not allowed"),
+        ("root: [1\n", ": line 2 is not YAML: "),
         ("- engine\n", ": must hold settings as `key: value`."),
         ("just text\n", ": must hold settings as `key: value`."),
         ("name: Zoë\n".encode("latin-1"), ": cannot be read: "),
@@ -340,8 +340,8 @@ def test_a_folder_in_place_of_the_file_is_told(folder: Path) -> None:
             "x",
             "sources.telko_churn: there is no use case 'telko_churn'. Did you mean telco_churn?",
         ),
-        ("CHURN_PROFILE", "qa", "CHURN_PROFILE: 'qa' is no profile; it is one of dev, staging,"),
-        ("CHURN_PROFILE", "", "CHURN_PROFILE: '' is no profile"),
+        ("CHURN_PROFILE", "qa", "CHURN_PROFILE: 'qa' is not a profile; it is one of dev, staging,"),
+        ("CHURN_PROFILE", "", "CHURN_PROFILE: '' is not a profile"),
         ("CHURN_ROOT", "", "CHURN_ROOT: String should have at least 1 character"),
     ],
 )

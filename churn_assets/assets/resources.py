@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, fields
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import dagster as dg
 
 from churn_assets.errors import EngineError, public_uri
 from churn_assets.learning.recipe import trusted_packages
+from churn_assets.learning.workplace import Workplace
 from churn_assets.settings import Settings
 from churn_assets.tables.engines.engine import Engine
 from churn_assets.tables.engines.polars_engine import PolarsEngine
@@ -20,6 +22,7 @@ from churn_assets.tables.lake import Lake
 from churn_assets.usecases.spec import UseCase
 
 if TYPE_CHECKING:
+    from churn_assets.assets.spark import Spark
     from churn_assets.learning.registry import Registry
 
 LOCAL_MLFLOW_UI = "http://127.0.0.1:5000"
@@ -52,6 +55,10 @@ class Mlflow:
             settings.experiment_name(use_case.name),
             trusted_packages(settings.training),
         )
+
+    def workplace(self, use_case: UseCase, lake: Lake) -> Workplace:
+        """What training, judging and scoring of a use case work on."""
+        return Workplace(use_case, lake.of(use_case), self.registry(use_case))
 
     def opener(
         self, context: dg.AssetExecutionContext, use_case: UseCase
@@ -123,10 +130,45 @@ class Mlflow:
             )
 
 
-def resources(settings: Settings) -> Mapping[str, Any]:
-    """The resources of all assets; plain objects, so that the UI shows no credential."""
+@dataclass(frozen=True)
+class Resources:
+    """What all assets share; plain objects, so that the UI shows no credential.
+
+    Parameters
+    ----------
+    lake : Lake
+        Where the tables lie.
+    mlflow : Mlflow
+        Where runs and models are kept.
+    spark : Spark or None
+        The session, where Spark is the engine.
+    """
+
+    lake: Lake
+    mlflow: Mlflow
+    spark: Spark | None = None
+
+    @property
+    def bound(self) -> dict[str, Any]:
+        """By the names that assets and checks ask for them by."""
+        parts = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def workplace(self, use_case: UseCase) -> Workplace:
+        """What training, judging and scoring of a use case work on."""
+        return self.mlflow.workplace(use_case, self.lake)
+
+
+def resources(settings: Settings) -> Resources:
+    """The resources that the settings ask for.
+
+    Raises
+    ------
+    EngineError
+        Where Spark is asked for and not installed.
+    """
     engine: Engine = PolarsEngine()
-    bound: dict[str, Any] = {}
+    spark = None
     if settings.engine == "spark":
         # Only here, so that nothing of Spark is imported where it is not asked for.
         try:
@@ -138,10 +180,7 @@ def resources(settings: Settings) -> Mapping[str, Any]:
                 "pip install 'churn-assets[spark]'."
             ) from None
 
-        bound["spark"] = Spark.of(settings)
-        engine = SparkEngine(bound["spark"].started)
-    return {
-        "lake": Lake(settings.lake_uri, engine, settings.lake_options),
-        "mlflow": Mlflow(settings),
-        **bound,
-    }
+        spark = Spark.of(settings)
+        engine = SparkEngine(spark.started)
+    lake = Lake(settings.lake_uri, engine, settings.lake_options)
+    return Resources(lake, Mlflow(settings), spark)

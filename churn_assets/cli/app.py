@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import getpass
 import os
-import shutil
-import sqlite3
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
-from churn_assets.cli.liveness import end_killed_runs
-from churn_assets.errors import ChurnError, SettingsError, public_uri
+from churn_assets.cli.home import history, prepare_home
+from churn_assets.errors import ChurnError, public_uri
 from churn_assets.settings import (
-    Settings,
     declared_use_cases,
     load_settings,
     project_folder,
@@ -49,7 +46,12 @@ TuneOption = Annotated[
     int | None, typer.Option(min=0, help="How many configurations to try.", metavar="TRIALS")
 ]
 AsOfOption = Annotated[
-    str, typer.Option(metavar="DAY", help="As things were known on a past day, beside today's.")
+    datetime | None,
+    typer.Option(
+        metavar="DAY",
+        formats=["%Y-%m-%d"],
+        help="As things were known on a past day, beside today's.",
+    ),
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show Dagster's log.")]
 ByOption = Annotated[str, typer.Option(help="Who decides; by default who is logged in.")]
@@ -57,7 +59,6 @@ NoteOption = Annotated[str, typer.Option(help="Why; kept with the decision.")]
 DEFAULT_USE_CASE = "telco_churn"
 GC_OBJECTS = 200_000
 UP_TO_MODEL = ("raw", "silver", "rejects", "features", "model")
-_STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 @app.command()
@@ -66,20 +67,17 @@ def run(
     source: SourceOption = "",
     retrain: RetrainOption = False,
     tune: TuneOption = None,
-    as_of: AsOfOption = "",
+    as_of: AsOfOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Ingest, train, gate, promote and score, with progress for each asset."""
-    _choose_day(as_of)
     case = _use_case(use_case)
-    _choose_source(use_case, source)
-    _choose_trials(tune)
     with _refusals():
-        settings = _prepared()
+        settings = load_settings(_options(use_case, source=source, tune=tune, as_of=as_of))
         from churn_assets.cli.run import run_job
         from churn_assets.cli.show import show_summary
 
-        outcome = run_job(case, config={"model": {"retrain": retrain}}, verbose=verbose)
+        outcome = run_job(case, settings, config={"model": {"retrain": retrain}}, verbose=verbose)
         if not outcome.refused:
             show_summary(case, settings, outcome)
     if outcome.refused:
@@ -102,18 +100,15 @@ def train(
 ) -> None:
     """Train a Challenger and judge it; nobody is promoted."""
     case = _use_case(use_case)
-    _choose_source(use_case, source)
-    _choose_trials(tune)
-    if experiment:
-        os.environ["CHURN_EXPERIMENT"] = str(Path(experiment).absolute())
     with _refusals():
-        settings = _prepared()
+        settings = load_settings(
+            _options(use_case, source=source, experiment=experiment, tune=tune)
+        )
         from churn_assets.cli.run import run_job
         from churn_assets.cli.show import show_training
 
-        outcome = run_job(
-            case, UP_TO_MODEL, config={"model": {"retrain": retrain}}, verbose=verbose
-        )
+        config = {"model": {"retrain": retrain}}
+        outcome = run_job(case, settings, UP_TO_MODEL, config=config, verbose=verbose)
         if not outcome.refused:
             show_training(case, settings, outcome)
     if outcome.refused:
@@ -157,31 +152,27 @@ def reject(
 
 
 @app.command()
-def status(use_case: UseCaseOption = DEFAULT_USE_CASE, as_of: AsOfOption = "") -> None:
+def status(use_case: UseCaseOption = DEFAULT_USE_CASE, as_of: AsOfOption = None) -> None:
     """Tables with versions and rows, aliases, the last promotion, freshness."""
-    _choose_day(as_of)
     case = _use_case(use_case)
     with _refusals():
-        settings = load_settings()
-        _prepare_home(settings)
         from churn_assets.cli.show import show_status
 
-        show_status(case, settings)
+        show_status(case, load_settings(_options(use_case, as_of=as_of)))
 
 
 @app.command()
 def predictions(
     use_case: UseCaseOption = DEFAULT_USE_CASE,
     top: Annotated[int, typer.Option(min=1, help="How many customers.")] = 10,
-    as_of: AsOfOption = "",
+    as_of: AsOfOption = None,
 ) -> None:
     """The customers who are most likely to churn."""
-    _choose_day(as_of)
     case = _use_case(use_case)
     with _refusals():
         from churn_assets.cli.show import show_predictions
 
-        show_predictions(case, load_settings(), top)
+        show_predictions(case, load_settings(_options(use_case, as_of=as_of)), top)
 
 
 @app.command()
@@ -237,18 +228,20 @@ def dev(
 ) -> None:
     """Open the Dagster UI, with the daemon that runs sensors and schedules."""
     _use_case(use_case)
-    # The UI's processes run in the project's folder.
-    _choose_source(
-        use_case, str(Path(source).absolute()) if source and "://" not in source else source
-    )
     with _refusals():
-        _prepare_home(load_settings())
-        end_killed_runs()
+        home = prepare_home(load_settings())
+        with history(home):
+            pass
     workspace = project_folder() / "workspace.yaml"
     dagster = Path(sys.executable).with_name("dagster")
+    environment = {**os.environ, "DAGSTER_HOME": str(home)}
+    if source:
+        # The UI's processes run in the project's folder.
+        address = source if "://" in source else str(Path(source).absolute())
+        environment[f"CHURN_SOURCES__{use_case.upper()}__URI"] = address
     os.chdir(project_folder())
     arguments = ["dev", "-w", str(workspace), "-p", str(port), "-h", host]
-    os.execv(dagster, [str(dagster), *arguments])
+    os.execve(dagster, [str(dagster), *arguments], environment)
 
 
 @app.command()
@@ -265,7 +258,7 @@ def mlflow(port: Annotated[int, typer.Option(help="Port of the UI.")] = 5000) ->
 def home() -> None:
     """Put dagster.yaml where DAGSTER_HOME is, and print that folder."""
     with _refusals():
-        typer.echo(_prepare_home(load_settings()))
+        typer.echo(prepare_home(load_settings()))
 
 
 def main() -> None:
@@ -281,11 +274,13 @@ def _decide(use_case: str, config: Mapping[str, Any], verbose: bool) -> None:
     """Run the champion asset."""
     case = _use_case(use_case)
     with _refusals():
-        settings = _prepared()
+        settings = load_settings()
         from churn_assets.cli.run import run_job
         from churn_assets.cli.show import show_champion
 
-        outcome = run_job(case, ("champion",), config={"champion": config}, verbose=verbose)
+        outcome = run_job(
+            case, settings, ("champion",), config={"champion": config}, verbose=verbose
+        )
         if not outcome.refused:
             show_champion(case, settings, outcome)
     if outcome.refused:
@@ -302,8 +297,8 @@ def _answer(use_case: str, *, approved: bool, by: str, note: str) -> None:
         shared = resources(settings)
         challenger = answer(
             case,
-            shared["lake"].of(case),
-            shared["mlflow"].registry(case),
+            shared.lake.of(case),
+            shared.mlflow.registry(case),
             settings.gates,
             approved=approved,
             by=by or _who(),
@@ -320,12 +315,6 @@ def _answer(use_case: str, *, approved: bool, by: str, note: str) -> None:
     )
 
 
-def _prepared() -> Settings:
-    settings = load_settings()
-    _prepare_home(settings)
-    return settings
-
-
 def _who() -> str:
     try:
         return getpass.getuser()
@@ -334,19 +323,25 @@ def _who() -> str:
         return f"uid {os.getuid()}"
 
 
-def _choose_trials(tune: int | None) -> None:
-    if tune is not None:
-        os.environ["CHURN_TRAINING__TUNING__TRIALS"] = str(tune)
-
-
-def _choose_day(as_of: str) -> None:
-    if as_of:
-        os.environ["CHURN_AS_OF"] = as_of
-
-
-def _choose_source(use_case: str, source: str) -> None:
+def _options(
+    use_case: str,
+    *,
+    source: str = "",
+    experiment: str = "",
+    tune: int | None = None,
+    as_of: datetime | None = None,
+) -> dict[str, Any]:
+    """What was typed for one command, as settings."""
+    options: dict[str, Any] = {}
     if source:
-        os.environ[f"CHURN_SOURCES__{use_case.upper()}__URI"] = source
+        options["sources"] = {use_case: {"uri": source}}
+    if experiment:
+        options["experiment"] = str(Path(experiment).absolute())
+    if tune is not None:
+        options["training"] = {"tuning": {"trials": tune}}
+    if as_of is not None:
+        options["as_of"] = as_of.date()
+    return options
 
 
 def _source(given: Mapping[str, str | None], configured: Source | None) -> Source:
@@ -375,53 +370,13 @@ def _use_case(name: str) -> UseCase:
     return declared[name]
 
 
-def _prepare_home(settings: Settings) -> Path:
-    """Make DAGSTER_HOME and put dagster.yaml into it: elsewhere it is silently ignored."""
-    # What was known on a past day is no part of today's history.
-    home = None if settings.as_of else os.environ.get("DAGSTER_HOME")
-    folder = Path(home or settings.dagster_home).expanduser().absolute()
-    # Dagster takes no relative folder.
-    os.environ["DAGSTER_HOME"] = str(folder)
-    template, place = project_folder() / "config" / "dagster.yaml", folder / "dagster.yaml"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if template.exists() and (
-            not place.exists() or place.read_bytes() != template.read_bytes()
-        ):
-            shutil.copyfile(template, place)
-    except OSError as error:
-        raise SettingsError(
-            f"{folder}: cannot be written ({error.strerror}). Set CHURN_ROOT or DAGSTER_HOME to "
-            "another folder."
-        ) from None
-    return folder
-
-
 @contextmanager
 def _refusals() -> Iterator[None]:
+    """End with one line on stderr where anything is refused."""
     try:
         yield
     except ChurnError as error:
         _refuse(str(error))
-    except Exception as error:
-        fault = _storage_fault(error)
-        if fault is None:
-            raise
-        _refuse(
-            f"{os.environ['DAGSTER_HOME']}: Dagster's history cannot be kept: {fault}. Free some "
-            "space or give write permission, then run again. The last versions stand."
-        )
-
-
-def _storage_fault(error: BaseException | None) -> str | None:
-    """What a full or read-only disk did to Dagster's own files; None for any other error."""
-    while error is not None:
-        if isinstance(error, sqlite3.OperationalError):
-            return str(error)
-        if isinstance(error, OSError) and error.errno in _STORAGE:
-            return error.strerror
-        error = error.__cause__ or error.__context__
-    return None
 
 
 def _refuse(reason: str) -> None:

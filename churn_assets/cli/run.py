@@ -17,8 +17,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from churn_assets.assets.shared import key
-from churn_assets.cli.liveness import at_work, end_killed_runs
-from churn_assets.definitions import defs
+from churn_assets.cli.home import history, prepare_home
+from churn_assets.cli.liveness import at_work
+from churn_assets.definitions import definitions
+from churn_assets.settings import Settings
 
 if TYPE_CHECKING:
     from churn_assets.usecases.spec import UseCase
@@ -29,6 +31,7 @@ _STOPPED = "the run was stopped. The last versions stand; run again."
 
 def run_job(
     use_case: UseCase,
+    settings: Settings,
     tables: Sequence[str] = (),
     *,
     config: Mapping[str, Any] | None = None,
@@ -40,6 +43,8 @@ def run_job(
     ----------
     use_case : UseCase
         Whose job it is.
+    settings : Settings
+        Of this run.
     tables : sequence of str
         Names of those to materialise; all by default.
     config : mapping of str to mapping, optional
@@ -48,15 +53,15 @@ def run_job(
         Whether to show Dagster's log instead.
     """
     console = Console(highlight=False, soft_wrap=True)
-    job = defs.resolve_job_def(use_case.name)
+    job = definitions(settings).resolve_job_def(use_case.name)
     level = "INFO" if verbose else "CRITICAL"
-    end_killed_runs()
-    with dg.DagsterInstance.get() as instance:
+    home = prepare_home(settings)
+    with history(home) as instance:
         run_id = str(uuid.uuid4())
         progress = Progress(console)
         instance.add_event_listener(run_id, progress)
         quiet = nullcontext() if verbose else _silent_libraries()
-        with at_work(run_id), quiet:
+        with at_work(home, run_id), quiet:
             result = job.execute_in_process(
                 run_id=run_id,
                 instance=instance,
@@ -98,7 +103,7 @@ class Outcome:
     refused : str or None
         Why it was refused, in one line; None where it succeeded.
     checks : list of AssetCheckEvaluation
-        What its checks said.
+        The results of its checks.
     console : Console
         What it was shown on.
     """
@@ -121,7 +126,7 @@ class Progress:
         """Take one event of the run's log."""
         event = entry.dagster_event
         if event is None:
-            # What a step says on its way, not what Dagster says of it.
+            # What a step logs on its way, not what Dagster logs of it.
             if entry.level == logging.INFO and entry.step_key:
                 self._console.print(f"[dim]… {escape(entry.user_message)}[/]")
             return
@@ -164,8 +169,8 @@ class Progress:
         self.checks.append(check)
         failed = "[red]✗[/]" if check.blocking else "[yellow]![/]"
         mark = "[green]✓[/]" if check.passed else failed
-        told = f": {escape(check.description)}" if check.description else ""
-        self._console.print(f"  {mark} [dim]{check.check_name}{told}[/]")
+        reason = f": {escape(check.description)}" if check.description else ""
+        self._console.print(f"  {mark} [dim]{check.check_name}{reason}[/]")
 
     def _failed(self, failure: Any) -> None:
         if failure.user_failure_data is not None:

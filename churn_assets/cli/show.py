@@ -12,6 +12,7 @@ from rich.table import Table as Grid
 
 from churn_assets.assets.resources import resources
 from churn_assets.assets.shared import key, refresh_minutes
+from churn_assets.cli.home import history, prepare_home
 
 if TYPE_CHECKING:
     from churn_assets.cli.run import Outcome
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 def show_summary(use_case: UseCase, settings: Settings, outcome: Outcome) -> None:
     """What a run from the source to predictions came to."""
-    tables, console = resources(settings)["lake"].of(use_case), outcome.console
+    tables, console = resources(settings).lake.of(use_case), outcome.console
     state = {name: table.require() for name, table in tables.items()}
     promotion = _last(tables["champion"], "promotion")
     console.print()
@@ -39,13 +40,13 @@ def show_summary(use_case: UseCase, settings: Settings, outcome: Outcome) -> Non
 def show_training(use_case: UseCase, settings: Settings, outcome: Outcome) -> None:
     """What a training came to."""
     outcome.console.print()
-    _show_challenger(resources(settings)["lake"].of(use_case), outcome)
+    _show_challenger(resources(settings).lake.of(use_case), outcome)
     outcome.console.print("Next: `churn promote` makes it the Champion.")
 
 
 def show_champion(use_case: UseCase, settings: Settings, outcome: Outcome) -> None:
     """Who is Champion now, and whose the predictions are."""
-    tables, console = resources(settings)["lake"].of(use_case), outcome.console
+    tables, console = resources(settings).lake.of(use_case), outcome.console
     champion = _last(tables["champion"], "promotion")
     console.print(
         f"\nChampion: version {champion['version']}, by {champion['action']} at "
@@ -54,8 +55,8 @@ def show_champion(use_case: UseCase, settings: Settings, outcome: Outcome) -> No
     scored = tables["predictions"].state()
     by = None if scored is None else scored.details.get("model_version")
     if by != champion["version"]:
-        told = "Nobody is scored yet" if by is None else f"Predictions are those of version {by}"
-        console.print(f"{told}: the sensor under `make dev` rescores everyone, or `churn run`.")
+        state = "Nobody is scored yet" if by is None else f"Predictions are those of version {by}"
+        console.print(f"{state}: the sensor under `make dev` rescores everyone, or `churn run`.")
 
 
 def _show_challenger(tables: Mapping[str, Any], outcome: Outcome) -> None:
@@ -71,13 +72,11 @@ def _show_challenger(tables: Mapping[str, Any], outcome: Outcome) -> None:
 
 def show_status(use_case: UseCase, settings: Settings) -> None:
     """Tables with versions and rows, aliases, the last promotion, freshness."""
-    import dagster as dg
-
     console = Console(highlight=False)
     shared = resources(settings)
-    tables, registry = shared["lake"].of(use_case), shared["mlflow"].registry(use_case)
+    tables, registry = shared.lake.of(use_case), shared.mlflow.registry(use_case)
     grid = Grid("table", "version", "rows", "written", "fresh", title=use_case.name)
-    with dg.DagsterInstance.get() as instance:
+    with history(prepare_home(settings)) as instance:
         for name, table in tables.items():
             state = table.state()
             if state is None:
@@ -95,8 +94,8 @@ def show_status(use_case: UseCase, settings: Settings) -> None:
     console.print(grid)
     for alias in ("challenger", "champion"):
         version = registry.by_alias(alias)
-        told = "none" if version is None else f"version {version.version}"
-        console.print(f"{alias}: {told} of {registry.model_name}")
+        held = "none" if version is None else f"version {version.version}"
+        console.print(f"{alias}: {held} of {registry.model_name}")
     champion = tables["champion"].state()
     if champion is not None and champion.rows:
         last = _last(tables["champion"], "promotion")
@@ -109,7 +108,7 @@ def show_status(use_case: UseCase, settings: Settings) -> None:
 
 def show_predictions(use_case: UseCase, settings: Settings, top: int) -> None:
     """Whom to contact first, where a business case says so, or who is most likely to churn."""
-    predictions = resources(settings)["lake"].of(use_case)["predictions"]
+    predictions = resources(settings).lake.of(use_case)["predictions"]
     predictions.require()
     valued = use_case.business is not None
     by = ["rank"] if valued else ["churn_probability", *use_case.keys]
@@ -118,16 +117,15 @@ def show_predictions(use_case: UseCase, settings: Settings, top: int) -> None:
     worth = ["expected_value", "contact"] if valued else []
     columns = [*use_case.keys, "churn_probability", *worth, *reasons]
     rows = predictions.engine.collect(frame.select(columns).head(top)).to_pylist()
-    worths = ["value", "contact"] if valued else []
-    grid = Grid(*use_case.keys, "probability", *worths, "why")
+    grid = Grid(*use_case.keys, "probability", *(["value", "contact"] if valued else []), "why")
     for place, _ in enumerate(use_case.keys):
         grid.columns[place].no_wrap = True
     for row in rows:
         why = "\n".join(filter(None, (row[reason] for reason in reasons)))
-        told = [f"{row['expected_value']:,.0f}", _yes(row["contact"])] if valued else []
+        value = [f"{row['expected_value']:,.0f}", _yes(row["contact"])] if valued else []
         probability = f"{row['churn_probability']:.3f}"
         who = (row[name] for name in use_case.keys)
-        grid.add_row(*(escape(str(cell)) for cell in (*who, probability, *told, why)))
+        grid.add_row(*(escape(str(cell)) for cell in (*who, probability, *value, why)))
     Console(highlight=False).print(grid)
 
 

@@ -29,7 +29,7 @@ def test_dagster_shows_no_credential_of_spark(key: str) -> None:
     shown = {"spark.executor.memory": "2g"}
     settings = Settings(engine="spark", spark={key: SECRETS[key], **shown})
 
-    spark = resources(settings)["spark"]
+    spark = resources(settings).spark
 
     assert "hush" not in f"{spark!r} {spark.spark_config} {settings!r}"
     assert shown.items() <= spark.spark_config.items()

@@ -20,12 +20,16 @@ def job() -> None:
 
 
 @pytest.fixture
-def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+def home(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     (tmp_path / "dagster.yaml").write_text(
         "{telemetry: {enabled: false}, concurrency: {pools: {default_limit: 1}}}"
     )
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    with dg.DagsterInstance.get() as opened:
+    with dg.DagsterInstance.from_config(str(tmp_path)) as opened:
         yield opened
 
 
@@ -43,39 +47,41 @@ def holders(instance: dg.DagsterInstance) -> list[str]:
     return [slot.run_id for slot in info.claimed_slots]
 
 
-def test_a_run_at_work_is_left_alone(instance: dg.DagsterInstance) -> None:
+def test_a_run_at_work_is_left_alone(home: Path, instance: dg.DagsterInstance) -> None:
     run_id = started(instance)
 
-    with at_work(run_id):
-        end_killed_runs()
+    with at_work(home, run_id):
+        end_killed_runs(home, instance)
 
         assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.STARTED
         assert holders(instance) == [run_id]
 
 
-def test_a_run_that_was_killed_has_failed_and_holds_nothing(instance: dg.DagsterInstance) -> None:
+def test_a_run_that_was_killed_has_failed_and_holds_nothing(
+    home: Path, instance: dg.DagsterInstance
+) -> None:
     run_id = started(instance)
-    with pytest.raises(SystemExit), at_work(run_id):
+    with pytest.raises(SystemExit), at_work(home, run_id):
         raise SystemExit
 
-    end_killed_runs()
+    end_killed_runs(home, instance)
 
     assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.FAILURE
     assert holders(instance) == []
 
 
-def test_a_run_that_ended_by_itself_keeps_its_end(instance: dg.DagsterInstance) -> None:
+def test_a_run_that_ended_by_itself_keeps_its_end(home: Path, instance: dg.DagsterInstance) -> None:
     run_id = started(instance)
     instance.report_run_canceled(instance.get_run_by_id(run_id))
-    with pytest.raises(SystemExit), at_work(run_id):
+    with pytest.raises(SystemExit), at_work(home, run_id):
         raise SystemExit
 
-    end_killed_runs()
+    end_killed_runs(home, instance)
 
     assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.CANCELED
 
 
-def test_a_home_without_runs_has_none_to_end(instance: dg.DagsterInstance) -> None:
-    end_killed_runs()
+def test_a_home_without_runs_has_none_to_end(home: Path, instance: dg.DagsterInstance) -> None:
+    end_killed_runs(home, instance)
 
     assert instance.get_runs_count() == 0

@@ -33,7 +33,7 @@ from churn_assets_tests.support.registering import challenge
 
 
 def tables(project: Project) -> Mapping[str, Table]:
-    return resources(project.settings())["lake"].of(USE_CASE)
+    return resources(project.settings()).lake.of(USE_CASE)
 
 
 def scored(project: Project, **budget: int) -> Committed:

@@ -163,7 +163,7 @@ class Project:
 
     def table(self, name: str) -> Table:
         """A table of the lake."""
-        return resources(self.settings())["lake"].of(self.use_case)[name]
+        return resources(self.settings()).lake.of(self.use_case)[name]
 
     def state(self, name: str) -> Committed | None:
         """A table's newest version."""
@@ -171,7 +171,7 @@ class Project:
 
     def states(self) -> dict[str, Committed | None]:
         """Every table's newest version."""
-        lake = resources(self.settings())["lake"]
+        lake = resources(self.settings()).lake
         return {name: table.state() for name, table in lake.of(self.use_case).items()}
 
     def rows(self, name: str) -> pl.DataFrame:
@@ -181,13 +181,12 @@ class Project:
     @property
     def registry(self) -> Registry:
         """The registered model."""
-        return resources(self.settings())["mlflow"].registry(self.use_case)
+        return resources(self.settings()).mlflow.registry(self.use_case)
 
     @property
     def workplace(self) -> Workplace:
         """What training, judging and scoring work on."""
-        lake = resources(self.settings())["lake"]
-        return Workplace(self.use_case, lake.of(self.use_case), self.registry)
+        return resources(self.settings()).workplace(self.use_case)
 
     def champion(self) -> Promotion | None:
         """Who is Champion on record."""

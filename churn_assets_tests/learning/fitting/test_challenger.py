@@ -48,7 +48,7 @@ def train(
     settings: TrainingSettings | None = None,
     **changes: Any,
 ) -> Challenger:
-    tables = resources(project.settings())["lake"].of(USE_CASE)
+    tables = resources(project.settings()).lake.of(USE_CASE)
     settings = settings or project.settings().training
     return train_challenger(USE_CASE, tables, project.registry, settings, open_run, **changes)
 

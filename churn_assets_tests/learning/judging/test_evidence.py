@@ -78,7 +78,7 @@ def sensible(rows: pd.DataFrame) -> Any:
 
 
 def tables(project: Project) -> Mapping[str, Table]:
-    return resources(project.settings())["lake"].of(USE_CASE)
+    return resources(project.settings()).lake.of(USE_CASE)
 
 
 def gathered(project: Project, **changes: Any) -> Evidence:

@@ -27,7 +27,7 @@ NOBODY = "0.99"
 
 
 def tables(project: Project) -> Mapping[str, Table]:
-    return resources(project.settings())["lake"].of(USE_CASE)
+    return resources(project.settings()).lake.of(USE_CASE)
 
 
 def promoted(

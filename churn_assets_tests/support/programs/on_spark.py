@@ -31,7 +31,7 @@ from churn_assets_tests.support.project import USE_CASE
 GENERATION = "generation"
 WAIT_SECONDS = 120
 _SHARED = resources(load_settings())
-_LAKE = _SHARED["lake"]
+_LAKE = _SHARED.lake
 _TABLES = _LAKE.of(USE_CASE)
 
 
@@ -44,7 +44,7 @@ def score_by_udf(into: str) -> None:
     from pyspark.sql import functions as F  # noqa: N812
 
     print("import:", _imported_there())
-    registry = _SHARED["mlflow"].registry(USE_CASE)
+    registry = _SHARED.mlflow.registry(USE_CASE)
     _ = registry.client
     session = _SHARED["spark"].started()
     score = mlflow.pyfunc.spark_udf(
@@ -69,7 +69,7 @@ def score_slowly(features: str, predictions: str, rows: str, seconds: str, marks
     conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", rows)
     champion = on_record(_TABLES["champion"])
     assert champion is not None
-    pipeline = _SHARED["mlflow"].registry(USE_CASE).load(champion.version)
+    pipeline = _SHARED.mlflow.registry(USE_CASE).load(champion.version)
     score = scorer(USE_CASE, pipeline, champion, features_version=0)
 
     def slowly(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -24,7 +24,7 @@ def promote_for_ever(root: str, test: Connection, *, dies: bool) -> None:
     if dies:
         Registry.point = lambda *_: os._exit(DIED)  # type: ignore[method-assign]
     shared = resources(Settings(root=root))
-    tables, registry = shared["lake"].of(USE_CASE), shared["mlflow"].registry(USE_CASE)
+    tables, registry = shared.lake.of(USE_CASE), shared.mlflow.registry(USE_CASE)
     # What is slow at first is done before the race.
     registry.load(registry.by_alias(CHALLENGER).version)
     test.send("ready")

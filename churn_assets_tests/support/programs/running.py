@@ -24,7 +24,7 @@ def main(*names: str) -> None:
     files = [f"churn_assets_tests/usecases/test_{name}.py" for name in names]
     tested = pytest.main(["-q", "-p", "no:cacheprovider", *files])
     runs = {name: _run(name, f"{settings.lake_uri}/{name}") for name in names}
-    nodes = defs.resolve_asset_graph().asset_nodes
+    nodes = defs().resolve_asset_graph().asset_nodes
     groups = {"/".join(node.key.path): node.group_name for node in nodes}
     print(json.dumps({"tested": int(tested), "runs": runs, "groups": groups}))
 

@@ -23,7 +23,7 @@ def training(root: str) -> Any:
     defs = dg.Definitions(
         assets=[model],
         jobs=[dg.define_asset_job("training", selection=[model])],
-        resources=resources(settings),
+        resources=resources(settings).bound,
         executor=dg.multiprocess_executor,
     )
     return defs.resolve_job_def("training")

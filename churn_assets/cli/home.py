@@ -1,0 +1,86 @@
+"""DAGSTER_HOME: where Dagster keeps its history, and what keeps it from that."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from churn_assets.cli.liveness import end_killed_runs
+from churn_assets.errors import ChurnError, HistoryError, SettingsError
+from churn_assets.settings import Settings, project_folder
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+_STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+def prepare_home(settings: Settings) -> Path:
+    """Make DAGSTER_HOME and put dagster.yaml into it: elsewhere it is silently ignored.
+
+    Raises
+    ------
+    SettingsError
+        Where the folder cannot be written.
+    """
+    # What was known on a past day is not part of today's history.
+    home = None if settings.as_of else os.environ.get("DAGSTER_HOME")
+    # Dagster takes no relative folder.
+    folder = Path(home or settings.dagster_home).expanduser().absolute()
+    template, place = project_folder() / "config" / "dagster.yaml", folder / "dagster.yaml"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if template.exists() and (
+            not place.exists() or place.read_bytes() != template.read_bytes()
+        ):
+            shutil.copyfile(template, place)
+    except OSError as error:
+        raise SettingsError(
+            f"{folder}: cannot be written ({error.strerror}). Set CHURN_ROOT or DAGSTER_HOME to "
+            "another folder."
+        ) from None
+    return folder
+
+
+@contextmanager
+def history(home: Path) -> Iterator[dg.DagsterInstance]:
+    """Dagster's history in a folder, open in the block; runs that were killed are ended first.
+
+    Raises
+    ------
+    HistoryError
+        Where a full or read-only disk keeps Dagster from its own files.
+    """
+    import dagster as dg
+
+    try:
+        with dg.DagsterInstance.from_config(str(home)) as instance:
+            end_killed_runs(home, instance)
+            yield instance
+    except ChurnError:
+        raise
+    except Exception as error:
+        fault = _storage_fault(error)
+        if fault is None:
+            raise
+        raise HistoryError(
+            f"{home}: Dagster's history cannot be kept: {fault}. Free some space or give write "
+            "permission, then run again. The last versions stand."
+        ) from error
+
+
+def _storage_fault(error: BaseException | None) -> str | None:
+    """What a full or read-only disk did to Dagster's own files; None for any other error."""
+    while error is not None:
+        if isinstance(error, sqlite3.OperationalError):
+            return str(error)
+        if isinstance(error, OSError) and error.errno in _STORAGE:
+            return error.strerror
+        error = error.__cause__ or error.__context__
+    return None
