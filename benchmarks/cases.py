@@ -297,7 +297,7 @@ def shares(*source: str) -> None:
     )
 
     def log() -> None:
-        _ = registry.client
+        registry.connect()
         mlflow.set_experiment(registry.model_name)
         with mlflow.start_run() as run:
             registry.register(

@@ -89,7 +89,7 @@ class Mlflow:
         from mlflow.exceptions import MlflowException
 
         registry = self.registry(use_case)
-        _ = registry.client
+        registry.connect()
         # A run that another training left open in this thread must not be written into.
         while mlflow.active_run():
             with suppress(MlflowException):

@@ -19,6 +19,7 @@ from churn_assets.errors import ChurnError, RegistryError, first_line, public_ur
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
+    from mlflow.models.model import ModelInfo
     from sklearn.pipeline import Pipeline
 
 CHALLENGER, CHAMPION = "challenger", "champion"
@@ -127,20 +128,31 @@ class Registry:
 
     @property
     def client(self) -> MlflowClient:
-        """MLflow's client, with the experiment in place, and MLflow itself turned to it.
+        """MLflow's client, with MLflow itself turned to this registry as `connect` does.
 
         Raises
         ------
         RegistryError
             Where MLflow cannot be reached.
         """
-        client = self._connected
+        self.connect()
+        return self._connected
+
+    def connect(self) -> None:
+        """Turn MLflow itself to this registry, with the experiment in place.
+
+        What MLflow loads and logs by is global, and another registry may have set it.
+
+        Raises
+        ------
+        RegistryError
+            Where MLflow cannot be reached.
+        """
+        _ = self._connected
         import mlflow
 
-        # What MLflow loads and logs by is global, and another registry may have set it.
         mlflow.set_tracking_uri(self.tracking_uri)
         mlflow.set_registry_uri(self.registry_uri or self.tracking_uri)
-        return client
 
     @cached_property
     def _connected(self) -> MlflowClient:
@@ -223,7 +235,7 @@ class Registry:
         """
         import mlflow.sklearn
 
-        stored = self.card(version).flavors.get("sklearn", {})
+        stored = self.info(version).flavors.get("sklearn", {})
         odd = self._untrusted(stored.get("skops_trusted_types") or [])
         if stored.get("serialization_format") != "skops" or odd:
             also = f" (it holds {odd[0]}, which no candidate of the settings names)" if odd else ""
@@ -235,11 +247,11 @@ class Registry:
         with self.refusals(_restore(version)), _unchanged_path():
             return mlflow.sklearn.load_model(f"models:/{self.model_name}/{version}")
 
-    def card(self, version: int) -> Any:
+    def info(self, version: int) -> ModelInfo:
         """What MLflow knows of a version's model: signature, input example."""
         from mlflow.models import get_model_info
 
-        _ = self.client
+        self.connect()
         with self.refusals(_restore(version)):
             return get_model_info(f"models:/{self.model_name}/{version}")
 
@@ -327,10 +339,9 @@ class Registry:
                 # Some things can be written and not be read.
                 loads(stored, trusted=types)
         except Exception as error:
-            said = first_line(error)
             raise RegistryError(
-                f"{self.model_name}: the model cannot be stored without pickle: {said}. Choose "
-                "another estimator in `training.candidates`."
+                f"{self.model_name}: the model cannot be stored without pickle: "
+                f"{first_line(error)}. Choose another estimator in `training.candidates`."
             ) from error
         if odd:
             raise RegistryError(
@@ -360,14 +371,15 @@ class Registry:
         except ChurnError:
             raise
         except Exception as error:
-            first = str(error).splitlines()[0] if str(error) else type(error).__name__
             unreachable = re.search(_UNREACHABLE, str(error), re.IGNORECASE)
             if unreachable and self.tracking_uri.startswith("http"):
-                first = "cannot be reached"
-            said = public_uri(first)[:400].rstrip(".")
+                reason = "cannot be reached"
+            else:
+                # Whole, since a URI that is cut in two may show its credentials.
+                reason = public_uri(first_line(error, most=sys.maxsize))[:400].rstrip(".")
             todo = _START if unreachable else advice
             raise RegistryError(
-                f"MLflow at {public_uri(self.tracking_uri)}: {said}. {todo}".rstrip()
+                f"MLflow at {public_uri(self.tracking_uri)}: {reason}. {todo}".rstrip()
             ) from error
 
 

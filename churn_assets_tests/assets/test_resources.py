@@ -120,12 +120,12 @@ def test_a_training_names_the_features_table_with_its_delta_version(
 def test_the_model_of_a_training_has_a_signature_and_an_example(
     finished: Finished, training: MlflowRun
 ) -> None:
-    card = finished.project.registry.card(1)
+    info = finished.project.registry.info(1)
 
-    assert card.run_id == training.info.run_id
-    assert card.signature.inputs.input_names() == list(USE_CASE.inputs)
-    assert card.signature.outputs is not None
-    assert card.saved_input_example_info is not None
+    assert info.run_id == training.info.run_id
+    assert info.signature.inputs.input_names() == list(USE_CASE.inputs)
+    assert info.signature.outputs is not None
+    assert info.saved_input_example_info is not None
 
 
 def test_two_dagster_runs_in_one_process_have_an_mlflow_run_each(

@@ -304,18 +304,19 @@ def test_the_input_example_is_made_up_and_fits_the_signature(finished: Project) 
     customers = finished.rows("features").select(USE_CASE.inputs).to_dicts()
     assert example.to_dict("records")[0] not in customers
     assert list(example.columns) == list(USE_CASE.inputs)
-    assert finished.registry.card(1).signature.inputs.input_names() == list(USE_CASE.inputs)
+    assert finished.registry.info(1).signature.inputs.input_names() == list(USE_CASE.inputs)
     assert np.isfinite(finished.registry.load(1).predict_proba(example)).all()
 
 
 def test_two_registries_in_one_process_do_not_mix(finished: Project, project: Project) -> None:
     ours, other = finished.registry, project.registry
-    _ = ours.client, other.client
+    ours.connect()
+    other.connect()
 
-    loaded, card = ours.load(1), ours.card(1)
+    loaded, info = ours.load(1), ours.info(1)
 
     assert loaded is not None
-    assert card.signature is not None
+    assert info.signature is not None
     with pytest.raises(RegistryError, match="not found"):
         other.load(1)
 

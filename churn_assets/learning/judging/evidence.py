@@ -208,14 +208,14 @@ def _incumbent(registry: Registry, record: Promotion | None, challenger: Version
 
 
 def _contender(registry: Registry, version: Version, model: Any, inputs: pd.DataFrame) -> Contender:
-    card = registry.card(version.version)
+    info = registry.info(version.version)
     return Contender(
         version=version.version,
         run_id=version.run_id,
         description=version.description,
         tags=version.tags,
-        has_signature=card.signature is not None,
-        has_input_example=card.saved_input_example_info is not None,
+        has_signature=info.signature is not None,
+        has_input_example=info.saved_input_example_info is not None,
         threshold=version.threshold,
         scores=probabilities(model, inputs) if len(inputs) else np.zeros(0),
     )

@@ -274,10 +274,10 @@ def test_a_challenger_that_another_replaced_while_it_was_judged_is_not_promoted(
     challenge(copied)
 
     class Meanwhile(Registry):
-        def card(self, version: int) -> object:
+        def info(self, version: int) -> object:
             if bearers(copied)[CHALLENGER] == 2:
                 challenge(copied)
-            return super().card(version)
+            return super().info(version)
 
     registry = copied.registry
     slow = Meanwhile(registry.tracking_uri, registry.model_name, registry.artifacts)

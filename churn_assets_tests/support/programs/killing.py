@@ -92,7 +92,7 @@ def registry_of(root: str) -> Registry:
 def _opener(registry: Registry) -> Callable[[], AbstractContextManager[str]]:
     @contextmanager
     def opened() -> Iterator[str]:
-        _ = registry.client
+        registry.connect()
         mlflow.set_experiment(registry.model_name)
         with mlflow.start_run() as run:
             yield run.info.run_id

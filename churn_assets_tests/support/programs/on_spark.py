@@ -45,7 +45,7 @@ def score_by_udf(into: str) -> None:
 
     print("import:", _imported_there())
     registry = _SHARED.mlflow.registry(USE_CASE)
-    _ = registry.client
+    registry.connect()
     session = _SHARED["spark"].started()
     score = mlflow.pyfunc.spark_udf(
         session,
