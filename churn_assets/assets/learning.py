@@ -16,7 +16,9 @@ from churn_assets.assets.shared import (
     refusals,
     spec,
 )
-from churn_assets.learning.recipe import model_code, predictions_code
+from churn_assets.learning.fitting.origin import model_code
+from churn_assets.learning.recipe import predictions_code
+from churn_assets.learning.workplace import Workplace
 from churn_assets.settings import Settings
 from churn_assets.tables.lake import Lake
 from churn_assets.tables.versions import code_version
@@ -78,9 +80,7 @@ def learning_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefi
 
         with refusals():
             challenger = train_challenger(
-                use_case,
-                lake.of(use_case),
-                mlflow.registry(use_case),
+                Workplace(use_case, lake.of(use_case), mlflow.registry(use_case)),
                 settings.training,
                 mlflow.opener(context, use_case),
                 retrain=config.retrain,
@@ -90,6 +90,7 @@ def learning_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefi
             metadata = {
                 **plain_metadata(challenger.row),
                 "description": challenger.description,
+                "trained_because": challenger.trained_because,
                 **mlflow.links(use_case, challenger.row["run_id"]),
                 "pictures": pictures(challenger.pictures),
             }
@@ -147,7 +148,8 @@ def learning_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefi
 
         tables = lake.of(use_case)
         with refusals():
-            committed = score(use_case, tables, mlflow.registry(use_case), contacts=contacts)
+            place = Workplace(use_case, tables, mlflow.registry(use_case))
+            committed = score(place, contacts=contacts)
             yield materialized(
                 use_case,
                 committed,

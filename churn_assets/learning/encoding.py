@@ -200,11 +200,11 @@ class MonotonePipeline(Pipeline):  # type: ignore[misc]
         """Fit the encoder, tell the model, fit all."""
         directions = self.monotone or {}
         encoder = self.steps[0][1].fit(X)
-        told = tuple(
+        by_column = tuple(
             directions.get(name, 0) if i < len(encoder.numeric) else 0
             for i, name in enumerate(encoder.sources_)
         )
-        self.steps[-1][1].set_params(**{self.constraint: told})
+        self.steps[-1][1].set_params(**{self.constraint: by_column})
         fitted: Self = super().fit(X, y, **params)
         return fitted
 

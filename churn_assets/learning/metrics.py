@@ -164,10 +164,16 @@ def f1(labels: Bools, decided: Bools) -> float:
     return float(_f1(cells))
 
 
-def f1_lower(labels: Bools, decided: Bools, seed: int = 0) -> tuple[float, float]:
-    """F1 and its one-sided 95 % lower bound from a bootstrap of the rows.
+def f1_resamples(
+    labels: Bools, decided: Bools, resamples: int = RESAMPLES, seed: int = 0
+) -> Floats:
+    """F1 in a bootstrap of the rows.
 
     Resampling rows is drawing their confusion matrix from a multinomial distribution.
+
+    Returns
+    -------
+    array of shape (resamples,)
     """
     cells = np.array(
         [
@@ -178,9 +184,16 @@ def f1_lower(labels: Bools, decided: Bools, seed: int = 0) -> tuple[float, float
         ]
     )
     drawn = np.random.default_rng(seed).multinomial(
-        cells.sum(), cells / cells.sum(), size=RESAMPLES
+        cells.sum(), cells / cells.sum(), size=resamples
     )
-    return float(_f1(cells)), float(np.quantile(_f1(drawn.T), 0.05))
+    values: Floats = _f1(drawn.T)
+    return values
+
+
+def f1_lower(labels: Bools, decided: Bools, seed: int = 0) -> tuple[float, float]:
+    """F1 and its one-sided 95 % lower bound from a bootstrap of the rows."""
+    values = f1_resamples(labels, decided, seed=seed)
+    return f1(labels, decided), float(np.quantile(values, 0.05))
 
 
 def f1_differences(

@@ -1,4 +1,4 @@
-"""What a training depends on beside its rows; light, so that definitions can ask for it."""
+"""The settings of a training, and what predictions depend on beside their rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from churn_assets.tables import engines
-from churn_assets.tables.versions import code_version, data_version
+from churn_assets.tables.versions import code_version
 from churn_assets.usecases.spec import UseCase
 
 MAX_ROWS = 1_000_000
@@ -55,7 +55,7 @@ class Candidate(Part):
     Parameters
     ----------
     name : str
-        Of one that the registry knows, whose other fields then hold by default, or a new one.
+        Of a built-in candidate, whose other fields then hold by default, or a new one.
     estimator : str, optional
         Import path of a scikit-learn-compatible classifier, as `sklearn.svm.SVC`.
     inputs : {"linear", "plain"}
@@ -111,8 +111,8 @@ class TrainingSettings(Part):
     seed : int
         Of every random choice.
     candidates : tuple of Candidate, optional
-        What is chosen from; all that the registry knows by default. A name alone stands for the
-        registry's.
+        What is chosen from; every built-in candidate by default. A name alone stands for the
+        built-in one.
     tuning : TuningSettings
         How far their configurations are searched.
     metric : {"log_loss", "brier"}
@@ -121,6 +121,9 @@ class TrainingSettings(Part):
         What the threshold of `decision` is best by.
     folds : int
         Of the cross-validation.
+    follow_libraries : bool
+        Whether to train again when a library that the candidates are fitted with has another
+        minor version, as scikit-learn 1.9 instead of 1.8.
     """
 
     sample: float = Field(default=1.0, gt=0, le=1)
@@ -131,6 +134,7 @@ class TrainingSettings(Part):
     metric: Literal["log_loss", "brier"] = "log_loss"
     threshold: Literal["f1", "value"] = "f1"
     folds: int = Field(default=5, ge=2, le=20)
+    follow_libraries: bool = True
 
     @field_validator("candidates", mode="before")
     @classmethod
@@ -138,22 +142,6 @@ class TrainingSettings(Part):
         if not isinstance(given, (list, tuple)):
             return given
         return [{"name": one} if isinstance(one, str) else one for one in given]
-
-
-def model_code(use_case: UseCase, settings: TrainingSettings) -> str:
-    """Version of the code and settings that make a model."""
-    return code_version(
-        "churn_assets.learning.fitting", use_case=use_case.declared, **settings.model_dump()
-    )
-
-
-def study_name(use_case: UseCase, settings: TrainingSettings, rows_version: str) -> str:
-    """Name of a search: of everything that changes a trial, and not of how many there are."""
-    unbounded = settings.tuning.model_copy(update={"trials": 0, "seconds": None})
-    # The threshold comes after the search.
-    searched = settings.model_copy(update={"tuning": unbounded, "threshold": "f1"})
-    version = data_version(model_code(use_case, searched), {"rows": rows_version})
-    return f"{use_case.name}-{version[:16]}"
 
 
 def trusted_packages(settings: TrainingSettings) -> tuple[str, ...]:

@@ -88,7 +88,7 @@ def scorer(
         bands = pa.DictionaryArray.from_arrays(
             np.searchsorted(floors, scores, side="right").astype(np.int32) - 1, names
         )
-        told = reasons(contributions(pipeline, inputs), inputs, use_case, most=len(REASONS))
+        why = reasons(contributions(pipeline, inputs), inputs, use_case, most=len(REASONS))
         return pa.RecordBatch.from_arrays(
             [
                 *(batch[name].cast(pa.string()) for name in use_case.keys),
@@ -97,7 +97,7 @@ def scorer(
                 pa.repeat(pa.scalar(champion.threshold, pa.float64()), rows),
                 bands.cast(pa.string()),
                 *_value(use_case, batch, scores),
-                *told,
+                *why,
                 pa.repeat(pa.scalar(champion.version, pa.int64()), rows),
                 pa.repeat(pa.scalar(features_version, pa.int64()), rows),
                 pa.repeat(pa.scalar(scored_at, pa.timestamp("us", "UTC")), rows),

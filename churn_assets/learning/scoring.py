@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from churn_assets.errors import RegistryError
 from churn_assets.learning.judging.record import align
 from churn_assets.learning.recipe import predictions_code
-from churn_assets.learning.registry import Registry
 from churn_assets.learning.scorer import predictions_schema, scored_columns, scorer
+from churn_assets.learning.workplace import Workplace
 from churn_assets.tables.engines.engine import Engine
-from churn_assets.tables.lake import Committed, Table
+from churn_assets.tables.lake import Committed
 from churn_assets.tables.versions import data_version
 from churn_assets.usecases.spec import UseCase
 
@@ -24,18 +24,12 @@ if TYPE_CHECKING:
     Scorer = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
-def score(
-    use_case: UseCase,
-    tables: Mapping[str, Table],
-    registry: Registry,
-    *,
-    contacts: int | None = None,
-) -> Committed:
+def score(place: Workplace, *, contacts: int | None = None) -> Committed:
     """Replace predictions by the Champion's of every customer in features.
 
     Parameters
     ----------
-    use_case, tables, registry
+    place : Workplace
         Who is scored, and where the features and the Champion are.
     contacts : int, optional
         How many customers may be contacted; as many as it pays to by default.
@@ -45,6 +39,7 @@ def score(
     RegistryError
         Where there is no Champion, or it cannot be had.
     """
+    use_case, tables, registry = place.use_case, place.tables, place.registry
     features = tables["features"].require()
     champion = align(tables["champion"], registry)
     if champion is None:

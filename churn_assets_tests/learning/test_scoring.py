@@ -37,7 +37,7 @@ def tables(project: Project) -> Mapping[str, Table]:
 
 
 def scored(project: Project, **budget: int) -> Committed:
-    return score(USE_CASE, tables(project), project.registry, **budget)
+    return score(project.workplace, **budget)
 
 
 def batch(project: Project, rows: int = 50) -> pa.RecordBatch:
@@ -206,7 +206,7 @@ def test_a_use_case_without_a_business_case_has_reasons_and_no_value(copied: Pro
     """What a contact is worth is not known, so nobody is ranked."""
     plain = replace(USE_CASE, business=None)
 
-    score(plain, tables(copied), copied.registry, contacts=1)
+    score(replace(copied.workplace, use_case=plain), contacts=1)
 
     predictions = copied.rows("predictions")
     assert not {"expected_value", "contact", "rank"} & set(predictions.columns)

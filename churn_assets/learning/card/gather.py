@@ -33,6 +33,7 @@ from churn_assets.learning.metrics import (
     Z_95_ONE_SIDED,
     best_constant_f1,
     f1,
+    f1_resamples,
     metrics,
     roc_auc_lower,
 )
@@ -244,13 +245,7 @@ def reaches(labels: Bools, scores: Floats, threshold: float, seed: int = 0) -> d
 
 
 def _f1_reach(labels: Bools, decided: Bools, seed: int = 0) -> float:
-    # Resampling rows is drawing their confusion matrix from a multinomial distribution.
-    cells = np.bincount(2 * labels + decided.astype(int), minlength=4)
-    drawn = np.random.default_rng(seed).multinomial(
-        len(labels), cells / len(labels), size=RESAMPLES
-    )
-    _, alarms, missed, hits = drawn.T
-    return float(Z_95 * (2 * hits / np.maximum(2 * hits + alarms + missed, 1)).std(ddof=1))
+    return float(Z_95 * f1_resamples(labels, decided, RESAMPLES, seed).std(ddof=1))
 
 
 def _pr_auc_reach(labels: Bools, scores: Floats, seed: int = 0) -> float:

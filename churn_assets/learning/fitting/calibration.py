@@ -1,4 +1,4 @@
-"""Whether scores are as high as the rates that come true, and what mends them."""
+"""Whether scores are as high as the rates that come true, and their repair where they are not."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from churn_assets.learning.metrics import (
-    Z_95_ONE_SIDED,
-    calibration_line,
-)
+from churn_assets.learning.metrics import Z_95_ONE_SIDED, calibration_line
+from churn_assets.learning.odds import log_odds, recalibrated
 
 if TYPE_CHECKING:
     from churn_assets.types import Bools, Floats, Indices
@@ -36,6 +34,13 @@ class Repair:
     gain_error: float
     done: bool
 
+    @property
+    def summary(self) -> str:
+        """How far off the scores were and what was done about it, for a reader."""
+        saved = f"{self.gain:.5f} +- {self.gain_error:.5f} of log loss"
+        outcome = f"put on that line, which saves {saved}" if self.done else f"left so ({saved})"
+        return f"out of fold slope {self.slope:.3f}, intercept {self.intercept:+.3f}; {outcome}"
+
 
 def repair(labels: Bools, scores: Floats, fold_of: Indices, seed: int = 0) -> Repair:
     """How far scores are from probabilities; repaired where that is clearly for the better.
@@ -58,8 +63,6 @@ def repair(labels: Bools, scores: Floats, fold_of: Indices, seed: int = 0) -> Re
     ----------
     Cox (1958), "Two further applications of a model for binary regression", Biometrika 45(3/4).
     """
-    from churn_assets.learning.odds import recalibrated
-
     if len(np.unique(fold_of)) == 1:
         fold_of = np.random.default_rng(seed).permutation(len(labels)) % 5
     gains = np.zeros(len(labels))
@@ -77,7 +80,5 @@ def repair(labels: Bools, scores: Floats, fold_of: Indices, seed: int = 0) -> Re
 
 def _log_losses(labels: Bools, scores: Floats) -> Floats:
     """Of each row."""
-    from churn_assets.learning.odds import log_odds
-
     losses: Floats = np.logaddexp(0, np.where(labels, -1, 1) * log_odds(scores))
     return losses

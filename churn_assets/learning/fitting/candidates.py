@@ -133,7 +133,7 @@ _MONOTONE = ("monotone_constraints", "monotonic_cst")
 
 
 def chosen(settings: TrainingSettings) -> tuple[Candidate, ...]:
-    """The candidates that settings ask for, whole and looked over.
+    """The candidates that settings name, complete and checked.
 
     Raises
     ------
@@ -141,10 +141,7 @@ def chosen(settings: TrainingSettings) -> tuple[Candidate, ...]:
         Where one is not known, cannot be imported, gives no probabilities, or has no parameter of
         a name that is given.
     """
-    if settings.candidates is None:
-        candidates = _CANDIDATES
-    else:
-        candidates = tuple(_whole(given) for given in settings.candidates)
+    candidates = _named(settings)
     names = [candidate.name for candidate in candidates]
     for name in names:
         if names.count(name) > 1:
@@ -162,10 +159,10 @@ def singles(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
     TrainingError
         Where a member is not known, or a blend itself.
     """
-    given = {candidate.name: candidate for candidate in candidates}
-    known = {**CATALOGUE, **given}
-    found: dict[str, Candidate] = {}
-    for candidate in given.values():
+    named = {candidate.name: candidate for candidate in candidates}
+    known = {**CATALOGUE, **named}
+    parts: dict[str, Candidate] = {}
+    for candidate in named.values():
         for name in candidate.members or (candidate.name,):
             if name not in known or known[name].members:
                 single = [one.name for one in known.values() if not one.members]
@@ -173,8 +170,20 @@ def singles(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
                     f"candidate '{candidate.name}': there is no member '{name}'. "
                     f"Known are {', '.join(single)}."
                 )
-            found[name] = known[name]
-    return tuple(found.values())
+            parts[name] = known[name]
+    return tuple(parts.values())
+
+
+def estimators(settings: TrainingSettings) -> tuple[str, ...]:
+    """Import paths of the estimators of all candidates that settings name; none is imported.
+
+    Where a candidate is not known, there are none: the training says what is wrong.
+    """
+    try:
+        parts = singles(_named(settings))
+    except TrainingError:
+        return ()
+    return tuple(dict.fromkeys(str(part.estimator) for part in parts))
 
 
 def pipeline(
@@ -229,35 +238,42 @@ def is_monotone(candidate: Candidate) -> bool:
     return candidate.inputs == "plain" and _constraint(candidate) is not None
 
 
-def _whole(given: Candidate) -> Candidate:
-    """A candidate with what the registry knows of it where nothing else is said."""
-    known = CATALOGUE.get(given.name)
-    if known is not None:
-        fields = {name: getattr(given, name) for name in given.model_fields_set}
-        given = known.model_copy(update=fields)
-    elif given.estimator is None and not given.members:
+def _named(settings: TrainingSettings) -> tuple[Candidate, ...]:
+    """The candidates that settings name, complete."""
+    if settings.candidates is None:
+        return _CANDIDATES
+    return tuple(_complete(candidate) for candidate in settings.candidates)
+
+
+def _complete(candidate: Candidate) -> Candidate:
+    """A candidate with the fields of the built-in one of its name where it has none of its own."""
+    built_in = CATALOGUE.get(candidate.name)
+    if built_in is not None:
+        own = {name: getattr(candidate, name) for name in candidate.model_fields_set}
+        candidate = built_in.model_copy(update=own)
+    elif candidate.estimator is None and not candidate.members:
         raise TrainingError(
-            f"candidate '{given.name}': there is no such candidate. Known are "
+            f"candidate '{candidate.name}': there is no such candidate. Known are "
             f"{', '.join(CATALOGUE)}; for another one, name its `estimator`."
         )
-    if given.estimator is not None and given.members:
+    if candidate.estimator is not None and candidate.members:
         raise TrainingError(
-            f"candidate '{given.name}': it has an estimator or members, and not both."
+            f"candidate '{candidate.name}': it has an estimator or members, and not both."
         )
-    return given
+    return candidate
 
 
 def _require_fit(candidate: Candidate) -> None:
     names = _parameter_names(candidate)
-    for part, given in (("parameters", candidate.parameters), ("space", candidate.space)):
-        for name in given:
+    for field, content in (("parameters", candidate.parameters), ("space", candidate.space)):
+        for name in content:
             if name not in names:
                 close = difflib.get_close_matches(name, sorted(names), n=1)
                 hint = (
                     f"Did you mean {close[0]}?" if close else f"It has {', '.join(sorted(names))}."
                 )
                 raise TrainingError(
-                    f"candidate '{candidate.name}': {part}: {candidate.estimator} has no "
+                    f"candidate '{candidate.name}': {field}: {candidate.estimator} has no "
                     f"parameter '{name}'. {hint}"
                 )
     if not hasattr(_estimator(candidate, {}, 0), "predict_proba"):
@@ -273,9 +289,8 @@ def _estimator(candidate: Candidate, parameters: Mapping[str, Any], seed: int) -
     kind = _imported(candidate)
     names = _parameter_names(candidate)
     seeds = {name: seed for name in _SEEDS if name in names}
-    given = {**seeds, **_always(candidate), **candidate.parameters, **parameters}
     try:
-        return kind(**given)
+        return kind(**{**seeds, **_always(candidate), **candidate.parameters, **parameters})
     except Exception as error:
         raise TrainingError(
             f"candidate '{candidate.name}': {candidate.estimator} cannot be made with these "
@@ -292,18 +307,18 @@ def _constraint(candidate: Candidate) -> str | None:
 def _imported(candidate: Candidate) -> Any:
     module, _, name = str(candidate.estimator).rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), name)
+        kind = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise TrainingError(
             f"candidate '{candidate.name}': {candidate.estimator} cannot be imported: "
             f"{first_line(error)}. Install its package, or correct `estimator`."
         ) from None
-    if not (inspect.isclass(found) and hasattr(found, "fit")):
+    if not (inspect.isclass(kind) and hasattr(kind, "fit")):
         raise TrainingError(
-            f"candidate '{candidate.name}': {candidate.estimator} is no estimator. Name a "
+            f"candidate '{candidate.name}': {candidate.estimator} is not an estimator. Name a "
             "scikit-learn-compatible classifier, as sklearn.svm.SVC."
         )
-    return found
+    return kind
 
 
 def _always(candidate: Candidate) -> Mapping[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -14,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import TrainingError, public_uri
 from churn_assets.learning.fitting import training
-from churn_assets.learning.fitting.calibration import Repair
 from churn_assets.learning.fitting.candidates import chosen
+from churn_assets.learning.fitting.origin import changes, model_code, origin, study_name
 from churn_assets.learning.fitting.search import Progress
 from churn_assets.learning.fitting.training import Labelled, Trained, labelled_rows
 from churn_assets.learning.fitting.trial import Trial
 from churn_assets.learning.plots import pictures
-from churn_assets.learning.recipe import TrainingSettings, model_code, study_name
+from churn_assets.learning.recipe import TrainingSettings
 from churn_assets.learning.registry import CHALLENGER, PICTURES, Registry, Version
+from churn_assets.learning.workplace import Workplace
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.tables.versions import data_version
 from churn_assets.usecases.spec import UseCase
@@ -56,11 +59,14 @@ class Challenger:
     pictures: Mapping[str, bytes]
     description: str
 
+    @property
+    def trained_because(self) -> str:
+        """Why it was trained; empty where an earlier version of this package trained it."""
+        return str(self.committed.details.get("trained_because", ""))
+
 
 def train_challenger(
-    use_case: UseCase,
-    tables: Mapping[str, Table],
-    registry: Registry,
+    place: Workplace,
     settings: TrainingSettings,
     open_run: OpenRun,
     *,
@@ -74,12 +80,8 @@ def train_challenger(
 
     Parameters
     ----------
-    use_case : UseCase
-        What is predicted.
-    tables : mapping of str to Table
-        Its tables.
-    registry : Registry
-        Where the Challenger goes.
+    place : Workplace
+        What is predicted, from which features, and where the Challenger goes.
     settings : TrainingSettings
         How it is trained.
     open_run : callable
@@ -89,7 +91,7 @@ def train_challenger(
     studies : Path, optional
         Folder that tunings keep their trials in, so that one that was killed goes on.
     progress : callable
-        Is told how far a search is.
+        Is told why a model is trained again, and how far a search is.
 
     Raises
     ------
@@ -98,8 +100,10 @@ def train_challenger(
     RegistryError
         Where MLflow cannot be reached.
     """
+    use_case, tables, registry = place.use_case, place.tables, place.registry
     features = tables["features"].require()
-    version = data_version(model_code(use_case, settings), {"features": features.data_version})
+    code = model_code(use_case, settings)
+    version = data_version(code, {"features": features.data_version})
     latest = latest_challenger(tables["model"], registry)
     if latest and latest.committed.data_version == version and not retrain:
         return latest
@@ -108,12 +112,17 @@ def train_challenger(
         return latest
     if labelled.rows.empty:
         raise TrainingError(
-            f"{_source(use_case, tables)}: no customer has a known label, and there is no model "
+            f"{_source(place)}: no customer has a known label, and there is no model "
             f"yet. Give a source whose column '{use_case.labelled[use_case.label.column].source}' "
             "is filled for past customers."
         )
+    made_from = origin(use_case, settings, features.data_version)
+    on_record = tables["model"].state()
+    because = _because(on_record, latest, made_from, retrain)
     # What settings ask for in vain is no run.
     chosen(settings)
+    if on_record:
+        progress(f"trained again: {because}")
     with open_run() as run_id:
         # The search waits for threads that fit without Python: time for what comes after it.
         Thread(target=_import_what_follows, daemon=True).start()
@@ -127,10 +136,10 @@ def train_challenger(
                 progress=progress,
             )
         except TrainingError as error:
-            raise TrainingError(f"{_source(use_case, tables)}: {error}") from error.__cause__
-        drawn = pictures(trained.test_labels, trained.test_scores, trained.threshold)
+            raise TrainingError(f"{_source(place)}: {error}") from error.__cause__
+        images = pictures(trained.test_labels, trained.test_scores, trained.threshold)
         with registry.refusals():
-            _log_training(use_case, tables["features"], features, trained, drawn, settings)
+            _log_training(place, features, trained, images, settings)
             if settings.tuning.trials:
                 _log_trials(registry, run_id, trained.trials, settings.metric)
         tags = {
@@ -140,11 +149,11 @@ def train_challenger(
             "inputs": _digest([use_case.numeric, use_case.categorical]),
             "threshold": repr(trained.threshold),
             "threshold_rule": trained.threshold_rule,
-            "calibration": _said(trained.calibration),
+            "calibration": trained.calibration.summary,
             "split": features.details["split"],
             "features_version": str(features.version),
             "features_data_version": features.data_version,
-            "code_version": model_code(use_case, settings),
+            "code_version": code,
             "data_version": version,
         }
         previous = registry.by_alias(CHALLENGER)
@@ -159,9 +168,33 @@ def train_challenger(
         )
     row = _row(registry, registered, features, trained, len(labelled.rows))
     committed = tables["model"].append(
-        _frame(row, tables["model"]), version, {"features": features.version}
+        _frame(row, tables["model"]),
+        version,
+        {"features": features.version},
+        made_from=made_from,
+        trained_because=because,
     )
-    return Challenger(committed, row, drawn, registered.description)
+    return Challenger(committed, row, images, registered.description)
+
+
+def _because(
+    model: Committed | None,
+    latest: Challenger | None,
+    made_from: Mapping[str, Any],
+    retrain: bool,
+) -> str:
+    """Why a model is trained, in one line."""
+    if model is None:
+        return "there was no model yet"
+    if latest is None:
+        return "the registry's Challenger is not the one on record"
+    if not model.data_version:
+        return "another program committed to the model table last"
+    before = model.details.get("made_from", {})
+    if retrain:
+        return "; ".join(["asked for", *(changes(before, made_from) if before else [])])
+    # All that is compared is alike where a library was installed or removed.
+    return "; ".join(changes(before, made_from)) or "other libraries are installed"
 
 
 def _import_what_follows() -> None:
@@ -209,17 +242,10 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _said(repair: Repair) -> str:
-    """What was found of the calibration and done about it, for a reader."""
-    saved = f"{repair.gain:.5f} +- {repair.gain_error:.5f} of log loss"
-    done = f"put on that line, which saves {saved}" if repair.done else f"left so ({saved})"
-    return f"out of fold slope {repair.slope:.3f}, intercept {repair.intercept:+.3f}; {done}"
-
-
-def _source(use_case: UseCase, tables: Mapping[str, Table]) -> str:
+def _source(place: Workplace) -> str:
     """Where the records came from, for refusals."""
-    raw = tables["raw"].state()
-    return use_case.name if raw is None else str(raw.details.get("source_uri", raw.uri))
+    raw = place.tables["raw"].state()
+    return place.use_case.name if raw is None else str(raw.details.get("source_uri", raw.uri))
 
 
 def latest_challenger(model: Table, registry: Registry) -> Challenger | None:
@@ -235,8 +261,8 @@ def latest_challenger(model: Table, registry: Registry) -> Challenger | None:
     ).to_pylist()
     if not rows:
         return None
-    drawn = registry.pictures(registered.run_id)
-    return Challenger(state, rows[-1], drawn, registered.description)
+    images = registry.pictures(registered.run_id)
+    return Challenger(state, rows[-1], images, registered.description)
 
 
 def typical_row(use_case: UseCase, train: pd.DataFrame) -> pd.DataFrame:
@@ -248,16 +274,13 @@ def typical_row(use_case: UseCase, train: pd.DataFrame) -> pd.DataFrame:
 
 
 def _log_training(
-    use_case: UseCase,
-    table: Table,
+    place: Workplace,
     features: Committed,
     trained: Trained,
-    drawn: Mapping[str, bytes],
+    images: Mapping[str, bytes],
     settings: TrainingSettings,
 ) -> None:
     """Log parameters, metrics, pictures and the dataset in the active run, in few requests."""
-    import tempfile
-
     import mlflow
     from mlflow.data.meta_dataset import MetaDataset
     from mlflow.models import infer_signature
@@ -267,7 +290,7 @@ def _log_training(
             "recipe": trained.recipe,
             "threshold": trained.threshold,
             "threshold_rule": trained.threshold_rule,
-            "calibration": _said(trained.calibration),
+            "calibration": trained.calibration.summary,
             "split": features.details["split"],
             "sample": settings.sample,
             "max_rows": settings.max_rows,
@@ -280,13 +303,13 @@ def _log_training(
     losses = {f"{name}_oof_{settings.metric}": loss for name, loss in trained.candidates.items()}
     mlflow.log_metrics({**trained.metrics, **losses})
     with tempfile.TemporaryDirectory() as folder:
-        for name, png in drawn.items():
+        for name, png in images.items():
             Path(folder, f"{name}.png").write_bytes(png)
         mlflow.log_artifacts(folder, PICTURES)
     # Of all rows, MLflow would look at each value to infer what the first ones say as well.
     dataset = MetaDataset(  # type: ignore[abstract]
-        _dataset_source(table, features.version),
-        name=f"{use_case.name}.features",
+        _dataset_source(place.tables["features"], features.version),
+        name=f"{place.use_case.name}.features",
         digest=features.data_version[:8],
         schema=infer_signature(trained.train.head(SAMPLE_ROWS)).inputs,
     )
@@ -295,8 +318,6 @@ def _log_training(
 
 def _log_trials(registry: Registry, run_id: str, trials: Sequence[Trial], metric: str) -> None:
     """A run for each trial below the training's, in few requests."""
-    import time
-
     from mlflow.entities import Metric, Param, RunStatus
     from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
@@ -317,8 +338,8 @@ def _log_trials(registry: Registry, run_id: str, trials: Sequence[Trial], metric
                 for name, value in {"recipe": trial.candidate, **trial.parameters}.items()
             ],
         )
-        ended = RunStatus.FAILED if trial.state == "failed" else RunStatus.FINISHED
-        client.set_terminated(run.info.run_id, RunStatus.to_string(ended))
+        status = RunStatus.FAILED if trial.state == "failed" else RunStatus.FINISHED
+        client.set_terminated(run.info.run_id, RunStatus.to_string(status))
 
 
 def _dataset_source(table: Table, version: int) -> Any:
@@ -375,11 +396,11 @@ def flat(parameters: Mapping[str, Any]) -> dict[str, Any]:
     >>> flat({"lightgbm": {"num_leaves": 8}, "C": 0.1})
     {'lightgbm__num_leaves': 8, 'C': 0.1}
     """
-    found: dict[str, Any] = {}
+    level: dict[str, Any] = {}
     for name, value in parameters.items():
         within = value.items() if isinstance(value, Mapping) else ()
-        found.update({f"{name}__{inner}": one for inner, one in within} or {name: value})
-    return found
+        level.update({f"{name}__{inner}": one for inner, one in within} or {name: value})
+    return level
 
 
 def _frame(row: Mapping[str, Any], table: Table) -> Any:

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from churn_assets.learning.recipe import (
-    CROSS_VALIDATED_ROWS,
-    TrainingSettings,
-)
+from churn_assets.learning.recipe import CROSS_VALIDATED_ROWS, TrainingSettings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,10 +42,10 @@ class Rows:
     @property
     def fold_of(self) -> Indices:
         """The fold that scores each row, -1 where none does."""
-        found = np.full(len(self.labels), -1, dtype=np.intp)
+        numbers = np.full(len(self.labels), -1, dtype=np.intp)
         for fold, (_, scored) in enumerate(self.folds):
-            found[scored] = fold
-        return found
+            numbers[scored] = fold
+        return numbers
 
 
 def folded(

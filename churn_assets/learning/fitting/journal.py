@@ -6,18 +6,29 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from churn_assets.errors import TrainingError, first_line
 from churn_assets.learning.fitting.suggestions import frozen
 from churn_assets.learning.fitting.trial import Task, Trial
 
-if TYPE_CHECKING:
-    pass
-
 
 class Journal:
-    """A study in a file that each trial is added to as it ends."""
+    """A study in a file that each trial is added to as it ends.
+
+    Parameters
+    ----------
+    file : Path
+        Of the journal; made with its folder where there is none.
+    study : str
+        Name of the study in it.
+    task : Task
+        Of the search.
+
+    Raises
+    ------
+    TrainingError
+        Where the file cannot be used.
+    """
 
     def __init__(self, file: Path, study: str, task: Task) -> None:
         import optuna
@@ -39,16 +50,14 @@ class Journal:
     def trials(self) -> list[Trial]:
         """Those that ended, from the first one on."""
         with _journal_faults(self._file):
-            noted = {
+            notes = {
                 trial.user_attrs["number"]: trial.user_attrs for trial in self._study.get_trials()
             }
-        found = []
-        for number in itertools.takewhile(noted.__contains__, itertools.count()):
-            note = noted[number]
-            found.append(
-                Trial(note["candidate"], note["parameters"], note["state"], tuple(note["losses"]))
-            )
-        return found
+        numbers = itertools.takewhile(notes.__contains__, itertools.count())
+        return [
+            Trial(note["candidate"], note["parameters"], note["state"], tuple(note["losses"]))
+            for note in map(notes.__getitem__, numbers)
+        ]
 
     def add(self, number: int, trial: Trial) -> None:
         """Keep one more."""
@@ -69,8 +78,7 @@ def _journal_faults(file: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError) as error:
-        said = first_line(error)
         raise TrainingError(
-            f"{file}: the trials of the search cannot be kept in it: {said}. Remove the file, or "
-            "make its folder writable; the search then begins anew."
+            f"{file}: the trials of the search cannot be kept in it: {first_line(error)}. Remove "
+            "the file, or make its folder writable; the search then begins anew."
         ) from error

@@ -1,4 +1,8 @@
-"""The search for each candidate's best configuration, by out-of-fold scores."""
+"""The search for each candidate's best configuration, by out-of-fold scores.
+
+Optuna suggests the configurations; batches, medians and grid are not its own, since Optuna 5 has
+pruners and a GridSampler, but no parallel search that repeats exactly.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +24,11 @@ from churn_assets.learning.fitting.folds import Rows
 from churn_assets.learning.fitting.journal import Journal
 from churn_assets.learning.fitting.suggestions import next_configurations
 from churn_assets.learning.fitting.trial import Configuration, Task, Trial, loss
-from churn_assets.learning.recipe import (
-    CROSS_VALIDATED_ROWS,
-    Candidate,
-    TrainingSettings,
-)
+from churn_assets.learning.recipe import CROSS_VALIDATED_ROWS, Candidate, TrainingSettings
 from churn_assets.usecases.spec import UseCase
 
 if TYPE_CHECKING:
     from churn_assets.types import Floats
-
 
 Progress = Callable[[str], None]
 """Takes a line for whoever waits."""
@@ -71,9 +70,9 @@ def search(
 ) -> tuple[dict[str, Best], list[Trial]]:
     """The best configuration of each candidate, and every trial in its order.
 
-    The default configurations come first. Then trials are asked for and told in batches, so that
+    The default configurations come first. Then trials are suggested and noted in batches, so that
     what comes out depends on rows, settings and seed, and not on which trial ends first. A batch
-    is asked of a fresh study of all trials before it: a search that was killed, or that had a
+    comes from a fresh study of all trials before it: a search that was killed, or that had a
     smaller budget, goes on as if it had not.
 
     Parameters
@@ -108,23 +107,23 @@ def search(
     firsts = len(candidates)
     budget = max(tuning.trials, firsts)
     task = Task(use_case, {one.name: one for one in candidates}, rows, settings)
-    kept = Journal(journal, study, task) if journal and tuning.trials else None
-    trials = kept.trials()[:budget] if kept else []
-    scores: dict[str, tuple[Trial, Floats]] = {}
+    store = Journal(journal, study, task) if journal and tuning.trials else None
+    trials = store.trials()[:budget] if store else []
+    leaders: dict[str, tuple[Trial, Floats]] = {}
 
-    def note(ended: Iterable[tuple[Trial, Floats]]) -> None:
-        for trial, found in ended:
-            if kept:
-                kept.add(len(trials), trial)
+    def note(results: Iterable[tuple[Trial, Floats]]) -> None:
+        for trial, scores in results:
+            if store:
+                store.add(len(trials), trial)
             trials.append(trial)
-            best = scores.get(trial.candidate)
-            if trial.state == "complete" and (best is None or trial.loss < best[0].loss):
-                scores[trial.candidate] = trial, found
+            leader = leaders.get(trial.candidate)
+            if trial.state == "complete" and (leader is None or trial.loss < leader[0].loss):
+                leaders[trial.candidate] = trial, scores
 
     with workers(settings, len(rows.labels)) as pool:
         if len(trials) < firsts:
             note(_defaults(task, pool)[len(trials) :])
-        told = time.monotonic()
+        reported = time.monotonic()
         while len(trials) < budget:
             if tuning.seconds is not None and time.monotonic() - started > tuning.seconds:
                 break
@@ -133,19 +132,19 @@ def search(
             if not batch:
                 break
             note(pool.map(partial(_tried, task, _medians(trials[:done])), batch))
-            if time.monotonic() - told > _SECONDS:
-                told = time.monotonic()
+            if time.monotonic() - reported > _SECONDS:
+                reported = time.monotonic()
                 progress(_so_far(trials, budget, settings))
         best = {one.name: _best(trials, one.name) for one in candidates}
         progress(_so_far(trials, budget, settings))
         # The scores of a trial that was read from the journal are made again.
-        read = [one for one in best.values() if scores.get(one.candidate, (None,))[0] != one]
-        made = pool.map(
-            partial(_tried, task, {}), [(one.candidate, one.parameters) for one in read]
+        unscored = [one for one in best.values() if leaders.get(one.candidate, (None,))[0] != one]
+        again = pool.map(
+            partial(_tried, task, {}), [(one.candidate, one.parameters) for one in unscored]
         )
-        scores.update({trial.candidate: (trial, found) for trial, found in made})
+        leaders.update({trial.candidate: (trial, scores) for trial, scores in again})
     return {
-        name: Best(trial.parameters, trial.loss, scores[name][1]) for name, trial in best.items()
+        name: Best(trial.parameters, trial.loss, leaders[name][1]) for name, trial in best.items()
     }, trials
 
 
@@ -178,19 +177,18 @@ def _defaults(task: Task, pool: ThreadPoolExecutor) -> list[tuple[Trial, Floats]
     def fitted(piece: tuple[str, int]) -> Floats:
         name, fold = piece
         try:
-            found = _fold_scores(task, name, {}, fold)
-            _fold_loss(task, fold, found)
+            scores = _fold_scores(task, name, {}, fold)
+            _fold_loss(task, fold, scores)
         except Exception as error:
-            said = first_line(error, 300)
             raise TrainingError(
-                f"candidate '{name}': its default configuration cannot be fitted: {said}. "
-                "Correct its parameters, or leave it out."
+                f"candidate '{name}': its default configuration cannot be fitted: "
+                f"{first_line(error, 300)}. Correct its parameters, or leave it out."
             ) from error
-        return found
+        return scores
 
     pieces = [(name, fold) for name in task.candidates for fold in folds]
     scores = dict(zip(pieces, pool.map(fitted, pieces), strict=True))
-    return [_judged(task, name, {}, [scores[name, k] for k in folds]) for name in task.candidates]
+    return [_result(task, name, {}, [scores[name, k] for k in folds]) for name in task.candidates]
 
 
 def _tried(
@@ -198,32 +196,32 @@ def _tried(
 ) -> tuple[Trial, Floats]:
     """Try a configuration, fold after fold, until it is worse than its candidate's medians."""
     name, parameters = configuration
-    scores: list[Floats] = []
+    by_fold: list[Floats] = []
     for fold in range(len(task.rows.folds)):
         try:
-            scores.append(_fold_scores(task, name, parameters, fold))
-            trial, found = _judged(task, name, parameters, scores)
+            by_fold.append(_fold_scores(task, name, parameters, fold))
+            trial, scores = _result(task, name, parameters, by_fold)
         except Exception:
             # Whether an estimator takes a configuration, only trying tells.
             return Trial(name, parameters, "failed", ()), np.zeros(0)
         if name in medians and trial.losses[-1] > medians[name][fold]:
             break
-    return trial, found
+    return trial, scores
 
 
-def _judged(
-    task: Task, name: str, parameters: Mapping[str, Any], scores: Sequence[Floats]
+def _result(
+    task: Task, name: str, parameters: Mapping[str, Any], by_fold: Sequence[Floats]
 ) -> tuple[Trial, Floats]:
     """The trial that has scored its first folds so, and the scores in the order of the rows."""
-    folds = task.rows.folds[: len(scores)]
+    folds = task.rows.folds[: len(by_fold)]
     sizes = np.cumsum([len(scored) for _, scored in folds])
-    sums = np.cumsum([_fold_loss(task, k, one) * len(one) for k, one in enumerate(scores)])
-    found = np.full(len(task.rows.labels), np.nan)
-    for (_, scored), one in zip(folds, scores, strict=True):
-        found[scored] = one
+    sums = np.cumsum([_fold_loss(task, k, one) * len(one) for k, one in enumerate(by_fold)])
+    scores = np.full(len(task.rows.labels), np.nan)
+    for (_, scored), one in zip(folds, by_fold, strict=True):
+        scores[scored] = one
     is_whole = len(folds) == len(task.rows.folds)
     losses = tuple(float(one) for one in sums / sizes)
-    return Trial(name, parameters, "complete" if is_whole else "pruned", losses), found
+    return Trial(name, parameters, "complete" if is_whole else "pruned", losses), scores
 
 
 def _fold_scores(task: Task, name: str, parameters: Mapping[str, Any], fold: int) -> Floats:
@@ -265,9 +263,3 @@ def _so_far(trials: Sequence[Trial], budget: int, settings: TrainingSettings) ->
         + (f", {failed} failed" if failed else "")
         + f"; best {settings.metric} {best.loss:.4f} by {best.candidate}"
     )
-
-
-# What is tried next
-
-
-# What is kept of it

@@ -7,12 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from churn_assets.errors import TrainingError
-from churn_assets.learning.metrics import (
-    f1_best_threshold,
-)
-from churn_assets.learning.recipe import (
-    TrainingSettings,
-)
+from churn_assets.learning.metrics import f1_best_threshold
+from churn_assets.learning.recipe import TrainingSettings
 from churn_assets.learning.value import Amounts, amounts, realised_value
 from churn_assets.usecases.spec import UseCase
 
@@ -21,8 +17,8 @@ if TYPE_CHECKING:
 
     from churn_assets.types import Bools, Floats
 
-
 THRESHOLD_RULES = {"f1": "F1-best out of fold", "value": "value-best out of fold"}
+"""How a table and a card call what the threshold is best by."""
 
 
 def value_best_threshold(labels: Bools, scores: Floats, stake: Amounts) -> float:
@@ -60,7 +56,26 @@ def best_threshold(
     labels: Bools,
     scores: Floats,
 ) -> float:
-    """The threshold that is best by the settings' rule, on scores out of fold."""
+    """The threshold that is best by the settings' rule, on scores out of fold.
+
+    Parameters
+    ----------
+    use_case : UseCase
+        Its business case says what a contact is worth.
+    settings : TrainingSettings
+        Give the rule.
+    scored : DataFrame of n_rows rows
+        The scored customers, with the columns that the business case names.
+    labels : array of shape (n_rows,)
+        Whether each churned.
+    scores : array of shape (n_rows,)
+        Out of fold, in [0, 1].
+
+    Raises
+    ------
+    TrainingError
+        Where the rule needs a business case and there is none.
+    """
     if settings.threshold == "f1":
         return f1_best_threshold(labels, scores)
     if use_case.business is None:

@@ -11,18 +11,13 @@ from churn_assets.errors import TrainingError
 from churn_assets.learning.fitting.calibration import Repair, repair
 from churn_assets.learning.fitting.candidates import blend, chosen, is_monotone, pipeline, singles
 from churn_assets.learning.fitting.folds import Rows, folded
+from churn_assets.learning.fitting.origin import study_name
 from churn_assets.learning.fitting.search import Best, Progress, search
 from churn_assets.learning.fitting.threshold import THRESHOLD_RULES, best_threshold
 from churn_assets.learning.fitting.trial import Trial, loss
-from churn_assets.learning.metrics import (
-    metrics,
-)
-from churn_assets.learning.recipe import (
-    CROSS_VALIDATED_ROWS,
-    Candidate,
-    TrainingSettings,
-    study_name,
-)
+from churn_assets.learning.metrics import metrics
+from churn_assets.learning.odds import averaged, recalibrated
+from churn_assets.learning.recipe import CROSS_VALIDATED_ROWS, Candidate, TrainingSettings
 from churn_assets.tables.featurise import SPLITS
 from churn_assets.tables.lake import Table
 from churn_assets.tables.sampling import sampled
@@ -167,10 +162,10 @@ def train(
     inputs = list(use_case.inputs)
     for split in SPLITS:
         _require_both_classes(use_case, split, rows["label"][rows["split"] == split])
-    asked = _suitable(use_case, chosen(settings))
+    candidates = _suitable(use_case, chosen(settings))
     learned, test = rows[rows["split"] != "test"], rows[rows["split"] == "test"]
     labels, test_labels = (part["label"].to_numpy(dtype=bool) for part in (learned, test))
-    split_in = folded(
+    in_folds = folded(
         # An encoder looks at each distinct text once, where it knows them.
         learned[inputs].astype(dict.fromkeys(use_case.categorical, "category")),
         labels,
@@ -180,35 +175,34 @@ def train(
     )
     best, trials = search(
         use_case,
-        singles(asked),
-        split_in,
+        singles(candidates),
+        in_folds,
         settings,
         journal=study,
         study=study_name(use_case, settings, data_version),
         progress=progress,
     )
-    found = {one.name: _with_blend(one, best, split_in, settings) for one in asked}
-    recipe = min(found, key=lambda name: found[name].loss)
-    scored = split_in.scored
-    oof_labels, raw_scores = labels[scored], found[recipe].scores[scored]
-    calibration = repair(oof_labels, raw_scores, split_in.fold_of[scored], settings.seed)
+    results = {one.name: _with_blend(one, best, in_folds, settings) for one in candidates}
+    recipe = min(results, key=lambda name: results[name].loss)
+    scored = in_folds.scored
+    oof_labels, raw_scores = labels[scored], results[recipe].scores[scored]
+    calibration = repair(oof_labels, raw_scores, in_folds.fold_of[scored], settings.seed)
     if use_case.split_by is not None:
         # What one season is off by is not what the next one will be.
         calibration = replace(calibration, done=False)
     # On few rows, threads wait for each other longer than they work.
     with threadpool_limits(1 if len(rows) <= CROSS_VALIDATED_ROWS else None):
-        model, parameters = _built(use_case, recipe, asked, best, settings.seed)
+        model, parameters = _unfitted(use_case, recipe, candidates, best, settings.seed)
         model.fit(learned[inputs], labels)
         oof_scores = raw_scores
         if calibration.done:
             from churn_assets.learning.ensembles import Recalibrated
-            from churn_assets.learning.odds import recalibrated
 
             line = calibration.slope, calibration.intercept
             model, oof_scores = Recalibrated(model, *line), recalibrated(raw_scores, *line)
         test_scores = model.predict_proba(test[inputs])[:, 1]
     threshold = best_threshold(use_case, settings, learned[scored], oof_labels, oof_scores)
-    judged = {"oof": (oof_labels, oof_scores), "test": (test_labels, test_scores)}
+    samples = {"oof": (oof_labels, oof_scores), "test": (test_labels, test_scores)}
     return Trained(
         recipe=recipe,
         parameters=parameters,
@@ -217,10 +211,10 @@ def train(
         threshold_rule=THRESHOLD_RULES[settings.threshold],
         metrics={
             f"{part}_{name}": value
-            for part, given in judged.items()
-            for name, value in metrics(*given, threshold).items()
+            for part, sample in samples.items()
+            for name, value in metrics(*sample, threshold).items()
         },
-        candidates={name: one.loss for name, one in found.items()},
+        candidates={name: one.loss for name, one in results.items()},
         trials=trials,
         calibration=calibration,
         train=learned[inputs],
@@ -232,24 +226,26 @@ def train(
     )
 
 
-def _suitable(use_case: UseCase, asked: Sequence[Candidate]) -> tuple[Candidate, ...]:
+def _suitable(use_case: UseCase, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """The candidates that keep the directions which a use case asks for."""
     if not use_case.monotone:
-        return tuple(asked)
-    kept = tuple(one for one in asked if all(is_monotone(part) for part in _parts(one, asked)))
-    if not kept:
+        return tuple(candidates)
+    suitable = tuple(
+        one for one in candidates if all(is_monotone(part) for part in _parts(one, candidates))
+    )
+    if not suitable:
         raise TrainingError(
             f"{use_case.name}: the score must rise or fall with {', '.join(use_case.monotone)}, "
-            f"and no candidate can be held to it: {', '.join(one.name for one in asked)}. Name "
-            "one that takes monotone constraints, such as lightgbm."
+            f"and no candidate can be held to it: {', '.join(one.name for one in candidates)}. "
+            "Name one that takes monotone constraints, such as lightgbm."
         )
-    return kept
+    return suitable
 
 
-def _parts(candidate: Candidate, asked: Sequence[Candidate]) -> tuple[Candidate, ...]:
+def _parts(candidate: Candidate, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """The candidates with an estimator that a candidate is made of."""
-    wanted = candidate.members or (candidate.name,)
-    return tuple(one for one in singles(asked) if one.name in wanted)
+    names = candidate.members or (candidate.name,)
+    return tuple(one for one in singles(candidates) if one.name in names)
 
 
 def _with_blend(
@@ -258,39 +254,39 @@ def _with_blend(
     """A candidate's best configuration; a blend's is that of its members."""
     if not candidate.members:
         return best[candidate.name]
-    from churn_assets.learning.odds import averaged
-
     scores = averaged([best[name].scores for name in candidate.members])
-    judged = loss(settings.metric, rows.labels[rows.scored], scores[rows.scored])
-    return Best({name: best[name].parameters for name in candidate.members}, judged, scores)
+    mean_loss = loss(settings.metric, rows.labels[rows.scored], scores[rows.scored])
+    return Best({name: best[name].parameters for name in candidate.members}, mean_loss, scores)
 
 
-def _built(
+def _unfitted(
     use_case: UseCase,
     recipe: str,
-    asked: Sequence[Candidate],
+    candidates: Sequence[Candidate],
     best: Mapping[str, Best],
     seed: int,
 ) -> tuple[Any, dict[str, Any]]:
     """The unfitted model of a candidate in its best configuration, and all of that."""
-    candidate = next(one for one in asked if one.name == recipe)
-    parts = {part.name: part for part in _parts(candidate, asked)}
+    candidate = next(one for one in candidates if one.name == recipe)
+    parts = {part.name: part for part in _parts(candidate, candidates)}
     models = {
         name: pipeline(use_case, part, best[name].parameters, seed) for name, part in parts.items()
     }
-    whole = {name: {**part.parameters, **best[name].parameters} for name, part in parts.items()}
+    configurations = {
+        name: {**part.parameters, **best[name].parameters} for name, part in parts.items()
+    }
     if not candidate.members:
-        return models[recipe], whole[recipe]
+        return models[recipe], configurations[recipe]
     # In the order in which their scores were averaged.
-    return blend({name: models[name] for name in candidate.members}), whole
+    return blend({name: models[name] for name in candidate.members}), configurations
 
 
 def _require_both_classes(use_case: UseCase, split: str, labels: pd.Series[bool]) -> None:
     if labels.nunique() == 2:  # noqa: PLR2004
         return
-    found = f"only {'positive' if labels.all() else 'negative'} ones" if len(labels) else "none"
+    present = f"only {'positive' if labels.all() else 'negative'} ones" if len(labels) else "none"
     raise TrainingError(
         f"{use_case.name}: training needs labels of both classes, and the {split} rows have "
-        f"{found}. Label '{use_case.label.column}' counts as positive where it is "
+        f"{present}. Label '{use_case.label.column}' counts as positive where it is "
         f"'{use_case.label.positive}': check it in the source. The Champion, if any, stands."
     )

@@ -1,4 +1,4 @@
-"""One configuration that a search tried, and its loss."""
+"""One configuration that a search tries, its loss, and what all of a search share."""
 
 from __future__ import annotations
 
@@ -8,15 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from churn_assets.learning.fitting.folds import Rows
-from churn_assets.learning.recipe import (
-    Candidate,
-    TrainingSettings,
-)
+from churn_assets.learning.recipe import Candidate, TrainingSettings
 from churn_assets.usecases.spec import UseCase
 
 if TYPE_CHECKING:
     from churn_assets.types import Bools, Floats
-
 
 Configuration = tuple[str, Mapping[str, Any]]
 """Name of a candidate, and what differs from its default configuration."""
@@ -53,13 +49,25 @@ def loss(metric: str, labels: Bools, scores: Floats) -> float:
     """Mean log loss or Brier score; the less the better."""
     from sklearn.metrics import brier_score_loss, log_loss
 
-    judge = log_loss if metric == "log_loss" else brier_score_loss
-    return float(judge(labels, scores))
+    mean = log_loss if metric == "log_loss" else brier_score_loss
+    return float(mean(labels, scores))
 
 
 @dataclass(frozen=True)
 class Task:
-    """What all trials of a search share."""
+    """What all trials of a search share.
+
+    Parameters
+    ----------
+    use_case : UseCase
+        Names the inputs.
+    candidates : mapping of str to Candidate
+        Those with an estimator, by name, in the order in which they take turns.
+    rows : Rows
+        What is fitted on and scored.
+    settings : TrainingSettings
+        Sampler, metric, seed and how many trials run at the same time.
+    """
 
     use_case: UseCase
     candidates: Mapping[str, Candidate]

@@ -14,8 +14,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from churn_assets.assets.resources import resources
 from churn_assets.errors import TrainingError
+from churn_assets.learning.fitting import origin as module
 from churn_assets.learning.fitting.challenger import (
     Challenger,
     OpenRun,
@@ -24,8 +24,10 @@ from churn_assets.learning.fitting.challenger import (
     train_challenger,
     typical_row,
 )
+from churn_assets.learning.fitting.origin import origin
 from churn_assets.learning.recipe import TrainingSettings, TuningSettings
 from churn_assets.learning.registry import CHALLENGER
+from churn_assets_tests.conftest import Finished
 from churn_assets_tests.support.project import USE_CASE, Project
 from churn_assets_tests.support.registering import challenge, open_run
 
@@ -48,9 +50,8 @@ def train(
     settings: TrainingSettings | None = None,
     **changes: Any,
 ) -> Challenger:
-    tables = resources(project.settings()).lake.of(USE_CASE)
     settings = settings or project.settings().training
-    return train_challenger(USE_CASE, tables, project.registry, settings, open_run, **changes)
+    return train_challenger(project.workplace, settings, open_run, **changes)
 
 
 def without_labels(project: Project) -> None:
@@ -77,6 +78,109 @@ def test_changed_features_train(copied: Project) -> None:
         train(copied)
 
 
+def reasons(project: Project, **changes: Any) -> list[str]:
+    """What is told of a training that is begun."""
+    lines: list[str] = []
+    with pytest.raises(TrainingBegun):
+        train(project, progress=lines.append, **changes)
+    return lines
+
+
+def recorded(project: Project, **changes: Any) -> None:
+    """Let the model on record be made from something else; from nothing known without changes."""
+    model, settings = project.table("model"), project.settings().training
+    now = origin(USE_CASE, settings, project.state("features").data_version)
+    details = {"made_from": {**now, **changes}} if changes else {}
+    model.replace(model.scan(), "another", **details)
+
+
+def test_a_run_says_that_other_features_train_again(copied: Project) -> None:
+    copied.run(copied.write(lambda frame: frame.head(2500)), tables=FEATURES)
+
+    assert reasons(copied) == ["trained again: the features changed"]
+
+
+def test_a_run_says_that_other_settings_train_again(copied: Project) -> None:
+    settings = copied.settings().training.model_copy(update={"seed": 1})
+
+    assert reasons(copied, settings=settings) == [
+        "trained again: settings changed (training.seed 1 instead of 0)"
+    ]
+
+
+def test_a_run_says_that_another_library_trains_again(
+    copied: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    libraries = module.libraries
+    monkeypatch.setattr(
+        module, "libraries", lambda settings: {**libraries(settings), "scikit-learn": "9.9"}
+    )
+    before = libraries(copied.settings().training)["scikit-learn"]
+
+    assert reasons(copied) == [f"trained again: scikit-learn 9.9 instead of {before}"]
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [("code", "the code that trains changed"), ("use_case", "the use case changed")],
+)
+def test_a_run_says_that_other_code_trains_again(copied: Project, part: str, words: str) -> None:
+    recorded(copied, **{part: "another"})
+
+    assert reasons(copied) == [f"trained again: {words}"]
+
+
+def test_a_run_says_that_it_was_asked_to_train_again(copied: Project) -> None:
+    assert reasons(copied, retrain=True) == ["trained again: asked for"]
+
+
+def test_a_run_says_that_the_model_on_record_is_an_earlier_versions(copied: Project) -> None:
+    recorded(copied)
+
+    assert reasons(copied) == [
+        "trained again: the model on record was trained by an earlier version of Churn Assets"
+    ]
+
+
+def test_a_run_says_that_another_program_committed_to_the_table(copied: Project) -> None:
+    model = copied.table("model")
+    model.replace(model.scan(), "")
+
+    assert reasons(copied) == ["trained again: another program committed to the model table last"]
+
+
+def test_a_run_says_that_the_registry_has_another_challenger(copied: Project) -> None:
+    challenge(copied)
+
+    assert reasons(copied) == ["trained again: the registry's Challenger is not the one on record"]
+
+
+def test_a_run_says_that_libraries_came_or_went(copied: Project) -> None:
+    libraries = module.libraries(copied.settings().training)
+    recorded(copied, libraries={**libraries, "xgboost-cpu": "3.1"})
+
+    assert reasons(copied) == ["trained again: other libraries are installed"]
+
+
+def test_several_reasons_are_all_told(copied: Project) -> None:
+    recorded(copied, features="others", code="another")
+
+    assert reasons(copied, retrain=True) == [
+        "trained again: asked for; the features changed; the code that trains changed"
+    ]
+
+
+def test_a_first_training_says_nothing_and_is_explained_on_record(
+    first_run: Finished, copied: Project
+) -> None:
+    assert first_run.run.metadata("model")["trained_because"].value == "there was no model yet"
+    assert not [event for event in first_run.run.events if "trained again" in (event.message or "")]
+
+    again = copied.run(tables="model")
+
+    assert again.metadata("model")["trained_because"].value == "there was no model yet"
+
+
 def test_a_version_that_a_crash_kept_off_the_table_is_trained_again(copied: Project) -> None:
     """The registry's Challenger is another one than the table's, so the table does not count."""
     challenge(copied)
@@ -95,10 +199,10 @@ def test_a_registry_that_lost_the_challenger_trains_again(copied: Project) -> No
 def test_a_challenger_of_a_sample_says_so_in_the_registry_and_in_dagster(project: Project) -> None:
     run = project.run(project.write(), training={"max_rows": 1000})
 
-    said = project.registry.by_alias(CHALLENGER).description
-    assert "of a sample, 0.33" in said
-    assert "of the 3,000 with a known label" in said
-    assert run.metadata("model")["description"].value == said
+    description = project.registry.by_alias(CHALLENGER).description
+    assert "of a sample, 0.33" in description
+    assert "of the 3,000 with a known label" in description
+    assert run.metadata("model")["description"].value == description
 
 
 def test_without_any_label_the_challenger_that_is_there_stays(copied: Project) -> None:
@@ -132,6 +236,11 @@ def test_the_table_and_the_registry_say_the_same_of_a_new_challenger(copied: Pro
     assert version.tags["features_data_version"] == features.data_version
     assert version.tags["split"] == features.details["split"] == row["split"]
     assert challenger.committed.reads == {"features": features.version}
+    assert challenger.committed.details == {
+        "made_from": origin(USE_CASE, copied.settings().training, features.data_version),
+        "trained_because": challenger.trained_because,
+    }
+    assert challenger.trained_because == "asked for"
     assert f"F1 {row['test_f1']:.3f} at threshold {row['threshold']:.3f}" in version.description
     assert latest_challenger(copied.table("model"), registry).row == row
 
@@ -201,11 +310,11 @@ def test_a_tuning_logs_a_run_for_each_trial_below_its_own_and_goes_on_later(
     copied: Project, tmp_path: Path
 ) -> None:
     registry = copied.registry
-    told: list[str] = []
+    lines: list[str] = []
     settings = LINEAR.model_copy(update={"tuning": TuningSettings(trials=4)})
 
     challenger = train(
-        copied, lambda: open_run(registry), settings, studies=tmp_path, progress=told.append
+        copied, lambda: open_run(registry), settings, studies=tmp_path, progress=lines.append
     )
 
     run = challenger.row["run_id"]
@@ -220,7 +329,7 @@ def test_a_tuning_logs_a_run_for_each_trial_below_its_own_and_goes_on_later(
     best = min(child.data.metrics["log_loss"] for child in children)
     assert best == json.loads(challenger.row["candidates"])["logistic_regression"]
     assert challenger.row["trials"] == 4
-    assert told[-1].startswith("4 of 4 trials")
+    assert lines[-1].startswith("4 of 4 trials")
     (journal,) = tmp_path.iterdir()
     assert journal.name.startswith("telco_churn-")
 

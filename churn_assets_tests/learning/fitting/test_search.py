@@ -18,11 +18,12 @@ from churn_assets.errors import TrainingError
 from churn_assets.learning.fitting import search as tuning
 from churn_assets.learning.fitting.candidates import chosen, singles
 from churn_assets.learning.fitting.folds import Rows, folded
+from churn_assets.learning.fitting.origin import study_name
 from churn_assets.learning.fitting.search import search
 from churn_assets.learning.fitting.training import Trained, train
 from churn_assets.learning.fitting.trial import Trial
 from churn_assets.learning.judging.rules import GateSettings
-from churn_assets.learning.recipe import TrainingSettings, study_name
+from churn_assets.learning.recipe import TrainingSettings
 from churn_assets.settings import load_settings
 from churn_assets_tests.support.processes import CHECKOUT, FORKS
 from churn_assets_tests.support.project import USE_CASE

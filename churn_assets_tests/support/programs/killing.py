@@ -19,6 +19,7 @@ from churn_assets.learning.judging.promotion import promote
 from churn_assets.learning.recipe import TrainingSettings
 from churn_assets.learning.registry import Registry
 from churn_assets.learning.scoring import score
+from churn_assets.learning.workplace import Workplace
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.featurise import featurise
 from churn_assets.tables.ingest import ingest
@@ -76,11 +77,12 @@ def run_once(root: str, seed: int) -> None:
     ingest(USE_CASE, Source(rows=ROWS, seed=seed), tables)
     list(refine(USE_CASE, tables, SHARE))
     featurise(USE_CASE, tables)
-    train_challenger(USE_CASE, tables, registry, TrainingSettings(**QUICK), _opener(registry))
+    place = Workplace(USE_CASE, tables, registry)
+    train_challenger(place, TrainingSettings(**QUICK), _opener(registry))
     # Two samples of one law: which of their models has the higher F1 is chance.
     with suppress(GateError):
         promote(USE_CASE, tables, registry, "a test")
-    score(USE_CASE, tables, registry)
+    score(place)
 
 
 def registry_of(root: str) -> Registry:
