@@ -22,6 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from benchmarks.__main__ import DATA
+from churn_assets.assets.resources import LAYERS
 from churn_assets.learning.fitting.training import labelled_rows, train
 from churn_assets.learning.metrics import f1_best_threshold, metrics
 from churn_assets.learning.recipe import TrainingSettings
@@ -46,7 +47,7 @@ NUMBERS = [name for name in USE_CASE.numeric if name in COLUMNS]
 def rows_of(use_case: UseCase, folder: str) -> pd.DataFrame:
     """The bookings whose outcome is known."""
     source = Source(uri=str(HOTEL)) if HOTEL.exists() else Source(rows=36_285)
-    tables = Lake(folder, PolarsEngine()).of(use_case)
+    tables = Lake(folder, PolarsEngine(), layers=LAYERS).of(use_case)
     ingest(use_case, source, tables)
     ingest_labels(use_case, source, tables)
     list(refine(use_case, tables))

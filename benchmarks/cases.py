@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import churn_assets
-from churn_assets.assets.resources import resources
+from churn_assets.assets.resources import LAYERS, resources
 from churn_assets.learning.explaining.contributions import contributions
 from churn_assets.learning.explaining.reasons import reasons
 from churn_assets.learning.fitting.candidates import CATALOGUE, blend, pipeline
@@ -277,7 +277,7 @@ def shares(*source: str) -> None:
     from churn_assets.learning.registry import Registry
 
     settings = Settings()
-    lake = Lake(settings.lake_uri, PolarsEngine())
+    lake = Lake(settings.lake_uri, PolarsEngine(), layers=LAYERS)
     tables = lake.of(USE_CASE)
     registry = Registry(
         settings.tracking_uri, settings.model_name(USE_CASE.name), settings.artifacts
@@ -317,7 +317,7 @@ def shares(*source: str) -> None:
 def _labelled(source: str) -> pd.DataFrame:
     """Customers of a source whose label is known, as training gets them."""
     with tempfile.TemporaryDirectory() as root:
-        tables = Lake(root, PolarsEngine()).of(USE_CASE)
+        tables = Lake(root, PolarsEngine(), layers=LAYERS).of(USE_CASE)
         ingest(USE_CASE, Source(uri=source), tables)
         list(refine(USE_CASE, tables, 0.05))
         version = featurise(USE_CASE, tables).version

@@ -21,6 +21,7 @@ from joblib import Parallel, delayed
 from lightgbm import LGBMClassifier
 
 from benchmarks.__main__ import TELCO
+from churn_assets.assets.resources import LAYERS
 from churn_assets.learning.encoding import TableEncoder
 from churn_assets.learning.judging.court import decide
 from churn_assets.learning.judging.evidence import Contender, Evidence
@@ -120,7 +121,7 @@ def main() -> None:
 def load(source: str) -> Data:
     """Labelled customers of a source, or generated ones."""
     with tempfile.TemporaryDirectory() as root:
-        tables = Lake(root, PolarsEngine()).of(USE_CASE)
+        tables = Lake(root, PolarsEngine(), layers=LAYERS).of(USE_CASE)
         ingest(USE_CASE, Source(uri=source) if source else Source(), tables)
         list(refine(USE_CASE, tables, 0.05))
         featurise(USE_CASE, tables)

@@ -33,6 +33,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from benchmarks.__main__ import PROJECT, TELCO
+from churn_assets.assets.resources import LAYERS
 from churn_assets.learning.fitting.training import labelled_rows, train
 from churn_assets.learning.metrics import f1_best_threshold, metrics
 from churn_assets.learning.recipe import TrainingSettings, TuningSettings
@@ -320,7 +321,7 @@ def _environment(name: str) -> Path:
 def _labelled(source: Source) -> pd.DataFrame:
     """Customers of a source whose label is known, as training gets them."""
     with tempfile.TemporaryDirectory() as root:
-        tables = Lake(root, PolarsEngine()).of(USE_CASE)
+        tables = Lake(root, PolarsEngine(), layers=LAYERS).of(USE_CASE)
         ingest(USE_CASE, source, tables)
         list(refine(USE_CASE, tables, 0.05))
         version = featurise(USE_CASE, tables).version

@@ -99,6 +99,10 @@ class FreshnessSettings(BaseModel):
     raw_minutes: float = Field(default=24 * 60, ge=1)
     predictions_minutes: float = Field(default=24 * 60, ge=1)
 
+    def minutes(self, table: str) -> float | None:
+        """Those of a table; None of one that follows what it is made from."""
+        return {"raw": self.raw_minutes, "predictions": self.predictions_minutes}.get(table)
+
 
 class Settings(BaseSettings):
     """All settings of a deployment.

@@ -11,13 +11,18 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from churn_assets.assets.resources import LAYERS
 from churn_assets.definitions import definitions
 from churn_assets.settings import Settings
-from churn_assets.tables.lake import tables_of
 from churn_assets.usecases import USE_CASES
+from churn_assets.usecases.spec import UseCase
 
 HEAVY = ("mlflow", "dagster_mlflow", "lightgbm", "sklearn", "pandas", "pyspark", "matplotlib")
 MOST_CPU_SECONDS = 4.0
+
+
+def tables_of(case: UseCase) -> list[str]:
+    return [name for layer in LAYERS for name in layer(case)]
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,20 @@ def test_a_variable_may_hold_json(folder: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("CHURN_SOURCES__TELCO_CHURN__RENAME", '{"Kunde Nr": "customerID"}')
 
     assert load_settings().source("telco_churn").rename == {"Kunde Nr": "customerID"}
+
+
+def test_what_is_typed_beats_the_environment_and_leaves_it_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(URI, "of_the_environment.csv")
+    monkeypatch.setenv("CHURN_SOURCES__TELCO_CHURN__DELIMITER", ";")
+    before = dict(os.environ)
+
+    settings = load_settings({"sources": {"telco_churn": {"uri": "typed.csv"}}})
+
+    assert settings.source("telco_churn").uri == "typed.csv"
+    assert settings.source("telco_churn").delimiter == ";"
+    assert dict(os.environ) == before
 
 
 def test_spark_takes_any_of_its_own_keys_from_the_file_and_the_environment(

@@ -1,5 +1,6 @@
 """Jobs and sensors: what runs together, and what runs by itself."""
 
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -11,6 +12,8 @@ from churn_assets.usecases.spec import UseCase
 
 Job = Any
 """An asset job; Dagster gives its type no public name."""
+RETRY_REFRESH = "0 * * * *"
+"""When a refresh that failed is tried again: each hour, as cron says it."""
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -42,10 +45,10 @@ def jobs(use_case: UseCase) -> list[Job]:
 
 def sensors(use_case: UseCase, settings: Settings) -> list[dg.SensorDefinition]:
     """Rescoring after a promotion, promotion after an approval, and automation conditions."""
-    asks = settings.gates.approval == "required"
+    waits = settings.gates.approval == "required"
     return [
         rescore_sensor(use_case),
-        *([approval_sensor(use_case)] if asks else []),
+        *([approval_sensor(use_case)] if waits else []),
         dg.AutomationConditionSensorDefinition(
             f"{use_case.name}_automation",
             target=dg.AssetSelection.groups(use_case.name),
@@ -114,7 +117,7 @@ def approval_sensor(use_case: UseCase) -> dg.SensorDefinition:
 
 
 def _metadata(instance: dg.DagsterInstance, use_case: UseCase, table: str) -> dict[str, Any]:
-    """What Dagster was last told of a table; nothing where a person reported it by hand."""
+    """Metadata of a table's last materialisation; nothing where a person reported it by hand."""
     event = instance.get_latest_materialization_event(key(use_case, table))
     materialization = None if event is None else event.asset_materialization
     if materialization is None:
@@ -128,3 +131,39 @@ def _being_scored(instance: dg.DagsterInstance, use_case: UseCase) -> bool:
     run_id = records[0].asset_entry.last_run_id if records else None
     run = None if run_id is None else instance.get_run_by_id(run_id)
     return run is not None and run.status in UNFINISHED
+
+
+def follow() -> dg.AutomationCondition[Any]:
+    """Materialise when an input has, and all of them passed their blocking checks."""
+    condition = dg.AutomationCondition
+    return condition.eager() & condition.all_deps_blocking_checks_passed()
+
+
+def refresh() -> dg.AutomationCondition[Any]:
+    """Materialise once for each missed freshness window, as soon as all inputs have settled.
+
+    So a refused Challenger, which ends its run, takes no refresh of predictions with it; and
+    the rescoring sensor is first where there is a new Champion. A refresh that failed is
+    tried again each hour.
+    """
+    condition = dg.AutomationCondition
+    missed = condition.freshness_failed().newly_true()
+    again = (
+        condition.freshness_failed()
+        & condition.execution_failed()
+        & condition.cron_tick_passed(RETRY_REFRESH)
+    )
+    due = (missed | again).since(condition.newly_requested() | condition.newly_updated())
+    inputs_change = condition.any_deps_match(
+        condition.in_progress() | condition.newly_updated() | condition.will_be_requested()
+    )
+    return due & ~condition.in_progress() & ~inputs_change
+
+
+def window(minutes: float) -> dg.FreshnessPolicy:
+    """Fresh for so long; the UI warns in the last tenth of it."""
+    fail = timedelta(minutes=minutes)
+    warn = fail * 0.9
+    # Dagster takes no window under a minute.
+    warned = warn if warn >= timedelta(minutes=1) else None
+    return dg.FreshnessPolicy.time_window(fail_window=fail, warn_window=warned)

@@ -1,33 +1,22 @@
-"""The assets from features to predictions, and the gates between them."""
+"""The assets from features to predictions."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from churn_assets.assets.resources import Mlflow
-from churn_assets.assets.shared import (
-    materialized,
-    pictures,
-    plain_metadata,
-    preview,
-    refresh_minutes,
-    refusals,
-    spec,
-)
+from churn_assets.assets.shared import pictures, plain_metadata
+from churn_assets.assets.table import Shown, table
 from churn_assets.learning.fitting.origin import model_code
-from churn_assets.learning.recipe import predictions_code
-from churn_assets.learning.workplace import Workplace
+from churn_assets.learning.scoring import predictions_code, score
 from churn_assets.settings import Settings
-from churn_assets.tables.lake import Lake
+from churn_assets.tables.lake import Committed, Lake
 from churn_assets.tables.versions import code_version
 from churn_assets.usecases.spec import UseCase
 
 REGISTRY_POOL = "registry"
-
-
-Results = Iterator[dg.MaterializeResult[Any]]
+"""Runs that change what is registered follow one another."""
 
 
 class TrainConfig(dg.Config):
@@ -50,24 +39,21 @@ class ChampionConfig(dg.Config):
     )
     decided_by: str = Field(default="", description="Who decided; kept with the record.")
 
+    def who(self, run_id: str) -> str:
+        """Who decides: a person, if one is named, and the run."""
+        return ", ".join(filter(None, [self.decided_by, f"Dagster run {run_id}"]))
 
-def learning_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefinition]:
+
+def learning_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefinition]:
     """model, champion and predictions of a use case."""
-    name = use_case.name
-    contacts = settings.contacts.get(name)
+    contacts, most_rows = settings.contacts.get(case.name), settings.training.max_rows
 
-    @dg.multi_asset(
-        name=f"{name}_model",
-        specs=[
-            spec(
-                use_case,
-                "model",
-                "A registered Challenger: version, run, metrics, threshold, data versions.",
-                code_version=model_code(use_case, settings.training),
-                deps=["features"],
-                kinds=("scikitlearn", "mlflow"),
-            )
-        ],
+    @table(
+        case,
+        settings,
+        code=model_code(case, settings.training),
+        deps=["features"],
+        kinds=("scikitlearn", "mlflow"),
         pool=REGISTRY_POOL,
     )
     def model(
@@ -75,39 +61,26 @@ def learning_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefi
         config: TrainConfig,
         lake: dg.ResourceParam[Lake],
         mlflow: dg.ResourceParam[Mlflow],
-    ) -> Results:
+    ) -> Shown:
+        """A registered Challenger: version, run, metrics, threshold, data versions."""
         from churn_assets.learning.fitting.challenger import train_challenger
 
-        with refusals():
-            challenger = train_challenger(
-                Workplace(use_case, lake.of(use_case), mlflow.registry(use_case)),
-                settings.training,
-                mlflow.opener(context, use_case),
-                retrain=config.retrain,
-                studies=settings.studies_folder,
-                progress=context.log.info,
-            )
-            metadata = {
-                **plain_metadata(challenger.row),
-                "description": challenger.description,
-                "trained_because": challenger.trained_because,
-                **mlflow.links(use_case, challenger.row["run_id"]),
-                "pictures": pictures(challenger.pictures),
-            }
-            yield materialized(use_case, challenger.committed, metadata=metadata)
+        challenger = train_challenger(
+            mlflow.workplace(case, lake),
+            settings.training,
+            mlflow.opener(context, case),
+            retrain=config.retrain,
+            studies=settings.studies_folder,
+            progress=context.log.info,
+        )
+        return Shown(challenger.committed, _of_challenger(challenger, mlflow, case))
 
-    @dg.multi_asset(
-        name=f"{name}_champion",
-        specs=[
-            spec(
-                use_case,
-                "champion",
-                "One promotion or rollback: version, who and when, every gate's evidence.",
-                code_version=code_version("churn_assets.learning.judging"),
-                deps=["model"],
-                kinds=("mlflow",),
-            )
-        ],
+    @table(
+        case,
+        settings,
+        code=code_version("churn_assets.learning.judging"),
+        deps=["model"],
+        kinds=("mlflow",),
         pool=REGISTRY_POOL,
     )
     def champion(
@@ -115,46 +88,37 @@ def learning_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefi
         config: ChampionConfig,
         lake: dg.ResourceParam[Lake],
         mlflow: dg.ResourceParam[Mlflow],
-    ) -> Results:
+    ) -> Shown:
+        """One promotion or rollback: version, who and when, every gate's evidence."""
         from churn_assets.learning.judging.promotion import promote, rollback
 
-        tables, registry = lake.of(use_case), mlflow.registry(use_case)
-        who = ", ".join(filter(None, [config.decided_by, f"Dagster run {context.run.run_id}"]))
-        with refusals():
-            if config.rollback:
-                committed, promotion = rollback(tables, registry, config.version, who)
-            else:
-                committed, promotion = promote(
-                    use_case, tables, registry, who, settings.gates, settings.training.max_rows
-                )
-            yield materialized(use_case, committed, metadata=plain_metadata(vars(promotion)))
+        place, who = mlflow.workplace(case, lake), config.who(context.run.run_id)
+        if config.rollback:
+            committed, promotion = rollback(place, config.version, who)
+        else:
+            committed, promotion = promote(place, who, settings.gates, most_rows)
+        return Shown(committed, plain_metadata(vars(promotion)))
 
-    @dg.multi_asset(
-        name=f"{name}_predictions",
-        specs=[
-            spec(
-                use_case,
-                "predictions",
-                "One customer scored: probability, decision, value of a contact, reasons.",
-                code_version=predictions_code(use_case, contacts),
-                deps=["features", "champion"],
-                kinds=[settings.engine],
-                refresh_minutes=refresh_minutes(settings.freshness, "predictions"),
-            )
-        ],
+    @table(
+        case,
+        settings,
+        code=predictions_code(case, contacts),
+        deps=["features", "champion"],
+        fresh_minutes=settings.freshness.predictions_minutes,
     )
-    def predictions(lake: dg.ResourceParam[Lake], mlflow: dg.ResourceParam[Mlflow]) -> Results:
-        from churn_assets.learning.scoring import score
-
-        tables = lake.of(use_case)
-        with refusals():
-            place = Workplace(use_case, tables, mlflow.registry(use_case))
-            committed = score(place, contacts=contacts)
-            yield materialized(
-                use_case,
-                committed,
-                metadata=committed.details,
-                preview=preview(tables["predictions"], settings.preview_rows),
-            )
+    def predictions(lake: dg.ResourceParam[Lake], mlflow: dg.ResourceParam[Mlflow]) -> Committed:
+        """One customer scored: probability, decision, value of a contact, reasons."""
+        return score(mlflow.workplace(case, lake), contacts=contacts)
 
     return [model, champion, predictions]
+
+
+def _of_challenger(challenger: Any, mlflow: Mlflow, case: UseCase) -> dict[str, Any]:
+    """What the UI shows of a Challenger beside its table."""
+    return {
+        **plain_metadata(challenger.row),
+        "description": challenger.description,
+        "trained_because": challenger.trained_because,
+        **mlflow.links(case, challenger.row["run_id"]),
+        "pictures": pictures(challenger.pictures),
+    }

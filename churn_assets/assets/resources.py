@@ -14,17 +14,19 @@ import dagster as dg
 
 from churn_assets.errors import EngineError, public_uri
 from churn_assets.learning.recipe import trusted_packages
-from churn_assets.learning.workplace import Workplace
+from churn_assets.learning.workplace import Workplace, model_tables
 from churn_assets.settings import Settings
 from churn_assets.tables.engines.engine import Engine
 from churn_assets.tables.engines.polars_engine import PolarsEngine
-from churn_assets.tables.lake import Lake
+from churn_assets.tables.lake import Lake, record_tables
 from churn_assets.usecases.spec import UseCase
 
 if TYPE_CHECKING:
     from churn_assets.assets.spark import Spark
     from churn_assets.learning.registry import Registry
 
+LAYERS = (record_tables, model_tables)
+"""What each layer of the package adds to the lake."""
 LOCAL_MLFLOW_UI = "http://127.0.0.1:5000"
 """Where `make mlflow` shows a local store."""
 
@@ -182,5 +184,5 @@ def resources(settings: Settings) -> Resources:
 
         spark = Spark.of(settings)
         engine = SparkEngine(spark.started)
-    lake = Lake(settings.lake_uri, engine, settings.lake_options)
+    lake = Lake(settings.lake_uri, engine, settings.lake_options, LAYERS)
     return Resources(lake, Mlflow(settings), spark)

@@ -2,156 +2,80 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import dagster as dg
 
-from churn_assets.assets.shared import (
-    materialized,
-    preview,
-    refresh_minutes,
-    refusals,
-    spec,
-)
+from churn_assets.assets.table import Lineage, table
 from churn_assets.settings import Settings
-from churn_assets.tables.featurise import features_code
-from churn_assets.tables.ingest import raw_code
-from churn_assets.tables.lake import Lake
-from churn_assets.tables.refine import silver_code
+from churn_assets.tables.as_of import as_known_on, labels_as_known_on
+from churn_assets.tables.featurise import features_code, featurise
+from churn_assets.tables.ingest import ingest, ingest_labels, raw_code
+from churn_assets.tables.lake import Committed, Lake
+from churn_assets.tables.refine import refine, silver_code
 from churn_assets.usecases.spec import UseCase, delta_name
 
-Results = Iterator[dg.MaterializeResult[Any]]
+READ_AGAIN = dg.RetryPolicy(max_retries=2, delay=2)
+REJECTS = "A record that broke the contract, as it came, with every reason."
 
 
-def table_assets(use_case: UseCase, settings: Settings) -> list[dg.AssetsDefinition]:
-    """raw, silver with rejects, and features of a use case."""
-    name = use_case.name
+def table_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefinition]:
+    """raw, silver with rejects, and features of a use case; and labels, if they come apart."""
+    source, day = settings.source(case.name), settings.as_of
+    fresh_minutes, most_rejects = settings.freshness.raw_minutes, settings.max_reject_share
 
-    @dg.multi_asset(
-        name=f"{name}_silver",
-        specs=[
-            spec(
-                use_case,
-                "silver",
-                "A valid, typed, renamed and cleaned record.",
-                code_version=silver_code(use_case),
-                deps=["raw"],
-                kinds=[settings.engine],
-            ),
-            spec(
-                use_case,
-                "rejects",
-                "A record that broke the contract, as it came, with every reason.",
-                code_version=silver_code(use_case),
-                deps=["raw"],
-                kinds=[settings.engine],
-            ),
-        ],
+    def today(lake: Lake) -> Lake:
+        return replace(lake, root=settings.present.lake_uri)
+
+    @table(case, settings, code=raw_code(), fresh_minutes=fresh_minutes, retry_policy=READ_AGAIN)
+    def raw(lake: dg.ResourceParam[Lake]) -> Committed:
+        """A source record as it came, with its file and when it was read."""
+        if day is not None:
+            return as_known_on(case, day, today(lake).of(case), lake.of(case))
+        return ingest(case, source, lake.of(case))
+
+    @table(case, settings, code=raw_code(), fresh_minutes=fresh_minutes, retry_policy=READ_AGAIN)
+    def labels(lake: dg.ResourceParam[Lake]) -> Committed:
+        """An outcome as it came, with its file and when it was read."""
+        if day is not None:
+            return labels_as_known_on(case, day, today(lake).of(case), lake.of(case))
+        return ingest_labels(case, source, lake.of(case))
+
+    @table(
+        case,
+        settings,
+        code=silver_code(case),
+        deps=["raw"],
+        beside={"rejects": REJECTS},
+        lineage=_from_source(case),
     )
-    def silver(lake: dg.ResourceParam[Lake]) -> Results:
-        from churn_assets.tables.refine import refine
+    def silver(lake: dg.ResourceParam[Lake]) -> Iterator[Committed]:
+        """A valid, typed, renamed and cleaned record."""
+        return refine(case, lake.of(case), most_rejects)
 
-        tables = lake.of(use_case)
-        with refusals():
-            for committed in refine(use_case, tables, settings.max_reject_share):
-                yield materialized(
-                    use_case,
-                    committed,
-                    metadata=committed.details,
-                    lineage=_from_source(use_case) if committed.table == "silver" else None,
-                    preview=preview(tables[committed.table], settings.preview_rows),
-                )
-
-    @dg.multi_asset(
-        name=f"{name}_features",
-        specs=[
-            spec(
-                use_case,
-                "features",
-                "Model inputs, label (null: not known yet) and split of each customer.",
-                code_version=features_code(use_case),
-                deps=["silver", *(["labels"] if use_case.labels else [])],
-                kinds=[settings.engine],
-            )
-        ],
+    @table(
+        case,
+        settings,
+        code=features_code(case),
+        deps=["silver", *(["labels"] if case.labels else [])],
+        lineage=_from_silver(case),
     )
-    def features(lake: dg.ResourceParam[Lake]) -> Results:
-        from churn_assets.tables.featurise import featurise
+    def features(lake: dg.ResourceParam[Lake]) -> Committed:
+        """Model inputs, label (null: not known yet) and split of each customer."""
+        return featurise(case, lake.of(case), most_rejects)
 
-        tables = lake.of(use_case)
-        with refusals():
-            committed = featurise(use_case, tables, settings.max_reject_share)
-            yield materialized(
-                use_case,
-                committed,
-                metadata=committed.details,
-                lineage=_from_silver(use_case),
-                preview=preview(tables["features"], settings.preview_rows),
-            )
-
-    came = "A source record as it came, with its file and when it was read."
-    raw = _taken(use_case, settings, "raw", came)
-    apart = []
-    if use_case.labels:
-        told = "An outcome as it came, with its file and when it was read."
-        apart.append(_taken(use_case, settings, "labels", told))
-    return [raw, *apart, silver, features]
+    return [raw, *([labels] if case.labels else []), silver, features]
 
 
-def _taken(
-    use_case: UseCase, settings: Settings, table: str, description: str
-) -> dg.AssetsDefinition:
-    """A table of records as they come from a source, or as they were known on a past day."""
-
-    @dg.multi_asset(
-        name=f"{use_case.name}_{table}",
-        specs=[
-            spec(
-                use_case,
-                table,
-                description,
-                code_version=raw_code(),
-                kinds=[settings.engine],
-                refresh_minutes=refresh_minutes(settings.freshness, "raw"),
-            )
-        ],
-        retry_policy=dg.RetryPolicy(max_retries=2, delay=2),
-    )
-    def taken(lake: dg.ResourceParam[Lake]) -> Results:
-        from churn_assets.tables import as_of, ingest
-
-        take, recall = {
-            "raw": (ingest.ingest, as_of.as_known_on),
-            "labels": (ingest.ingest_labels, as_of.labels_as_known_on),
-        }[table]
-        tables = lake.of(use_case)
-        with refusals():
-            if settings.as_of is None:
-                committed = take(use_case, settings.source(use_case.name), tables)
-            else:
-                today = replace(lake, root=settings.present.lake_uri).of(use_case)
-                committed = recall(use_case, settings.as_of, today, tables)
-            yield materialized(
-                use_case,
-                committed,
-                metadata=committed.details,
-                preview=preview(tables[table], settings.preview_rows),
-            )
-
-    return taken
+def _from_source(case: UseCase) -> Lineage:
+    return {column.name: [("raw", delta_name(column.source))] for column in case.contract.columns}
 
 
-def _from_source(use_case: UseCase) -> dict[str, list[tuple[str, str]]]:
-    columns = use_case.contract.columns
-    return {column.name: [("raw", delta_name(column.source))] for column in columns}
-
-
-def _from_silver(use_case: UseCase) -> dict[str, list[tuple[str, str]]]:
-    silver = {column.name for column in use_case.contract.columns}
-    kept = (*use_case.keys, *use_case.inputs, *use_case.beside, *use_case.days)
-    labels = "silver" if use_case.labels is None else "labels"
-    split = use_case.keys if use_case.split_by is None else (use_case.split_by,)
-    label = use_case.labelled[use_case.label.column]
+def _from_silver(case: UseCase) -> Lineage:
+    silver = {column.name for column in case.contract.columns}
+    kept = (*case.keys, *case.inputs, *case.beside, *case.days)
+    labels = "silver" if case.labels is None else "labels"
+    split = case.keys if case.split_by is None else (case.split_by,)
+    label = case.labelled[case.label.column]
     return {
         **{name: [("silver", name)] for name in kept if name in silver},
         "label": [(labels, label.name if labels == "silver" else delta_name(label.source))],

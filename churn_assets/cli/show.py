@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from churn_assets.assets.resources import resources
-from churn_assets.assets.shared import key, refresh_minutes
+from churn_assets.assets.shared import key
 from churn_assets.cli.home import history, prepare_home
 
 if TYPE_CHECKING:
@@ -84,9 +84,10 @@ def show_status(use_case: UseCase, settings: Settings) -> None:
                 continue
             event = instance.get_latest_materialization_event(key(use_case, name))
             fresh = "-"
-            if event and hasattr(settings.freshness, f"{name}_minutes"):
+            minutes = settings.freshness.minutes(name)
+            if event and minutes is not None:
                 age = timedelta(seconds=datetime.now(UTC).timestamp() - event.timestamp)
-                window = timedelta(minutes=refresh_minutes(settings.freshness, name))
+                window = timedelta(minutes=minutes)
                 fresh = "yes" if age <= window else f"no, {_span(age - window)} late"
             grid.add_row(
                 name, str(state.version), f"{state.rows:,}", _when(state.committed_at), fresh

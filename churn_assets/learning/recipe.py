@@ -7,10 +7,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from churn_assets.tables import engines
-from churn_assets.tables.versions import code_version
-from churn_assets.usecases.spec import UseCase
-
 MAX_ROWS = 1_000_000
 """What a laptop trains on in minutes; measured in docs/scaling.md."""
 CROSS_VALIDATED_ROWS = 100_000
@@ -148,10 +144,3 @@ def trusted_packages(settings: TrainingSettings) -> tuple[str, ...]:
     """Packages of the estimators that settings name, whose types a stored model may hold."""
     named = (candidate.estimator for candidate in settings.candidates or ())
     return tuple(dict.fromkeys(name.partition(".")[0] for name in named if name))
-
-
-def predictions_code(use_case: UseCase, contacts: int | None = None) -> str:
-    """Version of the code that scores, and of the budget of contacts."""
-    return code_version(
-        "churn_assets.learning.scoring", engines, use_case=use_case.declared, contacts=contacts
-    )

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from churn_assets.errors import RegistryError
 from churn_assets.learning.judging.record import align
-from churn_assets.learning.recipe import predictions_code
 from churn_assets.learning.scorer import predictions_schema, scored_columns, scorer
 from churn_assets.learning.workplace import Workplace
+from churn_assets.tables import engines
 from churn_assets.tables.engines.engine import Engine
 from churn_assets.tables.lake import Committed
-from churn_assets.tables.versions import data_version
+from churn_assets.tables.versions import code_version, data_version
 from churn_assets.usecases.spec import UseCase
 
 if TYPE_CHECKING:
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from churn_assets.types import Frame
 
     Scorer = Callable[[pa.RecordBatch], pa.RecordBatch]
+
+
+def predictions_code(use_case: UseCase, contacts: int | None = None) -> str:
+    """Version of the code that scores, and of the budget of contacts."""
+    return code_version(score, engines, use_case=use_case.declared, contacts=contacts)
 
 
 def score(place: Workplace, *, contacts: int | None = None) -> Committed:
@@ -58,7 +63,7 @@ def score(place: Workplace, *, contacts: int | None = None) -> Committed:
     reads = {"features": features.version, "champion": tables["champion"].require().version}
     with predicted(use_case, tables["features"].engine, rows, apply, contacts) as predictions:
         return tables["predictions"].replace(
-            predictions, version, reads, model_version=champion.version
+            predictions, version, reads, moments=("scored_at",), model_version=champion.version
         )
 
 

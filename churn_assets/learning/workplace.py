@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from churn_assets.usecases.spec import UseCase
 
 
+def model_tables(_: UseCase) -> tuple[str, ...]:
+    """The tables that learning adds for a use case, in the order in which they are made."""
+    return ("model", "champion", "predictions")
+
+
 @dataclass(frozen=True)
 class Workplace:
     """What training, judging and scoring of a use case work on.

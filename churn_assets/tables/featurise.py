@@ -78,7 +78,7 @@ def featurise(
     version = data_version(features_code(use_case), versions)
     features = tables["features"]
     before = features.state()
-    if before is not None and before.data_version == version:
+    if before is not None and before.made_from == version:
         return before
     silver = tables["silver"].scan(read["silver"].version)
     details: dict[str, Any] = {}

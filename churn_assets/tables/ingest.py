@@ -10,7 +10,7 @@ from churn_assets.errors import SourceError, TableError
 from churn_assets.tables import engines
 from churn_assets.tables.contract import require_types
 from churn_assets.tables.engines.engine import ConflictError
-from churn_assets.tables.lake import Committed, Table, changed_types
+from churn_assets.tables.lake import Committed, Table, changed_types, require_known_layout
 from churn_assets.tables.sources.columns import INGESTED_AT, Expected
 from churn_assets.tables.sources.read import Records, explain, fingerprint, look_up, read_records
 from churn_assets.tables.sources.source import Source
@@ -41,6 +41,7 @@ def ingest(use_case: UseCase, source: Source, tables: Mapping[str, Table]) -> Co
     TableError
         Where raw cannot be written.
     """
+    require_known_layout(tables)
     return _ingest(Expected.of(use_case), source, tables["raw"])
 
 
@@ -62,10 +63,11 @@ def _ingest(expected: Expected, source: Source, table: Table) -> Committed:
 
     found = look_up(source, expected)
     version = fingerprint(source, expected, found)
+    made_from = data_version(raw_code(), {"source": version})
     current = table.state()
     # A contract that asks for more than it did wants the source looked at again.
     columns = {delta_name(column.source) for column in expected.contract.columns}
-    if current and version in _taken(current) and columns <= set(current.columns):
+    if current and made_from in _sources(current) and columns <= set(current.columns):
         return current
     try:
         records = read_records(source, expected, table.engine, found)
@@ -77,8 +79,15 @@ def _ingest(expected: Expected, source: Source, table: Table) -> Committed:
             "missing_label": records.missing_label,
         }
         if source.append:
-            return _add(expected, records, frame, table, current, version, details)
-        return table.replace(frame, version, **details)
+            return _add(expected, records, frame, table, current, made_from, details)
+        return table.replace(
+            frame,
+            made_from,
+            # Read anew by other code, the same source may hold other records.
+            data_version=made_from if current and current.data_version == version else version,
+            moments=(INGESTED_AT,),
+            **details,
+        )
     except Exception as error:
         refusal = explain(error, source, expected)
         if refusal is None:
@@ -86,9 +95,9 @@ def _ingest(expected: Expected, source: Source, table: Table) -> Committed:
         raise refusal from error
 
 
-def _taken(state: Committed) -> list[str]:
-    """Fingerprints of what a table was made from."""
-    return list(state.details.get("taken", [state.data_version]))
+def _sources(state: Committed) -> list[str]:
+    """What a table was made from, one after another."""
+    return list(state.details.get("taken", [state.made_from]))
 
 
 def _add(
@@ -97,7 +106,7 @@ def _add(
     frame: Frame,
     table: Table,
     current: Committed | None,
-    version: str,
+    made_from: str,
     details: Mapping[str, Any],
 ) -> Committed:
     """Add the records that the table does not hold yet; the others stay as its history."""
@@ -110,24 +119,27 @@ def _add(
     record = nw.concat_str(values, separator=_BETWEEN).alias(_RECORD)
     new = frame.with_columns(record).unique(subset=[_RECORD], keep="any")
     if current is None:
-        return table.replace(new.drop(_RECORD), version, history=True, taken=[version], **details)
+        first = {"history": True, "taken": [made_from], **details}
+        return table.replace(new.drop(_RECORD), made_from, **first)
     held = table.scan(current.version)
     _require_types_of(held, frame, records.uri, expected)
     if set(columns) <= set(current.columns):
         new = new.join(held.with_columns(record).select(_RECORD), on=_RECORD, how="anti")
     new = new.drop(_RECORD)
     added = table.engine.collect(new.select(nw.len().cast(nw.Int64).alias("rows")))["rows"][0]
-    if added.as_py() == 0:
+    rows = added.as_py()
+    if rows == 0:
         return current
     try:
         return table.append(
             new,
-            data_version(version, {table.name: current.data_version}),
+            made_from,
+            data_version=data_version(made_from, {table.name: current.data_version}),
             base=current.version,
             transaction=table.name,
             history=True,
-            taken=[*_taken(current), version],
-            added=added.as_py(),
+            taken=[*_sources(current), made_from],
+            added=rows,
             **details,
         )
     except ConflictError as error:

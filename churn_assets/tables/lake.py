@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -22,14 +22,27 @@ if TYPE_CHECKING:
     from churn_assets.usecases.spec import UseCase
 
 
-TABLES = ("raw", "silver", "rejects", "features", "model", "champion", "predictions")
-"""Of every use case."""
+Layer = Callable[["UseCase"], tuple[str, ...]]
+"""Names the tables that a layer of the package adds for a use case."""
+LAYOUT = 2
+"""How tables and their notes are laid out; a lake of a later one is not touched."""
 
 
-def tables_of(use_case: UseCase) -> tuple[str, ...]:
-    """Names of a use case's tables, in the order in which they are made."""
-    first, *others = TABLES
-    return (first, *(["labels"] if use_case.labels else []), *others)
+def record_tables(use_case: UseCase) -> tuple[str, ...]:
+    """The tables from a use case's source to its features, in the order in which they are made."""
+    return ("raw", *(["labels"] if use_case.labels else []), "silver", "rejects", "features")
+
+
+def require_known_layout(tables: Mapping[str, Table]) -> None:
+    """Refuse a lake that a newer version has written to, before anything in it is replaced.
+
+    Raises
+    ------
+    TableError
+        Naming the table.
+    """
+    for table in tables.values():
+        table.state()
 
 
 def changed_types(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -52,7 +65,9 @@ class Committed:
     version : int
         Delta version; it rises with every commit.
     data_version : str
-        Version of what the rows say: equal as long as code and inputs are.
+        Version of what the rows hold: what is made from them is current as long as it is equal.
+    made_from : str
+        Version of the code and the inputs that the rows were last made from.
     rows, size_bytes : int
         How many rows the table holds, in how many bytes of data files.
     columns : mapping of str to str
@@ -66,13 +81,14 @@ class Committed:
     details : mapping
         What else the writer kept with the commit.
     changed : bool
-        False where the table was current and nothing was written.
+        False where the rows are those that the table held before.
     """
 
     table: str
     uri: str
     version: int
     data_version: str
+    made_from: str
     rows: int
     size_bytes: int
     columns: Mapping[str, str]
@@ -95,8 +111,7 @@ class Table:
     def state(self) -> Committed | None:
         """The newest version, or None where there is no table yet."""
         with self._refusals("read"):
-            table = self._open()
-            return None if table is None else self._committed(table)
+            return self._newest()
 
     def require(self) -> Committed:
         """The newest version.
@@ -116,10 +131,10 @@ class Table:
         with self._refusals("read"):
             return self.engine.read_delta(self.uri, version, storage_options=self.storage_options)
 
-    def current(self, data_version: str) -> Committed | None:
-        """The newest version, if its data version is this one."""
+    def current(self, made_from: str) -> Committed | None:
+        """The newest version, if it was made from this code and these inputs."""
         state = self.state()
-        return state if state is not None and state.data_version == data_version else None
+        return state if state is not None and state.made_from == made_from else None
 
     def version_on(self, day: date) -> int | None:
         """The version that held at the end of a day, in UTC; None where there was none yet."""
@@ -143,22 +158,49 @@ class Table:
     def replace(
         self,
         frame: Frame,
-        data_version: str,
+        made_from: str,
         reads: Mapping[str, int] | None = None,
+        *,
+        data_version: str = "",
+        moments: Sequence[str] = (),
         **details: Any,
     ) -> Committed:
         """Replace all rows in one commit.
+
+        Rows that come out as they were keep their data version, so that nothing is made anew from
+        them; the files that held them before are put back by a second commit.
+
+        Parameters
+        ----------
+        frame : frame
+            The rows.
+        made_from : str
+            Version of the code and the inputs.
+        reads : mapping of str to int, optional
+            Delta version of each table that was read.
+        data_version : str, optional
+            Of the rows, where they differ from those before; `made_from` by default.
+        moments : sequence of str
+            Columns that say when a row was made, by which rows do not differ.
+        **details
+            What else to keep with the commit.
 
         Raises
         ------
         TableError
             Where it cannot be written; the last version stands.
         """
+        with self._refusals("written"):
+            before = self._newest()
+        note = _note(data_version or made_from, made_from, reads, details)
         try:
-            return self._commit("overwrite", frame, data_version, reads or {}, details)
+            committed = self._commit("overwrite", frame, note)
+            if before is None or not self._is_same(before, committed, moments):
+                return committed
+            return self._put_back(before, {**note, "data_version": before.data_version})
         except ConflictError as error:
             # Another run, or a request of this one that the store answered twice, made it so.
-            current = self.current(data_version)
+            current = self.current(made_from)
             if current:
                 return current
             raise TableError(
@@ -169,9 +211,10 @@ class Table:
     def append(
         self,
         frame: Frame,
-        data_version: str,
+        made_from: str,
         reads: Mapping[str, int] | None = None,
         *,
+        data_version: str = "",
         base: int | None = None,
         transaction: str | None = None,
         **details: Any,
@@ -185,27 +228,17 @@ class Table:
         TableError
             Where it cannot be written; the last version stands.
         """
-        return self._commit(
-            "append", frame, data_version, reads or {}, details, base=base, transaction=transaction
-        )
+        note = _note(data_version or made_from, made_from, reads, details)
+        return self._commit("append", frame, note, base=base, transaction=transaction)
 
     def _commit(
         self,
         mode: Any,
         frame: Frame,
-        data_version: str,
-        reads: Mapping[str, int],
-        details: Mapping[str, Any],
+        note: Mapping[str, Any],
         base: int | None = None,
         transaction: str | None = None,
     ) -> Committed:
-        note = {
-            # Tells this commit from another of the same content.
-            "commit": uuid.uuid4().hex,
-            "data_version": data_version,
-            "reads": dict(reads),
-            "details": dict(details),
-        }
         metadata = {"userMetadata": json.dumps(note, default=str)}
         with self._refusals("written"):
             if "://" not in self.uri:
@@ -219,6 +252,36 @@ class Table:
             table = self._open()
             assert table is not None
             return self._committed(table, changed=True)
+
+    def _is_same(self, before: Committed, now: Committed, moments: Sequence[str]) -> bool:
+        """Whether two versions hold the same rows, in whatever order, but for moments."""
+        if (before.rows, before.columns) != (now.rows, now.columns):
+            return False
+        columns = [name for name in now.columns if name not in moments]
+        with self._refusals("read"):
+            one, other = (
+                self.engine.digest(self.scan(version).select(columns))
+                for version in (before.version, now.version)
+            )
+        return one == other
+
+    def _put_back(self, before: Committed, note: Mapping[str, Any]) -> Committed:
+        """Let the table be what it was at a version, with another note."""
+        from deltalake import CommitProperties
+
+        properties = CommitProperties(
+            custom_metadata={"userMetadata": json.dumps(note, default=str)}, max_commit_retries=0
+        )
+        with self._refusals("written"):
+            table = self._open()
+            assert table is not None
+            table.restore(before.version, commit_properties=properties)
+            table.update_incremental()
+            return self._committed(table)
+
+    def _newest(self) -> Committed | None:
+        table = self._open()
+        return None if table is None else self._committed(table)
 
     def _open(self) -> DeltaTable | None:
         from deltalake import DeltaTable
@@ -239,11 +302,17 @@ class Table:
         last = table.history(1)[0]
         files = pa.table(table.get_add_actions(flatten=True))
         note = json.loads(last.get("userMetadata") or "{}")
+        if note.get("layout", 1) > LAYOUT:
+            raise TableError(
+                f"{self.uri}: a newer version of Churn Assets wrote this table. Upgrade to it, or "
+                "set CHURN_ROOT to another folder; nothing was changed."
+            )
         return Committed(
             table=self.name,
             uri=self.uri,
             version=table.version(),
             data_version=note.get("data_version", ""),
+            made_from=note.get("made_from", note.get("data_version", "")),
             rows=pc.sum(files["num_records"]).as_py() or 0,
             size_bytes=pc.sum(files["size_bytes"]).as_py() or 0,
             columns={f.name: _delta_type(f.type) for f in table.schema().fields},
@@ -279,11 +348,24 @@ class Table:
 
 @dataclass(frozen=True)
 class Lake:
-    """Where the tables of all use cases lie: `<root>/<use case>/<table>`."""
+    """Where the tables of all use cases lie: `<root>/<use case>/<table>`.
+
+    Parameters
+    ----------
+    root : str
+        Folder or URI.
+    engine : Engine
+        What reads and writes them.
+    storage_options : mapping of str to str, optional
+        Keys of the object store.
+    layers : tuple of callable
+        Each names the tables that a layer of the package adds for a use case.
+    """
 
     root: str
     engine: Engine
     storage_options: Mapping[str, str] | None = field(default=None, repr=False)
+    layers: tuple[Layer, ...] = field(default=(record_tables,), repr=False)
 
     def of(self, use_case: UseCase) -> Mapping[str, Table]:
         """The tables of one use case by name."""
@@ -294,8 +376,27 @@ class Lake:
                 self.engine,
                 self.storage_options,
             )
-            for name in tables_of(use_case)
+            for layer in self.layers
+            for name in layer(use_case)
         }
+
+
+def _note(
+    data_version: str,
+    made_from: str,
+    reads: Mapping[str, int] | None,
+    details: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What is kept with a commit."""
+    return {
+        # Tells this commit from another of the same content.
+        "commit": uuid.uuid4().hex,
+        "layout": LAYOUT,
+        "data_version": data_version,
+        "made_from": made_from,
+        "reads": dict(reads or {}),
+        "details": dict(details),
+    }
 
 
 # delta-rs takes a path for an address, which these characters would end or escape.

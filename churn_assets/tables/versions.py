@@ -101,7 +101,17 @@ def _files(part: Code) -> Iterator[Path]:
     if origin is None:
         raise ValueError(f"{part!r} has no source file")
     file = Path(origin)
-    yield from sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
+    if file.name != "__init__.py":
+        yield file
+        return
+    for below in sorted(file.parent.rglob("*.py")):
+        names = below.relative_to(file.parent).with_suffix("").parts
+        if not ONLY_TELLS.fullmatch(".".join((_name(part), *names))):
+            yield below
+
+
+def _name(folder: Code) -> str:
+    return folder if isinstance(folder, str) else str(folder.__name__)
 
 
 @cache

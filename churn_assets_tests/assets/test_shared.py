@@ -10,12 +10,12 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
-from churn_assets.assets.shared import key, preview, refusals, window
+from churn_assets.assets.automation import window
+from churn_assets.assets.shared import key, preview, refusals
 from churn_assets.definitions import definitions
 from churn_assets.errors import SourceError
-from churn_assets.tables.lake import TABLES
 from churn_assets_tests.conftest import Finished
-from churn_assets_tests.support.project import QUICK, USE_CASE, Project, Run
+from churn_assets_tests.support.project import QUICK, TABLES, USE_CASE, Project, Run
 
 READS = {
     "raw": set(),
@@ -65,6 +65,15 @@ def test_what_the_ui_shows_of_a_table_is_what_the_lake_holds(
     assert list(columns) == project.rows(table).columns
     assert shown["delta_version"] == state.version
     assert shown["written"]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_column_of_every_table_says_what_it_holds(finished: Finished, table: str) -> None:
+    columns = finished.run.metadata(table)["dagster/column_schema"].value.columns
+
+    for column in columns:
+        assert column.description, column.name
+        assert column.description.replace(" ", "_").lower() != column.name.lower()
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -18,9 +18,8 @@ import polars as pl
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from churn_assets.tables.lake import TABLES
 from churn_assets_tests.support.processes import background, free_ports
-from churn_assets_tests.support.project import GATES, ONLY_TELCO, QUICK, ROWS, Project
+from churn_assets_tests.support.project import GATES, ONLY_TELCO, QUICK, ROWS, TABLES, Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -18,10 +18,9 @@ import yaml
 
 from churn_assets import usecases
 from churn_assets.settings import project_folder
-from churn_assets.tables.lake import TABLES
 from churn_assets.usecases import USE_CASES
 from churn_assets_tests.support.processes import churn
-from churn_assets_tests.support.project import write_csv
+from churn_assets_tests.support.project import TABLES, write_csv
 
 BIN = Path(sys.executable).parent
 ROWS = 3000
@@ -372,6 +371,56 @@ def test_dagster_lists_and_validates_what_is_declared(tmp_path: Path) -> None:
     assets = {asset["asset_key"] for asset in json.loads(listed.stdout)["assets"]}
     assert {f"telco_churn/{table}" for table in TABLES} <= assets
     assert {asset.partition("/")[0] for asset in assets} == set(USE_CASES)
+
+
+def test_what_dg_scaffolds_is_declared_beside_the_use_cases(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    for part in ("churn_assets", "config"):
+        shutil.copytree(
+            project_folder() / part, folder / part, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    for file in ("pyproject.toml", "README.md", "workspace.yaml"):
+        shutil.copyfile(project_folder() / file, folder / file)
+    here = {"PYTHONPATH": str(folder)}
+
+    scaffolded = typed(
+        tmp_path,
+        *("dg", "scaffold", "defs", "dagster.asset", "probe.py"),
+        settings=here,
+        folder=folder,
+    )
+    listed = typed(tmp_path, "dg", "list", "defs", "--json", settings=here, folder=folder)
+    checked = typed(tmp_path, "dg", "check", "defs", settings=here, folder=folder)
+
+    assert scaffolded.returncode == 0, scaffolded.stderr
+    assert (folder / "churn_assets" / "defs" / "probe.py").exists()
+    assert listed.returncode == 0, listed.stderr
+    assets = {asset["asset_key"] for asset in json.loads(listed.stdout)["assets"]}
+    assert {"probe", *(f"telco_churn/{table}" for table in TABLES)} <= assets
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_a_command_leaves_the_environment_as_it_was(tmp_path: Path) -> None:
+    script = (
+        "import os; from churn_assets.cli.app import app; before = dict(os.environ);"
+        "app(['status', '--as-of', '2020-01-31'], standalone_mode=False);"
+        "app(['train', '--tune', '1', '--source', 'no.csv'], standalone_mode=False);"
+        "assert dict(os.environ) == before, set(os.environ.items()) ^ set(before.items())"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "CHURN_ROOT": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+    # The second command is refused: there is no such file.
+    assert "no.csv: there is no such file" in ended.stderr
+    assert "AssertionError" not in ended.stderr
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_dagster_materializes_an_asset_by_its_key(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from churn_assets.assets.resources import LAYERS
 from churn_assets.errors import GateError
 from churn_assets.learning.judging.promotion import promote
 from churn_assets.learning.judging.record import Promotion
@@ -187,7 +188,7 @@ def test_of_two_promotions_that_both_passed_the_gates_one_wins(copied: Project) 
     """Each waits for the other with its commit, so both were judged against one Champion."""
     for round_ in range(1, 4):
         challenger, rows = challenge(copied), copied.rows("champion").height
-        lake = Lake(copied.settings().lake_uri, TogetherEngine(2))
+        lake = Lake(copied.settings().lake_uri, TogetherEngine(2), layers=LAYERS)
         told: list[str] = []
 
         def race(lake: Lake = lake, told: list[str] = told) -> None:

@@ -18,6 +18,7 @@ import polars as pl
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus
 
+from churn_assets.assets.resources import LAYERS
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.lake import Lake, Table
 from churn_assets_tests.support.processes import FORKS, churn
@@ -84,7 +85,7 @@ def files_without_commit(table: Table) -> set[str]:
 
 def made(folder: Path, name: str, rows: int) -> Table:
     """A table with a key, a text and a generation."""
-    table = Lake(str(folder), PolarsEngine()).of(USE_CASE)[name]
+    table = Lake(str(folder), PolarsEngine(), layers=LAYERS).of(USE_CASE)[name]
     frame = pl.LazyFrame(
         {
             "key": [str(i) for i in range(rows)],
@@ -143,7 +144,7 @@ def test_a_killed_first_write_leaves_a_whole_table_or_room_for_one(tmp_path: Pat
         killed(partial(time.sleep, times.uniform(0, LONGEST_SECONDS)), create_for_ever, str(root))
 
         for folder in root.iterdir():
-            table = Lake(str(folder), PolarsEngine()).of(USE_CASE)["raw"]
+            table = Lake(str(folder), PolarsEngine(), layers=LAYERS).of(USE_CASE)["raw"]
             state = table.state()
             assert state is None or _rows(table) == state.rows == ROWS
             table.replace(nw.from_native(pl.LazyFrame({"key": range(ROWS)})), "2")
@@ -178,7 +179,7 @@ def test_a_run_that_is_killed_anywhere_is_finished_by_the_next_one(tmp_path: Pat
     broken, whole = tmp_path / "broken", tmp_path / "whole"
     run_once(str(whole), 0)
     run_once(str(broken), 0)
-    tables = Lake(f"{broken}/lake", PolarsEngine()).of(USE_CASE)
+    tables = Lake(f"{broken}/lake", PolarsEngine(), layers=LAYERS).of(USE_CASE)
     times = random.Random(0)
 
     for _ in range(KILLED_RUNS):
@@ -189,7 +190,7 @@ def test_a_run_that_is_killed_anywhere_is_finished_by_the_next_one(tmp_path: Pat
         assert _rows(tables["predictions"]) == ROWS
     run_once(str(broken), 0)
 
-    expected = Lake(f"{whole}/lake", PolarsEngine()).of(USE_CASE)
+    expected = Lake(f"{whole}/lake", PolarsEngine(), layers=LAYERS).of(USE_CASE)
     assert _sorted(tables["features"]).equals(_sorted(expected["features"]))
     promotions = tables["champion"].scan().to_native().collect().sort("promotion")
     assert promotions["promotion"].to_list() == list(range(1, promotions.height + 1))

@@ -16,9 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
-from churn_assets.tables.lake import TABLES
 from churn_assets_tests.support.processes import CHECKOUT
-from churn_assets_tests.support.project import QUICK
+from churn_assets_tests.support.project import QUICK, TABLES
 from churn_assets_tests.support.tables import SHAPES, Table
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -12,11 +12,17 @@ import pytest
 from deltalake import DeltaTable
 
 from churn_assets.tables.engines.engine import Engine
-from churn_assets.tables.lake import TABLES
 from churn_assets.usecases import USE_CASES
 from churn_assets_tests.support.data import TELCO
 from churn_assets_tests.support.parity import break_some, rows
-from churn_assets_tests.support.project import QUICK, USE_CASE, Project, customers, write_csv
+from churn_assets_tests.support.project import (
+    QUICK,
+    TABLES,
+    USE_CASE,
+    Project,
+    customers,
+    write_csv,
+)
 
 MADE_UP = [case.name for case in USE_CASES.values() if case.generate and case is not USE_CASE]
 SOURCES = [

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from churn_assets.assets.resources import LAYERS
 from churn_assets.learning.fitting.training import Trained, labelled_rows, train
 from churn_assets.learning.recipe import TrainingSettings
 from churn_assets.tables.engines.polars_engine import PolarsEngine
@@ -86,7 +87,7 @@ def trained_on(source: str) -> Trained:
 
 def labelled(source: str) -> pd.DataFrame:
     with tempfile.TemporaryDirectory() as root:
-        tables = Lake(root, PolarsEngine()).of(USE_CASE)
+        tables = Lake(root, PolarsEngine(), layers=LAYERS).of(USE_CASE)
         ingest(USE_CASE, SOURCES[source], tables)
         list(refine(USE_CASE, tables, max_reject_share=0.05))
         version = featurise(USE_CASE, tables).version

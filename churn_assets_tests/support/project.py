@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from churn_assets.assets.resources import resources
+from churn_assets.assets.resources import LAYERS, resources
 from churn_assets.learning.judging.court import gate_specs
 from churn_assets.learning.judging.record import Promotion, on_record
 from churn_assets.learning.judging.rules import DEFAULT_GATES
@@ -22,6 +22,8 @@ from churn_assets.usecases.spec import UseCase
 from churn_assets.usecases.telco_generator import generate
 
 USE_CASE = USE_CASES["telco_churn"]
+TABLES = tuple(name for layer in LAYERS for name in layer(USE_CASE))
+"""Of that use case, in the order in which they are made."""
 _SPECS = gate_specs(USE_CASE, DEFAULT_GATES)
 GATES = {gate.name for gate in _SPECS}
 BLOCKING = {gate.name for gate in _SPECS if gate.blocking}

@@ -13,12 +13,12 @@ import narwhals.stable.v2 as nw
 import polars as pl
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
+from deltalake import CommitProperties, DeltaTable, write_deltalake
 
 from churn_assets.errors import TableError
 from churn_assets.tables.engines.engine import ConflictError
 from churn_assets.tables.engines.polars_engine import PolarsEngine
-from churn_assets.tables.lake import TABLES, Committed, Lake, Table
+from churn_assets.tables.lake import LAYOUT, Committed, Lake, Table, record_tables
 from churn_assets.usecases import USE_CASES
 from churn_assets_tests.conftest import S3
 
@@ -48,10 +48,13 @@ def table(tmp_path: Path) -> Table:
 
 @pytest.mark.parametrize("root", ["lake", "lake/", "s3://bucket/lake", "s3://bucket/lake/"])
 def test_each_use_case_has_its_tables_in_its_own_folder(root: str) -> None:
-    tables = Lake(root, ENGINE).of(USE_CASES["telco_churn"])
+    case = USE_CASES["telco_churn"]
+    lake = Lake(root, ENGINE, layers=(record_tables, lambda _: ("drift",)))
+
+    tables = lake.of(case)
 
     assert {name: table.uri for name, table in tables.items()} == {
-        name: f"{root.rstrip('/')}/telco_churn/{name}" for name in TABLES
+        name: f"{root.rstrip('/')}/telco_churn/{name}" for name in (*record_tables(case), "drift")
     }
 
 
@@ -100,6 +103,7 @@ def test_a_commit_says_what_it_holds_and_what_it_was_made_from(table: Table) -> 
         uri=table.uri,
         version=0,
         data_version="abc",
+        made_from="abc",
         rows=2,
         size_bytes=sum(file.stat().st_size for file in files),
         columns={"key": "string", "tenure": "long", "price": "double"},
@@ -135,10 +139,81 @@ def test_other_delta_readers_see_where_a_version_came_from(table: Table) -> None
     note = json.loads(commit["userMetadata"])
     assert note.pop("commit")
     assert note == {
+        "layout": LAYOUT,
         "data_version": "abc",
+        "made_from": "abc",
         "reads": {"silver": 7},
         "details": {"files": 2},
     }
+
+
+def test_rows_that_come_out_as_they_were_keep_their_data_version(table: Table) -> None:
+    moments = {"moments": ("at",)}
+    first = table.replace(frame(key=["a", "b"], at=[1, 1]), "code 1", **moments)
+
+    again = table.replace(
+        frame(key=["b", "a"], at=[2, 2]), "code 2", {"raw": 5}, rules=3, **moments
+    )
+
+    assert again.data_version == first.data_version == "code 1"
+    assert not again.changed
+    assert table.current("code 2") == again
+    assert table.current("code 1") is None
+    assert (again.reads, again.details) == ({"raw": 5}, {"rules": 3})
+    # The rows are those of before, moments included.
+    assert sorted(map(tuple, map(dict.values, rows(table)))) == [("a", 1), ("b", 1)]
+
+
+@pytest.mark.parametrize(
+    "rows_now",
+    [
+        {"key": ["a", "c"], "n": [1, 2]},
+        {"key": ["a", "b"], "n": [2, 1]},
+        {"key": ["a", "b"], "n": [1, None]},
+        {"key": ["a", "b", "b"], "n": [1, 2, 2]},
+        {"key": ["a", "b"], "n": [1.0, 2.0]},
+        {"key": ["a", "b"], "m": [1, 2]},
+    ],
+)
+def test_rows_that_differ_in_anything_have_another_data_version(
+    table: Table, rows_now: dict[str, list[object]]
+) -> None:
+    table.replace(frame(key=["a", "b"], n=[1, 2]), "code 1")
+
+    again = table.replace(frame(**rows_now), "code 2")
+
+    assert (again.data_version, again.made_from, again.changed) == ("code 2", "code 2", True)
+
+
+def test_a_table_of_a_newer_version_is_refused_in_one_line(table: Table) -> None:
+    table.replace(frame(key=["a"]), "1")
+    note = {"userMetadata": json.dumps({"layout": LAYOUT + 1})}
+    write_deltalake(
+        table.uri,
+        pl.DataFrame({"key": ["b"]}),
+        mode="overwrite",
+        commit_properties=CommitProperties(custom_metadata=note),
+    )
+
+    for refused in (table.state, lambda: table.replace(frame(key=["c"]), "2")):
+        with pytest.raises(TableError, match="a newer version of Churn Assets wrote this table"):
+            refused()
+
+    assert rows(table) == [{"key": "b"}]
+
+
+def test_a_table_of_the_version_before_is_current_by_its_data_version(table: Table) -> None:
+    note = {"userMetadata": json.dumps({"data_version": "abc", "reads": {}, "details": {}})}
+    write_deltalake(
+        table.uri,
+        pl.DataFrame({"key": ["a"]}),
+        commit_properties=CommitProperties(custom_metadata=note),
+    )
+
+    held = table.current("abc")
+
+    assert held is not None
+    assert (held.data_version, held.made_from) == ("abc", "abc")
 
 
 def test_a_replacement_leaves_no_row_of_the_last_version_and_that_stays_readable(

@@ -171,7 +171,7 @@ def train_challenger(
         _frame(row, tables["model"]),
         version,
         {"features": features.version},
-        made_from=made_from,
+        origin=made_from,
         trained_because=because,
     )
     return Challenger(committed, row, images, registered.description)
@@ -190,7 +190,7 @@ def _because(
         return "the registry's Challenger is not the one on record"
     if not model.data_version:
         return "another program committed to the model table last"
-    before = model.details.get("made_from", {})
+    before = model.details.get("origin", {})
     if retrain:
         return "; ".join(["asked for", *(changes(before, made_from) if before else [])])
     # All that is compared is alike where a library was installed or removed.

@@ -144,6 +144,10 @@ class Engine(Protocol):
         """
         ...
 
+    def digest(self, frame: Frame) -> int:
+        """Digest of a frame's rows in whatever order, to be compared within this process."""
+        ...
+
     def collect(self, frame: Frame) -> pa.Table:
         """Bring a small frame, such as counts or a training sample, into this process."""
         ...

@@ -290,6 +290,18 @@ class SparkEngine:
                 kept.unpersist()
                 drawn.unpersist()
 
+    def digest(self, frame: Frame) -> int:
+        """Digest of a frame's rows in whatever order, to be compared within this process."""
+        from pyspark.sql import functions as F  # noqa: N812
+
+        rows = _unwrap(frame)
+        # Spark's hash passes over nulls, so where they are is hashed as well.
+        nulls = (F.col(f"`{name}`").isNull() for name in rows.columns)
+        hashed = F.xxhash64(*(F.col(f"`{name}`") for name in rows.columns), *nulls)
+        total = rows.select(F.sum(hashed.cast("decimal(38,0)")))
+        with _refusals():
+            return int(total.collect()[0][0] or 0)
+
     def collect(self, frame: Frame) -> pa.Table:
         """Bring a small frame, such as counts or a training sample, into this process."""
         with _refusals():

@@ -90,7 +90,7 @@ def recorded(project: Project, **changes: Any) -> None:
     """Let the model on record be made from something else; from nothing known without changes."""
     model, settings = project.table("model"), project.settings().training
     now = origin(USE_CASE, settings, project.state("features").data_version)
-    details = {"made_from": {**now, **changes}} if changes else {}
+    details = {"origin": {**now, **changes}} if changes else {}
     model.replace(model.scan(), "another", **details)
 
 
@@ -237,7 +237,7 @@ def test_the_table_and_the_registry_say_the_same_of_a_new_challenger(copied: Pro
     assert version.tags["split"] == features.details["split"] == row["split"]
     assert challenger.committed.reads == {"features": features.version}
     assert challenger.committed.details == {
-        "made_from": origin(USE_CASE, copied.settings().training, features.data_version),
+        "origin": origin(USE_CASE, copied.settings().training, features.data_version),
         "trained_because": challenger.trained_because,
     }
     assert challenger.trained_because == "asked for"

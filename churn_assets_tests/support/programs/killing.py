@@ -13,6 +13,7 @@ import mlflow.sklearn
 import narwhals.stable.v2 as nw
 import polars as pl
 
+from churn_assets.assets.resources import LAYERS
 from churn_assets.errors import GateError
 from churn_assets.learning.fitting.challenger import train_challenger
 from churn_assets.learning.judging.promotion import promote
@@ -37,7 +38,7 @@ SHARE = 0.05
 
 def replace_for_ever(root: str, name: str, started: Event) -> None:
     """Replace a table by its rows of a new generation, again and again."""
-    table = Lake(root, PolarsEngine()).of(USE_CASE)[name]
+    table = Lake(root, PolarsEngine(), layers=LAYERS).of(USE_CASE)[name]
     rows = table.scan()
     for generation in itertools.count(1):
         table.replace(rows.with_columns(nw.lit(generation).alias(GENERATION)), str(generation))
@@ -48,14 +49,14 @@ def replace_for_ever(root: str, name: str, started: Event) -> None:
 def create_for_ever(root: str, started: Event) -> None:
     """Write a table that is not there yet, in one folder after another."""
     for number in itertools.count():
-        table = Lake(f"{root}/{number}", PolarsEngine()).of(USE_CASE)["raw"]
+        table = Lake(f"{root}/{number}", PolarsEngine(), layers=LAYERS).of(USE_CASE)["raw"]
         started.set()
         table.replace(nw.from_native(pl.LazyFrame({"key": range(ROWS)})), "1")
 
 
 def append_for_ever(root: str, name: str, started: Event) -> None:
     """Append one more row to a table of records, again and again."""
-    table = Lake(root, PolarsEngine()).of(USE_CASE)[name]
+    table = Lake(root, PolarsEngine(), layers=LAYERS).of(USE_CASE)[name]
     while True:
         state = table.require()
         row = table.scan().head(1).with_columns(nw.lit(state.rows + 1).alias(GENERATION))
@@ -72,7 +73,7 @@ def run_for_ever(root: str, started: Event) -> None:
 
 def run_once(root: str, seed: int) -> None:
     """From generated customers to predictions."""
-    tables = Lake(f"{root}/lake", PolarsEngine()).of(USE_CASE)
+    tables = Lake(f"{root}/lake", PolarsEngine(), layers=LAYERS).of(USE_CASE)
     registry = registry_of(root)
     ingest(USE_CASE, Source(rows=ROWS, seed=seed), tables)
     list(refine(USE_CASE, tables, SHARE))

@@ -1,0 +1,177 @@
+"""How the asset of a table is declared: by a function that reads like a sentence."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from churn_assets.assets.automation import follow, refresh, window
+from churn_assets.assets.glossary import describe
+from churn_assets.assets.shared import key, preview, refusals
+from churn_assets.settings import Settings
+from churn_assets.tables.lake import Committed
+from churn_assets.usecases.spec import UseCase
+
+if TYPE_CHECKING:
+    from churn_assets.tables.lake import Lake
+
+Lineage = Mapping[str, Sequence[tuple[str, str]]]
+"""Of each column, the tables and their columns that it is made from."""
+Declare = Callable[[Callable[..., Any]], dg.AssetsDefinition]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A committed table, and what else the UI shows of it than the writer kept with it.
+
+    Parameters
+    ----------
+    committed : Committed
+        The version that holds now.
+    metadata : mapping
+        By name, as Dagster takes it.
+    """
+
+    committed: Committed
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def table(
+    case: UseCase,
+    settings: Settings,
+    *,
+    code: str,
+    deps: Sequence[str] = (),
+    beside: Mapping[str, str] | None = None,
+    kinds: Sequence[str] = (),
+    fresh_minutes: float | None = None,
+    lineage: Lineage | None = None,
+    **options: Any,
+) -> Declare:
+    """Declare the asset of the table that a function writes, by the function's name and docstring.
+
+    The function returns what it committed, a `Committed` or `Shown`, or gives several. What the
+    core refuses ends the step with one line; metadata and a preview are shown of each table.
+
+    Parameters
+    ----------
+    case : UseCase
+        Whose table it is.
+    settings : Settings
+        Of this deployment.
+    code : str
+        Version of the code that makes the table.
+    deps : sequence of str
+        The tables that it is made from.
+    beside : mapping of str to str, optional
+        Tables that the function writes as well, and what a row of each is.
+    kinds : sequence of str
+        Shown in the UI beside `deltalake`; by default the engine.
+    fresh_minutes : float, optional
+        The table is stale after so long, and then refreshed by itself; without it, it follows
+        what it is made from, as soon as that has passed its blocking checks.
+    lineage : mapping, optional
+        What each column is made from.
+    **options
+        As `dagster.multi_asset` takes them.
+    """
+
+    def declare(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        rows = {function.__name__: inspect.getdoc(function) or "", **(beside or {})}
+        specs = [
+            dg.AssetSpec(
+                key=key(case, name),
+                deps=[key(case, dep) for dep in deps],
+                description=row,
+                group_name=case.name,
+                code_version=code,
+                kinds={"deltalake", *(kinds or [settings.engine])},
+                automation_condition=follow() if fresh_minutes is None else refresh(),
+                freshness_policy=None if fresh_minutes is None else window(fresh_minutes),
+            )
+            for name, row in rows.items()
+        ]
+
+        @wraps(function)
+        def materialize(*arguments: Any, **resources: Any) -> Iterator[dg.MaterializeResult[Any]]:
+            with refusals():
+                for shown in _each(function(*arguments, **resources)):
+                    name = shown.committed.table
+                    records = None
+                    if not kinds:
+                        lake: Lake = resources["lake"]
+                        records = preview(lake.of(case)[name], settings.preview_rows)
+                    of_columns = lineage if name == function.__name__ else None
+                    yield materialized(case, shown, lineage=of_columns, preview=records)
+
+        name = f"{case.name}_{function.__name__}"
+        return dg.multi_asset(name=name, specs=specs, **options)(materialize)
+
+    return declare
+
+
+def _each(result: Committed | Shown | Iterable[Committed]) -> Iterator[Shown]:
+    if isinstance(result, Shown):
+        yield result
+    elif isinstance(result, Committed):
+        yield Shown(result, result.details)
+    else:
+        yield from (Shown(committed, committed.details) for committed in result)
+
+
+def materialized(
+    case: UseCase,
+    shown: Shown,
+    *,
+    lineage: Lineage | None = None,
+    preview: Any = None,
+) -> dg.MaterializeResult[Any]:
+    """What Dagster keeps of a committed table.
+
+    Parameters
+    ----------
+    case : UseCase
+        Whose table it is.
+    shown : Shown
+        The version that holds now, and what else to show.
+    lineage : mapping, optional
+        What each column is made from.
+    preview : MetadataValue, optional
+        Some records.
+    """
+    committed = shown.committed
+    columns = [
+        dg.TableColumn(name, of, description=describe(case, committed.table, name))
+        for name, of in committed.columns.items()
+    ]
+    metadata: dict[str, Any] = {
+        "dagster/row_count": committed.rows,
+        "dagster/table_name": f"{case.name}.{committed.table}",
+        "dagster/uri": committed.uri,
+        "dagster/size_bytes": committed.size_bytes,
+        "dagster/column_schema": dg.TableSchema(columns),
+        "delta_version": committed.version,
+        "written": committed.changed,
+        "written_by": committed.written_by,
+        "versions_read": dict(committed.reads),
+        **shown.metadata,
+    }
+    if lineage:
+        metadata["dagster/column_lineage"] = dg.TableColumnLineage(
+            {
+                column: [dg.TableColumnDep(key(case, table), name) for table, name in inputs]
+                for column, inputs in lineage.items()
+            }
+        )
+    if preview is not None:
+        metadata["preview"] = preview
+    return dg.MaterializeResult(
+        asset_key=key(case, committed.table),
+        metadata=metadata,
+        data_version=dg.DataVersion(committed.data_version),
+    )
