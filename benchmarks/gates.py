@@ -198,8 +198,8 @@ def evidence(data: Data, places: Split, challenger: Contender, champion: Contend
 
 def passed(given: Evidence) -> dict[str, bool]:
     """Which rules let the Challenger pass."""
-    verdicts, _ = decide(lambda: given, USE_CASE, SETTINGS)
-    gates = {verdict.gate: verdict.passed for verdict in verdicts}
+    judgement = decide(lambda: given, USE_CASE, SETTINGS)
+    gates = {verdict.gate: verdict.passed for verdict in judgement.verdicts}
     return {rule: all(gates[gate] for gate in needed) for rule, needed in RULES.items()}
 
 

@@ -294,11 +294,8 @@ def _answer(use_case: str, *, approved: bool, by: str, note: str) -> None:
         from churn_assets.assets.resources import resources
         from churn_assets.learning.judging.promotion import answer
 
-        shared = resources(settings)
         challenger = answer(
-            case,
-            shared.lake.of(case),
-            shared.mlflow.registry(case),
+            resources(settings).workplace(case),
             settings.gates,
             approved=approved,
             by=by or _who(),

@@ -7,7 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -193,7 +193,7 @@ def test_of_two_promotions_that_both_passed_the_gates_one_wins(copied: Project) 
 
         def race(lake: Lake = lake, told: list[str] = told) -> None:
             try:
-                promote(USE_CASE, lake.of(USE_CASE), copied.registry, "a thread")
+                promote(replace(copied.workplace, tables=lake.of(USE_CASE)), "a thread")
                 told.append("promoted")
             except GateError as error:
                 told.append(str(error))

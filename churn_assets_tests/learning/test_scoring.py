@@ -286,7 +286,7 @@ def test_the_same_champion_and_features_are_not_scored_again(copied: Project) ->
 
 def test_a_new_champion_scores_every_customer_anew(copied: Project) -> None:
     challenge(copied)
-    promote(USE_CASE, tables(copied), copied.registry, "a test")
+    promote(copied.workplace, "a test")
 
     committed = scored(copied)
 

@@ -10,7 +10,7 @@ import dagster as dg
 import polars as pl
 
 from churn_assets.assets.resources import LAYERS, resources
-from churn_assets.learning.judging.court import gate_specs
+from churn_assets.learning.judging.court import gates_for
 from churn_assets.learning.judging.record import Promotion, on_record
 from churn_assets.learning.judging.rules import DEFAULT_GATES
 from churn_assets.learning.registry import Registry
@@ -24,9 +24,9 @@ from churn_assets.usecases.telco_generator import generate
 USE_CASE = USE_CASES["telco_churn"]
 TABLES = tuple(name for layer in LAYERS for name in layer(USE_CASE))
 """Of that use case, in the order in which they are made."""
-_SPECS = gate_specs(USE_CASE, DEFAULT_GATES)
-GATES = {gate.name for gate in _SPECS}
-BLOCKING = {gate.name for gate in _SPECS if gate.blocking}
+_GATES = gates_for(USE_CASE, DEFAULT_GATES)
+GATES = {gate.name for gate in _GATES}
+BLOCKING = {gate.name for gate in _GATES if gate.blocks(DEFAULT_GATES)}
 ROWS = 3000
 """Enough customers for every gate to pass, few enough to train on in a second."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from churn_assets.learning.fitting.challenger import typical_row
-from churn_assets.learning.registry import CHALLENGER, Registry, Version
+from churn_assets.learning.registry import CHALLENGER, CHAMPION, Registry, Version
 from churn_assets_tests.support.project import USE_CASE, Project
 
 if TYPE_CHECKING:
@@ -68,3 +68,9 @@ def challenge(project: Project, **tags: str) -> Version:
     assert present is not None
     pipeline = registry.load(present.version)
     return register(registry, pipeline, inputs(project), {**present.tags, **tags})
+
+
+def bearers(project: Project) -> dict[str, int | None]:
+    """Number of the version that each alias points to."""
+    versions = {alias: project.registry.by_alias(alias) for alias in (CHALLENGER, CHAMPION)}
+    return {alias: version and version.version for alias, version in versions.items()}

@@ -44,8 +44,8 @@ from churn_assets.usecases.spec import Amount, BusinessCase, PerCustomer
 if TYPE_CHECKING:
     import pandas as pd
 
+    from churn_assets.learning.judging.court import Judgement
     from churn_assets.learning.judging.evidence import Contender, Evidence
-    from churn_assets.learning.judging.promotion import Judgement
     from churn_assets.learning.judging.verdict import Verdict
     from churn_assets.learning.registry import Registry
     from churn_assets.learning.value import Amounts

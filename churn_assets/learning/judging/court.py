@@ -3,101 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
-from churn_assets.errors import ChurnError
+from churn_assets.errors import ChurnError, first_line
 from churn_assets.learning.judging.evidence import Evidence
-from churn_assets.learning.judging.gates import (
-    approval,
-    better_than_chance,
-    calibration,
-    f1_gate,
-    first_champion,
-    floors,
-    governance,
-    non_inferiority,
-    slices,
-    stress,
-    superiority,
-    value,
-)
+from churn_assets.learning.judging.gate import Gate
+from churn_assets.learning.judging.gates import GATES
+from churn_assets.learning.judging.requirements import require_finite
 from churn_assets.learning.judging.rules import GateSettings
-from churn_assets.learning.judging.verdict import Verdict
+from churn_assets.learning.judging.verdict import Finding, Verdict
 from churn_assets.usecases.spec import UseCase
 
-if TYPE_CHECKING:
-    pass
+LONGEST_REASON = 1000
+"""Characters of an error; enough for what a reader is told to do about it."""
 
 
-DESCRIPTIONS = {
-    "governance": "Described, signed, with an example and lineage; it loads and scores real rows.",
-    "better_than_chance": "Lower 95 % bounds of ROC AUC and F1 beat guessing on test rows.",
-    "f1_gate": "F1 at least the Champion's on the same test rows, each at its own threshold.",
-    "first_champion": "What a Challenger must reach where there is no Champion to compare with.",
-    "non_inferiority": "Lower 95 % bounds: not worse than the Champion by ROC AUC and Brier score.",
-    "superiority": "Lower 95 % bound: a better Brier score than the Champion's.",
-    "value": "Simulated value at least the Champion's, each contacting whom it says it pays to.",
-    "floors": "Each metric that the settings name reaches its floor on test rows.",
-    "calibration": "Scores are as high as the rates that come true, as far as chance tells.",
-    "slices": "In no group of customers is F1 below the Champion's, beyond tolerance and chance.",
-    "stress": "Scores hostile but valid rows, and keeps to what the use case calls monotone.",
-    "approval": "A person approved this version on this evidence.",
-}
+@dataclass(frozen=True)
+class Judgement:
+    """What the gates say of a Challenger.
+
+    Parameters
+    ----------
+    verdicts : list of Verdict
+        One of each gate.
+    evidence : Evidence or None
+        What they decided by; None where nothing was decided now, or nothing could be had.
+    """
+
+    verdicts: list[Verdict]
+    evidence: Evidence | None = None
 
 
-class GateSpec(NamedTuple):
-    """A gate that a use case's Challengers are asked at."""
-
-    name: str
-    description: str
-    blocking: bool
+def gates_for(use_case: UseCase, settings: GateSettings) -> list[Gate]:
+    """The gates that a use case's Challengers must pass, in the order in which they speak."""
+    return [gate for gate in GATES if gate.applies(use_case, settings)]
 
 
-Judge = Callable[[Evidence], Verdict]
-
-
-def gates(use_case: UseCase, settings: GateSettings) -> Mapping[str, Judge]:
-    """The gates that apply, in the order in which they speak."""
-    case = use_case.business
-    asked: dict[str, Judge] = {
-        "governance": governance,
-        "better_than_chance": better_than_chance,
-        "f1_gate": f1_gate,
-        "first_champion": partial(first_champion, least_auc=settings.first_auc),
-        "non_inferiority": partial(
-            non_inferiority, auc_margin=settings.auc_margin, brier_margin=settings.brier_margin
-        ),
-    }
-    if settings.rule == "improve":
-        asked["superiority"] = superiority
-    if case is not None:
-        asked["value"] = partial(value, tolerance=settings.value_tolerance, currency=case.currency)
-    if settings.floors:
-        asked["floors"] = partial(floors, least=settings.floors)
-    asked["calibration"] = partial(calibration, tolerance=use_case.calibration_error)
-    if use_case.slices:
-        asked["slices"] = partial(
-            slices, least_rows=settings.slice_rows, tolerance=settings.slice_tolerance
-        )
-    asked["stress"] = stress
-    if settings.approval == "required":
-        asked["approval"] = approval
-    return asked
-
-
-def gate_specs(use_case: UseCase, settings: GateSettings) -> list[GateSpec]:
-    """Name, description and whether it blocks, of each gate that applies."""
-    return [
-        GateSpec(gate, DESCRIPTIONS[gate], _blocks(gate, settings))
-        for gate in gates(use_case, settings)
-    ]
-
-
-def decide(
-    gather: Callable[[], Evidence], use_case: UseCase, settings: GateSettings
-) -> tuple[list[Verdict], Evidence | None]:
+def decide(gather: Callable[[], Evidence], use_case: UseCase, settings: GateSettings) -> Judgement:
     """What every gate says; evidence that cannot be had or read refuses.
 
     Parameters
@@ -108,57 +51,72 @@ def decide(
         Whose Challenger it is.
     settings : GateSettings
         What it must reach.
-
-    Returns
-    -------
-    list of Verdict
-        One of each gate.
-    Evidence or None
-        What they decided by, where it could be had.
     """
     try:
         evidence = gather()
     except Exception as error:
-        return closed(error, use_case, settings), None
-    said = [_verdict(gate, judge, evidence) for gate, judge in gates(use_case, settings).items()]
-    return [
-        replace(verdict, blocking=_blocks(verdict.gate, settings)) for verdict in said
-    ], evidence
-
-
-def closed(error: Exception, use_case: UseCase, settings: GateSettings) -> list[Verdict]:
-    """Every gate refuses, because the evidence cannot be had."""
-    reason = _unreadable(error)
-    return [
-        Verdict(gate.name, False, reason, blocking=gate.blocking)
-        for gate in gate_specs(use_case, settings)
+        return refuse_all(error, use_case, settings)
+    verdicts = [
+        _verdict(gate, evidence, use_case, settings) for gate in gates_for(use_case, settings)
     ]
+    return Judgement(verdicts, evidence)
+
+
+def refuse_all(error: Exception, use_case: UseCase, settings: GateSettings) -> Judgement:
+    """Every gate refuses, because the evidence cannot be had."""
+    reason = _reason(error)
+    gates = gates_for(use_case, settings)
+    return Judgement([Verdict(g.name, False, reason, blocking=g.blocks(settings)) for g in gates])
 
 
 def refusal(verdicts: list[Verdict], use_case: UseCase, settings: GateSettings) -> str | None:
     """Why the Challenger is refused, in one line; None where every blocking gate lets it pass."""
-    if {verdict.gate for verdict in verdicts} != set(gates(use_case, settings)):
+    expected = {gate.name for gate in gates_for(use_case, settings)}
+    if {verdict.gate for verdict in verdicts} != expected:
         return "not every gate was decided"
-    failed: dict[str, list[str]] = {}
+    gates: dict[str, list[str]] = {}
     for verdict in verdicts:
         if not verdict.passed and verdict.blocking:
-            failed.setdefault(verdict.reason, []).append(verdict.gate)
-    said = [f"{', '.join(names)}: {reason}" for reason, names in failed.items()]
-    return "; ".join(said) or None
+            gates.setdefault(verdict.reason, []).append(verdict.gate)
+    # Of many gates that say the same, it is said once.
+    reasons = [f"{', '.join(names)}: {reason}" for reason, names in gates.items()]
+    return "; ".join(reasons) or None
 
 
-def _blocks(gate: str, settings: GateSettings) -> bool:
-    return gate != "value" or settings.value == "block"
+def pictures(judgement: Judgement) -> dict[str, bytes | None]:
+    """PNG of what each gate decided by; None where a picture would say nothing.
+
+    Empty where nothing was decided now.
+    """
+    evidence = judgement.evidence
+    if evidence is None:
+        return {}
+    draw = {gate.name: gate.picture for gate in GATES if gate.picture is not None}
+    return {
+        verdict.gate: draw[verdict.gate](verdict, evidence) if verdict.gate in draw else None
+        for verdict in judgement.verdicts
+    }
 
 
-def _verdict(gate: str, judge: Judge, evidence: Evidence) -> Verdict:
+def _verdict(gate: Gate, evidence: Evidence, use_case: UseCase, settings: GateSettings) -> Verdict:
     """What a gate says; it refuses where it cannot judge."""
     try:
-        return judge(evidence)
+        passed, reason, numbers = gate.judge(evidence, use_case, settings)
+        require_finite(numbers)
+        if gate.counts_rows:
+            numbers = {**numbers, **_rows(evidence)}
     except Exception as error:
-        return Verdict(gate, False, _unreadable(error))
+        passed, reason, numbers = Finding(False, _reason(error))
+    return Verdict(gate.name, bool(passed), reason, numbers, gate.blocks(settings))
 
 
-def _unreadable(error: Exception) -> str:
-    said = str(error).splitlines()[0] if str(error) else ""
-    return said if isinstance(error, ChurnError) else f"unreadable: {type(error).__name__}: {said}"
+def _rows(evidence: Evidence) -> Mapping[str, Any]:
+    """How many test rows were judged by, and of how many they are a sample."""
+    rows = {"rows": len(evidence.labels)}
+    return {**rows, "sampled_from": evidence.known} if evidence.is_sample else rows
+
+
+def _reason(error: Exception) -> str:
+    """Why nothing could be decided, in one line."""
+    line = first_line(error, LONGEST_REASON)
+    return line if isinstance(error, ChurnError) else f"unreadable: {type(error).__name__}: {line}"

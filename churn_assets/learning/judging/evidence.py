@@ -13,13 +13,12 @@ import numpy as np
 
 from churn_assets.errors import RegistryError
 from churn_assets.learning.judging.rules import DEFAULT_GATES, GateSettings
-from churn_assets.learning.judging.stress import Stress, probabilities, stressed
+from churn_assets.learning.judging.stress import Stress, probabilities, stress_test
 from churn_assets.learning.recipe import MAX_ROWS
 from churn_assets.learning.registry import CHALLENGER, CHAMPION, Registry, Version
 from churn_assets.learning.value import Amounts, amounts
-from churn_assets.tables.lake import Table
+from churn_assets.learning.workplace import Workplace
 from churn_assets.tables.sampling import sampled
-from churn_assets.usecases.spec import UseCase
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +61,17 @@ class Contender:
     threshold: float
     scores: Floats
 
+    @property
+    def decisions(self) -> Bools:
+        """Whom it takes for a churner, at its own threshold."""
+        decisions: Bools = self.scores >= self.threshold
+        return decisions
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether all scores are probabilities."""
+        return bool(((self.scores >= 0) & (self.scores <= 1)).all())
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -85,7 +95,7 @@ class Evidence:
         What each test row is worth; None without a business case.
     stress : Stress or None
         How the Challenger takes hostile rows; None where there is no row to make them from.
-    asked : str
+    settings : str
         The gates' settings as JSON, which an approval binds as well.
     """
 
@@ -97,35 +107,38 @@ class Evidence:
     slices: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     stake: Amounts | None = None
     stress: Stress | None = None
-    asked: str = ""
+    settings: str = ""
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether there are more labelled test rows than these."""
+        return self.known > len(self.labels)
 
     @cached_property
     def digest(self) -> str:
-        """What an approval binds: sha256 of who is judged, what is asked, and by which rows."""
-        said = hashlib.sha256(self.asked.encode())
+        """What an approval binds: sha256 of who is judged, by what settings and which rows."""
+        digest = hashlib.sha256(self.settings.encode())
         for contender in (self.challenger, self.champion):
             if contender is None:
-                said.update(b"nobody")
+                digest.update(b"nobody")
                 continue
-            named = [contender.version, contender.run_id, repr(contender.threshold)]
-            said.update(json.dumps(named).encode())
-            said.update(_digits(contender.scores))
-        said.update(self.split.encode())
-        said.update(self.labels.tobytes())
+            identity = [contender.version, contender.run_id, repr(contender.threshold)]
+            digest.update(json.dumps(identity).encode())
+            digest.update(_digits(contender.scores))
+        digest.update(self.split.encode())
+        digest.update(self.labels.tobytes())
         for name, groups in self.slices.items():
-            said.update(json.dumps([name, *groups.tolist()]).encode())
+            digest.update(json.dumps([name, *groups.tolist()]).encode())
         if self.stake is not None:
-            said.update(json.dumps([self.stake.save_rate, self.stake.accept_rate]).encode())
-            said.update(_digits(self.stake.customer_value))
-            said.update(_digits(self.stake.offer_cost))
-            said.update(_digits(self.stake.contact_cost))
-        return said.hexdigest()
+            digest.update(json.dumps([self.stake.save_rate, self.stake.accept_rate]).encode())
+            digest.update(_digits(self.stake.customer_value))
+            digest.update(_digits(self.stake.offer_cost))
+            digest.update(_digits(self.stake.contact_cost))
+        return digest.hexdigest()
 
 
 def gather(
-    use_case: UseCase,
-    tables: Mapping[str, Table],
-    registry: Registry,
+    place: Workplace,
     record: Promotion | None,
     most_rows: int = MAX_ROWS,
     settings: GateSettings = DEFAULT_GATES,
@@ -134,7 +147,7 @@ def gather(
 
     Parameters
     ----------
-    use_case, tables, registry
+    place : Workplace
         Whose Challenger it is, and where.
     record : Promotion or None
         Who is Champion on record.
@@ -150,20 +163,22 @@ def gather(
     """
     import narwhals.stable.v2 as nw
 
+    use_case, registry = place.use_case, place.registry
     challenger = registry.by_alias(CHALLENGER)
     if challenger is None:
         raise RegistryError(
             f"{registry.model_name}: there is no Challenger; run `churn run` first."
         )
     incumbent = _incumbent(registry, record, challenger)
-    features, state = tables["features"], tables["features"].require()
+    features = place.tables["features"]
+    state = features.require()
     test = features.scan(state.version).filter(
         (nw.col("split") == "test") & ~nw.col("label").is_null()
     )
-    wanted = test.select(*use_case.keys, *use_case.inputs, *use_case.beside, "label")
-    drawn = sampled(wanted, use_case, features.engine, share=1, most_rows=most_rows)
+    columns = test.select(*use_case.keys, *use_case.inputs, *use_case.beside, "label")
+    sample = sampled(columns, use_case, features.engine, share=1, most_rows=most_rows)
     # In one order, so that either engine gives the same evidence.
-    rows = features.engine.collect(drawn.frame.sort(*use_case.keys)).to_pandas()
+    rows = features.engine.collect(sample.frame.sort(*use_case.keys)).to_pandas()
     inputs = rows[list(use_case.inputs)]
     champion = None
     if incumbent is not None:
@@ -178,11 +193,11 @@ def gather(
         champion=champion,
         labels=rows["label"].to_numpy(dtype=bool),
         split=state.details["split"],
-        known=drawn.rows,
+        known=sample.rows,
         slices={name: _groups(rows[name]) for name in use_case.slices},
         stake=None if case is None else amounts(case, rows, len(rows)),
-        stress=stressed(model, inputs, use_case) if len(rows) else None,
-        asked=settings.model_dump_json(),
+        stress=stress_test(model, inputs, use_case) if len(rows) else None,
+        settings=settings.model_dump_json(),
     )
 
 

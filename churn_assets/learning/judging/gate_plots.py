@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from churn_assets.learning.judging.evidence import Contender, Evidence
-from churn_assets.learning.judging.gates import LOSSES
+from churn_assets.learning.judging.gate import Picture
+from churn_assets.learning.judging.rules import LOSSES
 from churn_assets.learning.judging.verdict import Verdict
 from churn_assets.learning.metrics import (
     Z_95_ONE_SIDED,
@@ -24,65 +26,56 @@ if TYPE_CHECKING:
 
 _CURVE = 300
 """Points of a curve, however many rows it comes from."""
-_SHOWN = 15
+_MOST = 15
 """Slices or inputs that fit one below the other."""
 _LETTERS = 24
-_NEEDED = {"slices": ("slices",), "stress": ("monotone", "score_ranges")}
-"""Numbers of which at least some must be there."""
 _SMALL = 7
 """Size of print where there is much of it."""
 
 
-def picture(verdict: Verdict, evidence: Evidence | None) -> bytes | None:
-    """What a gate decided by; None where a picture would say nothing, or it could not decide.
+def shows(*numbers: str) -> Callable[[Paint], Picture]:
+    """Make a picture of a function that paints some numbers of a verdict.
 
-    Parameters
-    ----------
-    verdict : Verdict
-        What the gate said.
-    evidence : Evidence or None
-        What it was asked about; None where nothing was asked now.
+    There is no picture where none of them is there: nothing was compared, or decided at all.
     """
-    if evidence is None or not verdict.numbers:
-        return None
-    alone: dict[str, Paint] = {
-        "better_than_chance": _ranks,
-        "first_champion": _scores,
-        "floors": _floors,
-        "calibration": _calibration,
-        "slices": _slices,
-        "stress": _stress,
-    }
-    compared: dict[str, Paint] = {
-        **alone,
-        "f1_gate": _f1,
-        "non_inferiority": _ranks,
-        "superiority": _brier,
-        "value": _value,
-    }
-    paints = alone if evidence.champion is None else compared
-    if verdict.gate not in paints or (verdict.gate == "first_champion" and evidence.champion):
-        return None
-    needed = _NEEDED.get(verdict.gate)
-    if needed and not any(verdict.numbers[name] for name in needed):
-        return None
-    paint = paints[verdict.gate]
-    return draw(lambda axes: paint(axes, verdict, evidence))
+
+    def picture_of(paint: Paint) -> Picture:
+        @wraps(paint)
+        def picture(verdict: Verdict, evidence: Evidence) -> bytes | None:
+            if all(verdict.numbers.get(name) in (None, [], {}) for name in numbers):
+                return None
+            return draw(lambda axes: paint(axes, verdict, evidence))
+
+        return picture
+
+    return picture_of
 
 
-def _ranks(axes: Axes, verdict: Verdict, evidence: Evidence) -> None:
+@shows("roc_auc")
+def ranks(axes: Axes, verdict: Verdict, evidence: Evidence) -> None:
+    """The Challenger's ROC curve."""
+    auc, bound = (verdict.numbers[name] for name in ("roc_auc", "roc_auc_lower_95"))
+    _curves(axes, evidence, [evidence.challenger])
+    axes.set(title=f"ROC AUC {auc:.3f}, bound {bound:.3f}")
+
+
+@shows("roc_auc_difference")
+def ranks_of_both(axes: Axes, verdict: Verdict, evidence: Evidence) -> None:
+    """ROC curves of both."""
+    difference, bound = (verdict.numbers[f"roc_auc_difference{end}"] for end in ("", "_lower_95"))
+    _curves(axes, evidence, _both(evidence))
+    axes.set(title=f"AUC difference {difference:+.4f}, bound {bound:+.4f}")
+
+
+def _curves(axes: Axes, evidence: Evidence, contenders: Sequence[Contender]) -> None:
     """ROC curves, with the decisions that the thresholds make."""
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":")
-    numbers = verdict.numbers
-    if verdict.gate == "non_inferiority":
-        champion, _ = _both(evidence)
-        _curve(axes, champion, evidence, GREY, "Champion")
-        found, bound = (numbers[f"roc_auc_difference{end}"] for end in ("", "_lower_95"))
-        title = f"AUC difference {found:+.4f}, bound {bound:+.4f}"
-    else:
-        title = f"ROC AUC {numbers['roc_auc']:.3f}, bound {numbers['roc_auc_lower_95']:.3f}"
-    _curve(axes, evidence.challenger, evidence, BLUE, "Challenger")
-    axes.set(title=title, xlabel="false positive rate", ylabel="true positive rate")
+    for contender in contenders:
+        if contender is evidence.challenger:
+            _curve(axes, contender, evidence, BLUE, "Challenger")
+        else:
+            _curve(axes, contender, evidence, GREY, "Champion")
+    axes.set(xlabel="false positive rate", ylabel="true positive rate")
     axes.legend(loc="lower right", frameon=False)
 
 
@@ -90,18 +83,19 @@ def _curve(axes: Axes, contender: Contender, evidence: Evidence, color: str, nam
     from sklearn.metrics import roc_curve
 
     false_rate, true_rate, _ = roc_curve(evidence.labels, contender.scores)
-    shown = np.linspace(0, len(false_rate) - 1, min(_CURVE, len(false_rate))).astype(int)
-    decided = contender.scores >= contender.threshold
-    labels = evidence.labels
-    axes.plot(false_rate[shown], true_rate[shown], color=color, label=f"{name} {contender.version}")
+    points = np.linspace(0, len(false_rate) - 1, min(_CURVE, len(false_rate))).astype(int)
+    decided, labels = contender.decisions, evidence.labels
+    label = f"{name} {contender.version}"
+    axes.plot(false_rate[points], true_rate[points], color=color, label=label)
     axes.plot(decided[~labels].mean(), decided[labels].mean(), "o", color=color)
 
 
-def _f1(axes: Axes, verdict: Verdict, evidence: Evidence) -> None:
+@shows("difference")
+def f1_gain(axes: Axes, verdict: Verdict, evidence: Evidence) -> None:
     """The paired bootstrap of the F1 difference."""
-    theirs, ours = (one.scores >= one.threshold for one in _both(evidence))
-    _, drawn = f1_differences(evidence.labels, ours, theirs)
-    axes.hist(drawn, bins=40, color=BLUE, alpha=0.5)
+    theirs, ours = (contender.decisions for contender in _both(evidence))
+    _, resampled = f1_differences(evidence.labels, ours, theirs)
+    axes.hist(resampled, bins=40, color=BLUE, alpha=0.5)
     _difference(axes, verdict, "difference")
     axes.set(
         title=f"F1 {verdict.numbers['challenger_f1']:.3f} against "
@@ -111,7 +105,8 @@ def _f1(axes: Axes, verdict: Verdict, evidence: Evidence) -> None:
     )
 
 
-def _brier(axes: Axes, verdict: Verdict, _: Evidence) -> None:
+@shows("brier_gain")
+def brier_gain(axes: Axes, verdict: Verdict, _: Evidence) -> None:
     """The Brier gain as it is distributed over samples."""
     gain, lower = (verdict.numbers[name] for name in ("brier_gain", "brier_gain_lower_95"))
     deviation = (gain - lower) / Z_95_ONE_SIDED
@@ -128,7 +123,7 @@ def _brier(axes: Axes, verdict: Verdict, _: Evidence) -> None:
 
 
 def _difference(axes: Axes, verdict: Verdict, name: str) -> None:
-    """What was found, its lower bound, and 0."""
+    """An estimate, its lower bound, and 0."""
     axes.axvline(0, color=GREY, label="no difference")
     axes.axvline(verdict.numbers[name], color=BLUE, label="found")
     axes.axvline(
@@ -137,7 +132,8 @@ def _difference(axes: Axes, verdict: Verdict, name: str) -> None:
     axes.legend(frameon=False, fontsize=_SMALL)
 
 
-def _scores(axes: Axes, verdict: Verdict, evidence: Evidence) -> None:
+@shows("mean_score")
+def scores_by_outcome(axes: Axes, verdict: Verdict, evidence: Evidence) -> None:
     """How the scores of those who churned and of those who stayed are spread."""
     scores, labels, edges = (
         evidence.challenger.scores,
@@ -157,7 +153,8 @@ def _scores(axes: Axes, verdict: Verdict, evidence: Evidence) -> None:
     axes.legend(frameon=False, fontsize=_SMALL)
 
 
-def _value(axes: Axes, verdict: Verdict, evidence: Evidence) -> None:
+@shows("champion_value")
+def values(axes: Axes, verdict: Verdict, evidence: Evidence) -> None:
     """Simulated value of both, with the interval of the difference on the Challenger's."""
     numbers, (champion, challenger) = verdict.numbers, _both(evidence)
     ours, theirs = numbers["challenger_value"], numbers["champion_value"]
@@ -177,30 +174,32 @@ def _value(axes: Axes, verdict: Verdict, evidence: Evidence) -> None:
     )
 
 
-def _floors(axes: Axes, verdict: Verdict, _: Evidence) -> None:
+@shows("found")
+def floors(axes: Axes, verdict: Verdict, _: Evidence) -> None:
     """Each metric beside its floor."""
-    found, floor = verdict.numbers["found"], verdict.numbers["floors"]
+    metrics, floor = verdict.numbers["found"], verdict.numbers["floors"]
     missed = [
         value > floor[name] if name in LOSSES else value < floor[name]
-        for name, value in found.items()
+        for name, value in metrics.items()
     ]
-    places = np.arange(len(found))
-    axes.barh(places, list(found.values()), color=[RED if one else BLUE for one in missed])
+    places = np.arange(len(metrics))
+    axes.barh(places, list(metrics.values()), color=[RED if below else BLUE for below in missed])
     axes.scatter(list(floor.values()), places, marker="|", s=400, color="black", zorder=3)
-    axes.set(title="Metrics and their floors", yticks=places, yticklabels=list(found))
+    axes.set(title="Metrics and their floors", yticks=places, yticklabels=list(metrics))
     axes.invert_yaxis()
 
 
-def _calibration(axes: Axes, verdict: Verdict, evidence: Evidence) -> None:
-    """What came true by what was said, and where chance alone would put it."""
-    found = calibration_error(evidence.labels, evidence.challenger.scores)
+@shows("calibration_error")
+def calibration(axes: Axes, verdict: Verdict, evidence: Evidence) -> None:
+    """The rate of churn by the mean score, and where chance alone would put it."""
+    curve = calibration_error(evidence.labels, evidence.challenger.scores)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":")
     axes.fill_between(
-        found.predicted, found.low, found.high, color=GREY, alpha=0.4, label="99 % of chance"
+        curve.predicted, curve.low, curve.high, color=GREY, alpha=0.4, label="99 % of chance"
     )
-    axes.plot(found.predicted, found.observed, "o-", color=BLUE, label="tenths of the rows")
+    axes.plot(curve.predicted, curve.observed, "o-", color=BLUE, label="tenths of the rows")
     axes.set(
-        title=f"Calibration error {found.error:.3f}, "
+        title=f"Calibration error {curve.error:.3f}, "
         f"most {verdict.numbers['most_calibration_error']:.3f}",
         xlabel="mean score",
         ylabel="rate of churn",
@@ -208,24 +207,27 @@ def _calibration(axes: Axes, verdict: Verdict, evidence: Evidence) -> None:
     axes.legend(loc="upper left", frameon=False, fontsize=_SMALL)
 
 
-def _slices(axes: Axes, verdict: Verdict, evidence: Evidence) -> None:
+@shows("slices")
+def slices(axes: Axes, verdict: Verdict, evidence: Evidence) -> None:
     """F1 of both in each slice; the worst first where there are many."""
-    judged = sorted(verdict.numbers["slices"], key=lambda one: one.get("difference", 0.0))[:_SHOWN]
+    groups = sorted(verdict.numbers["slices"], key=lambda group: group.get("difference", 0.0))
+    judged = groups[:_MOST]
     places = np.arange(len(judged))
-    ours = np.array([one["challenger_f1"] for one in judged])
+    ours = np.array([group["challenger_f1"] for group in judged])
     if evidence.champion is not None:
-        theirs = np.array([one["champion_f1"] for one in judged])
+        theirs = np.array([group["champion_f1"] for group in judged])
         worse = ours < theirs - verdict.numbers["tolerance"]
-        axes.hlines(places, ours, theirs, color=[RED if one else GREY for one in worse])
+        axes.hlines(places, ours, theirs, color=[RED if is_worse else GREY for is_worse in worse])
         axes.plot(theirs, places, "o", color=GREY, label=f"Champion {evidence.champion.version}")
     axes.plot(ours, places, "o", color=BLUE, label=f"Challenger {evidence.challenger.version}")
-    names = [f"{one['slice']} {one['group']} ({one['rows']:,})" for one in judged]
+    names = [f"{group['slice']} {group['group']} ({group['rows']:,})" for group in judged]
     axes.set(title="F1 by slice", xlabel="F1 at the own threshold", ylim=(len(judged) - 0.5, -0.5))
     axes.set_yticks(places, names, fontsize=_SMALL)
     axes.legend(frameon=False, fontsize=_SMALL)
 
 
-def _stress(axes: Axes, verdict: Verdict, _: Evidence) -> None:
+@shows("monotone", "score_ranges")
+def stress(axes: Axes, verdict: Verdict, _: Evidence) -> None:
     """Scores as one input grows, where it must be monotone; else the widest while one is amiss."""
     sweeps, ranges = verdict.numbers["monotone"], verdict.numbers["score_ranges"]
     if sweeps:
@@ -240,17 +242,16 @@ def _stress(axes: Axes, verdict: Verdict, _: Evidence) -> None:
         )
         axes.legend(frameon=False, fontsize=_SMALL)
         return
-    widest = sorted(ranges, key=lambda name: ranges[name][0] - ranges[name][1])[:_SHOWN]
-    shown = {name: ranges[name] for name in widest}
-    places = np.arange(len(shown))
-    low, high = ([ends[i] for ends in shown.values()] for i in (0, 1))
+    widest = sorted(ranges, key=lambda name: ranges[name][0] - ranges[name][1])[:_MOST]
+    ends = [ranges[name] for name in widest]
+    places = np.arange(len(ends))
+    low, high = zip(*ends, strict=True)
     axes.hlines(places, low, high, color=BLUE, linewidth=3)
     axes.set(title="Scores while an input is hostile", xlabel="score", xlim=(-0.02, 1.02))
-    axes.set_yticks(places, [name[:_LETTERS] for name in shown], fontsize=_SMALL)
+    axes.set_yticks(places, [name[:_LETTERS] for name in widest], fontsize=_SMALL)
     axes.invert_yaxis()
 
 
 def _both(evidence: Evidence) -> list[Contender]:
-    """The Champion, if there is one, and the Challenger."""
-    contenders = (evidence.champion, evidence.challenger)
-    return [contender for contender in contenders if contender is not None]
+    """The Champion and the Challenger, where there are both."""
+    return [contender for contender in (evidence.champion, evidence.challenger) if contender]

@@ -1,55 +1,43 @@
-"""Who is Champion: the record of promotions, and the alias that follows it."""
+"""How a Challenger is judged, becomes Champion, and an earlier one becomes it again."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 from churn_assets.errors import GateError
-from churn_assets.learning.judging.court import closed, decide, refusal
-from churn_assets.learning.judging.evidence import Evidence, gather
+from churn_assets.learning.judging.court import (
+    Judgement,
+    decide,
+    gates_for,
+    refusal,
+    refuse_all,
+)
+from churn_assets.learning.judging.evidence import gather
 from churn_assets.learning.judging.record import (
     Promotion,
     align,
     commit,
-    following,
     history,
-    holds,
-    moment,
-    started,
+    is_champion,
+    next_record,
+    state_of,
 )
 from churn_assets.learning.judging.rules import DEFAULT_GATES, GateSettings
 from churn_assets.learning.judging.verdict import Verdict
 from churn_assets.learning.recipe import MAX_ROWS
-from churn_assets.learning.registry import CHALLENGER, Registry, Version
+from churn_assets.learning.registry import CHALLENGER, Version
+from churn_assets.learning.workplace import Workplace
 from churn_assets.tables.lake import Committed, Table
-from churn_assets.usecases.spec import UseCase
 
-
-@dataclass(frozen=True)
-class Judgement:
-    """What the gates say of the present Challenger.
-
-    Parameters
-    ----------
-    verdicts : list of Verdict
-        One of each gate.
-    evidence : Evidence or None
-        What they decided by; None where nothing was decided now, or nothing could be had.
-    """
-
-    verdicts: list[Verdict]
-    evidence: Evidence | None = None
+NOT_ASKED = "not asked of a Champion that was promoted before it was there"
+"""What a gate says of a Champion that stands, on whose record it is not."""
 
 
 def judge(
-    use_case: UseCase,
-    tables: Mapping[str, Table],
-    registry: Registry,
-    settings: GateSettings = DEFAULT_GATES,
-    most_rows: int = MAX_ROWS,
+    place: Workplace, settings: GateSettings = DEFAULT_GATES, most_rows: int = MAX_ROWS
 ) -> Judgement:
     """What every gate says of the present Challenger.
 
@@ -57,44 +45,29 @@ def judge(
     by, that is what they said when the Champion was promoted.
     """
     try:
-        records = history(tables["champion"])
-        stands = _stands(records, tables["features"], registry)
-        if stands:
-            return Judgement(recorded(records, stands))
+        records = history(place.tables["champion"])
+        reason = _why_champion_stands(place, records)
+        if reason:
+            return Judgement(list(_recorded_verdicts(place, records, settings, reason)))
     except Exception as error:
-        return Judgement(closed(error, use_case, settings))
-
-    def seen() -> Evidence:
-        record = records[-1] if records else None
-        return gather(use_case, tables, registry, record, most_rows, settings)
-
-    return Judgement(*decide(seen, use_case, settings))
-
-
-def recorded(records: list[Promotion], stands: str) -> list[Verdict]:
-    """What the gates said when the Champion was last promoted, and why it stands."""
-    champion = records[-1].version
-    promoted = [r for r in records if r.version == champion and r.action == "promotion"]
-    said = [Verdict(**verdict) for verdict in json.loads(promoted[-1].gates)]
-    return [replace(verdict, reason=f"{stands}: {verdict.reason}") for verdict in said]
+        return refuse_all(error, place.use_case, settings)
+    return _judge_now(place, records, settings, most_rows)
 
 
 def promote(
-    use_case: UseCase,
-    tables: Mapping[str, Table],
-    registry: Registry,
+    place: Workplace,
     decided_by: str,
     settings: GateSettings = DEFAULT_GATES,
     most_rows: int = MAX_ROWS,
 ) -> tuple[Committed, Promotion]:
     """Make the Challenger the Champion, if every gate lets it pass.
 
-    The commit to the champion table decides: it holds only where no other promotion came
-    since this one looked. The alias follows it.
+    The commit to the champion table decides: it fails where another promotion came since this
+    one read the table. The alias follows it.
 
     Parameters
     ----------
-    use_case, tables, registry
+    place : Workplace
         Whose Challenger it is, and where.
     decided_by : str
         Kept with the promotion.
@@ -115,27 +88,22 @@ def promote(
     GateError
         Where a gate refuses the Challenger, or another promotion was first.
     """
-    champion = tables["champion"]
-    state = started(champion)
+    champion, registry = place.tables["champion"], place.registry
+    state = state_of(champion)
     align(champion, registry)
     records = history(champion, state)
-    if _stands(records, tables["features"], registry):
+    if _why_champion_stands(place, records):
         return champion.require(), records[-1]
-
-    def seen() -> Evidence:
-        record = records[-1] if records else None
-        return gather(use_case, tables, registry, record, most_rows, settings)
-
-    verdicts, evidence = decide(seen, use_case, settings)
-    refused = refusal(verdicts, use_case, settings)
-    if refused or evidence is None:
-        raise GateError(f"Challenger refused: {refused}. The Champion and its predictions stand.")
+    judgement = _judge_now(place, records, settings, most_rows)
+    reason = refusal(judgement.verdicts, place.use_case, settings)
+    if reason or judgement.evidence is None:
+        raise GateError(f"Challenger refused: {reason}. The Champion and its predictions stand.")
     challenger = registry.by_alias(CHALLENGER)
-    if challenger is None or challenger.version != evidence.challenger.version:
+    if challenger is None or challenger.version != judgement.evidence.challenger.version:
         raise GateError(
             "Challenger refused: a newer one was registered while it was judged. Run again."
         )
-    promotion = following(
+    promotion = next_record(
         records,
         action="promotion",
         model_name=registry.model_name,
@@ -143,22 +111,20 @@ def promote(
         run_id=challenger.run_id,
         threshold=challenger.threshold,
         decided_by=decided_by,
-        gates=json.dumps([asdict(verdict) for verdict in verdicts], default=str),
+        gates=json.dumps([asdict(verdict) for verdict in judgement.verdicts], default=str),
     )
-    return commit(tables, registry, state, promotion)
+    return commit(place, state, promotion)
 
 
-def rollback(
-    tables: Mapping[str, Table], registry: Registry, version: int | None, decided_by: str
-) -> tuple[Committed, Promotion]:
+def rollback(place: Workplace, version: int | None, decided_by: str) -> tuple[Committed, Promotion]:
     """Make an earlier Champion the Champion again; no gate is asked.
 
     The version that it is rolled back from is not promoted again.
 
     Parameters
     ----------
-    tables, registry
-        Where the Champion is on record, and where the models are.
+    place : Workplace
+        Whose Champion it is, and where.
     version : int, optional
         Which earlier Champion; by default the one before the present.
     decided_by : str
@@ -171,49 +137,47 @@ def rollback(
     RegistryError
         Where the registry does not hold it any more.
     """
-    champion = tables["champion"]
+    champion, registry = place.tables["champion"], place.registry
     state = champion.require()
     align(champion, registry)
     records = history(champion, state)
     present = records[-1] if records else None
     earlier = [r for r in records if present and r.version != present.version]
-    known = ", ".join(str(v) for v in sorted({r.version for r in earlier})) or "none"
+    versions = ", ".join(str(v) for v in sorted({r.version for r in earlier})) or "none"
     if present is None or not earlier:
         raise GateError("There is no earlier Champion to roll back to. The Champion stands.")
     if version is None and present.action == "rollback":
         raise GateError(
             f"Champion {present.version} is itself the outcome of a rollback: name the version "
-            f"to roll back to. Earlier Champions: {known}."
+            f"to roll back to. Earlier Champions: {versions}."
         )
     version = present.previous_version if version is None else version
     if version == present.version:
         return state, present
-    then = next((r for r in reversed(earlier) if r.version == version), None)
-    if then is None:
+    target = next((r for r in reversed(earlier) if r.version == version), None)
+    if target is None:
         raise GateError(
-            f"Version {version} was never Champion. Earlier Champions: {known}. The Champion "
+            f"Version {version} was never Champion. Earlier Champions: {versions}. The Champion "
             "stands."
         )
     # What cannot be loaded must not become Champion.
-    registry.by_number(then.version, then.run_id)
-    registry.load(then.version)
-    restored = following(
+    registry.by_number(target.version, target.run_id)
+    registry.load(target.version)
+    restored = next_record(
         records,
         action="rollback",
-        model_name=then.model_name,
-        version=then.version,
-        run_id=then.run_id,
-        threshold=then.threshold,
+        model_name=target.model_name,
+        version=target.version,
+        run_id=target.run_id,
+        threshold=target.threshold,
         decided_by=decided_by,
-        gates=then.gates,
+        gates=target.gates,
     )
-    return commit(tables, registry, state, restored)
+    return commit(place, state, restored)
 
 
 def answer(
-    use_case: UseCase,
-    tables: Mapping[str, Table],
-    registry: Registry,
+    place: Workplace,
     settings: GateSettings,
     *,
     approved: bool,
@@ -228,14 +192,14 @@ def answer(
     GateError
         Where there is nothing to decide, or the evidence cannot be had.
     """
-    judgement = judge(use_case, tables, registry, settings, most_rows)
-    challenger = registry.by_alias(CHALLENGER)
+    judgement = judge(place, settings, most_rows)
+    challenger = place.registry.by_alias(CHALLENGER)
     if judgement.evidence is None or challenger is None:
         raise GateError(
             f"There is nothing to {'approve' if approved else 'reject'}: "
             f"{judgement.verdicts[0].reason}."
         )
-    registry.tag(
+    place.registry.tag(
         challenger.version,
         {
             "approval": "approved" if approved else "rejected",
@@ -248,24 +212,53 @@ def answer(
     return challenger
 
 
-def _stands(records: list[Promotion], features: Table, registry: Registry) -> str | None:
-    """Why there is nothing to decide and the Champion on record stands; None where there is."""
-    import narwhals.stable.v2 as nw
+def _judge_now(
+    place: Workplace, records: list[Promotion], settings: GateSettings, most_rows: int
+) -> Judgement:
+    """What every gate says of the present Challenger beside the Champion on record."""
+    newest = records[-1] if records else None
+    return decide(lambda: gather(place, newest, most_rows, settings), place.use_case, settings)
 
+
+def _recorded_verdicts(
+    place: Workplace, records: list[Promotion], settings: GateSettings, reason: str
+) -> Iterator[Verdict]:
+    """What the gates said when the Champion was last promoted, and why it stands."""
+    champion = records[-1].version
+    promotions = [r for r in records if r.version == champion and r.action == "promotion"]
+    verdicts = {verdict["gate"]: verdict for verdict in json.loads(promotions[-1].gates)}
+    for gate in gates_for(place.use_case, settings):
+        if gate.name in verdicts:
+            verdict = Verdict(**verdicts[gate.name])
+            verdict = replace(verdict, reason=f"{reason}: {verdict.reason}")
+        else:
+            verdict = Verdict(gate.name, True, NOT_ASKED)
+        yield replace(verdict, blocking=gate.blocks(settings))
+
+
+def _why_champion_stands(place: Workplace, records: list[Promotion]) -> str | None:
+    """Why there is nothing to decide; None where the Challenger must be judged."""
     if not records:
         return None
-    champion, challenger = records[-1], registry.by_alias(CHALLENGER)
-    if holds(champion, challenger):
-        return f"Champion since {moment(champion)}"
+    champion, challenger = records[-1], place.registry.by_alias(CHALLENGER)
+    if is_champion(challenger, champion):
+        return f"Champion since {champion.minute}"
     for record in reversed(records):
         if record.action != "rollback" or challenger is None:
             continue
         if challenger.version == record.previous_version:
             return (
-                f"Challenger {challenger.version} was rolled back from on {moment(record)}, so "
+                f"Challenger {challenger.version} was rolled back from on {record.minute}, so "
                 f"Champion {champion.version} stands until another is trained"
             )
-    labelled = features.scan(features.require().version).filter(~nw.col("label").is_null())
-    if len(features.engine.collect(labelled.select("label").head(1))):
+    if _has_labels(place.tables["features"]):
         return None
     return f"no outcome is known to judge by, so Champion {champion.version} stands"
+
+
+def _has_labels(features: Table) -> bool:
+    """Whether the outcome of any customer is known."""
+    import narwhals.stable.v2 as nw
+
+    labelled = features.scan(features.require().version).filter(~nw.col("label").is_null())
+    return len(features.engine.collect(labelled.select("label").head(1))) > 0

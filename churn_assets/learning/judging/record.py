@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import Any
 
 from churn_assets.errors import GateError
 from churn_assets.learning.registry import CHAMPION, Registry, Version
+from churn_assets.learning.workplace import Workplace
 from churn_assets.tables.engines.engine import ConflictError
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.tables.versions import data_version
@@ -37,6 +37,11 @@ class Promotion:
         """Which model is Champion, whenever and however it came to be."""
         return data_version(self.model_name, {"version": str(self.version), "run": self.run_id})
 
+    @property
+    def minute(self) -> str:
+        """When it was decided, for people to read."""
+        return f"{self.decided_at:%Y-%m-%d %H:%M} UTC"
+
 
 def history(champion: Table, state: Committed | None = None) -> list[Promotion]:
     """Every promotion and rollback, the oldest first."""
@@ -60,8 +65,7 @@ def align(champion: Table, registry: Registry) -> Promotion | None:
     """
     record = on_record(champion)
     while record is not None:
-        held = registry.by_alias(CHAMPION)
-        if not holds(record, held):
+        if not is_champion(registry.by_alias(CHAMPION), record):
             registry.by_number(record.version, record.run_id)
             registry.point(CHAMPION, record.version)
         # Another promotion may have come between: look again until both agree.
@@ -72,27 +76,25 @@ def align(champion: Table, registry: Registry) -> Promotion | None:
     return record
 
 
-def following(records: list[Promotion], **decided: Any) -> Promotion:
+def next_record(records: list[Promotion], **decision: Any) -> Promotion:
     """The record that follows the newest."""
     last = records[-1] if records else None
     return Promotion(
         promotion=1 if last is None else last.promotion + 1,
         previous_version=None if last is None else last.version,
         decided_at=datetime.now(UTC),
-        **decided,
+        **decision,
     )
 
 
-def commit(
-    tables: Mapping[str, Table], registry: Registry, state: Committed, promotion: Promotion
-) -> tuple[Committed, Promotion]:
-    """Record a Champion, unless another was recorded since the table was looked at."""
-    champion = tables["champion"]
+def commit(place: Workplace, state: Committed, promotion: Promotion) -> tuple[Committed, Promotion]:
+    """Record a Champion, unless another was recorded since that state of the table."""
+    champion = place.tables["champion"]
     try:
         committed = champion.append(
             _frame(champion, [promotion]),
             promotion.data_version,
-            {"model": tables["model"].require().version},
+            {"model": place.tables["model"].require().version},
             base=state.version,
             transaction=_TRANSACTION,
         )
@@ -101,25 +103,19 @@ def commit(
             "Challenger refused: another promotion was first. Run again to be judged against "
             "the new Champion."
         ) from error
-    align(champion, registry)
+    align(champion, place.registry)
     return committed, promotion
 
 
-def moment(record: Promotion) -> str:
-    """When a promotion was decided, to the minute."""
-    return f"{record.decided_at:%Y-%m-%d %H:%M} UTC"
-
-
-def holds(record: Promotion, version: Version | None) -> bool:
+def is_champion(version: Version | None, record: Promotion) -> bool:
     """Whether a version is the Champion on record."""
-    return version is not None and (version.version, version.run_id) == (
-        record.version,
-        record.run_id,
-    )
+    if version is None:
+        return False
+    return (version.version, version.run_id) == (record.version, record.run_id)
 
 
-def started(champion: Table) -> Committed:
-    """The champion table as it is now; an empty one where there is none yet."""
+def state_of(champion: Table) -> Committed:
+    """The champion table as it is now; made empty where there is none yet."""
     if champion.state() is None:
         with suppress(ConflictError):
             champion.append(_frame(champion, []), data_version("", {}), base=None)

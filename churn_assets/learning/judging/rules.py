@@ -9,6 +9,9 @@ from pydantic import Field
 
 from churn_assets.learning.recipe import Part
 
+LOSSES = ("log_loss", "brier")
+"""Metrics of which less is better, so that a floor is the greatest value allowed."""
+
 
 class GateSettings(Part):
     """What a Challenger must reach.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from churn_assets.errors import first_line
 from churn_assets.usecases.spec import Column, UseCase
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 UNKNOWN_CATEGORY = "a category that nobody has seen"
 FARTHEST = 1000
-"""How many times the greatest number that was seen an extreme one is."""
+"""How many times the greatest number of real rows an extreme one is."""
 HOSTILE_ROWS = 20
 SWEPT_ROWS, SWEPT_VALUES = 50, 20
 SLIGHTEST = 1e-9
@@ -36,7 +37,7 @@ class Sweep:
     direction : int
         1 where it must never fall, -1 where it must never rise.
     values : tuple of float
-        That the number was given, ascending.
+        Of the number, ascending.
     scores : tuple of float
         Mean score at each.
     rows, broken : int
@@ -64,7 +65,7 @@ class Stress:
     error : str or None
         What it broke at, if it did.
     improbable : tuple of str
-        What it answered with a score that is no probability.
+        What it answered with a score that is not a probability.
     ranges : mapping of str to (float, float)
         By input, the least and the greatest score of rows in which it was hostile.
     sweeps : mapping of str to Sweep
@@ -78,7 +79,7 @@ class Stress:
     sweeps: Mapping[str, Sweep] = field(default_factory=dict)
 
 
-def stressed(model: Any, inputs: pd.DataFrame, use_case: UseCase) -> Stress:
+def stress_test(model: Any, inputs: pd.DataFrame, use_case: UseCase) -> Stress:
     """Let a model score hostile but valid rows, made from real ones.
 
     In each, one input is amiss: a category is unknown or null, a number is null or extreme, as
@@ -93,46 +94,47 @@ def stressed(model: Any, inputs: pd.DataFrame, use_case: UseCase) -> Stress:
     use_case : UseCase
         Names them, their contract, and what must be monotone.
     """
-    cases = [*_hostile(use_case, inputs), (_EVERY_INPUT, None)]
-    frame = _spoilt(_some(inputs, HOSTILE_ROWS), use_case, cases)
+    cases = [*_cases(use_case, inputs), (_EVERY_INPUT, None)]
+    frame = _hostile_rows(_spread(inputs, HOSTILE_ROWS), use_case, cases)
     each = len(frame) // len(cases)
     try:
         scores = probabilities(model, frame).reshape(len(cases), each)
     except Exception as error:
-        return Stress(len(frame), _broken_at(model, frame, cases) or _first_line(error))
+        return Stress(len(frame), _broken_at(model, frame, cases) or _error(error))
     amiss = np.flatnonzero(~((scores >= 0) & (scores <= 1)).all(axis=1))
     if len(amiss):
-        return Stress(len(frame), improbable=tuple(_said(cases[i]) for i in amiss))
+        return Stress(len(frame), improbable=tuple(_name(cases[i]) for i in amiss))
     ranges: dict[str, tuple[float, float]] = {}
     for (name, _), row in zip(cases, scores, strict=True):
         low, high = ranges.get(name, (np.inf, -np.inf))
         ranges[name] = (min(low, float(row.min())), max(high, float(row.max())))
     try:
-        sweeps = dict(_swept(model, inputs, use_case))
+        sweeps = dict(_sweeps(model, inputs, use_case))
     except Exception as error:
-        return Stress(len(frame), _first_line(error))
+        return Stress(len(frame), _error(error))
     return Stress(len(frame), ranges=ranges, sweeps=sweeps)
 
 
-def _hostile(use_case: UseCase, inputs: pd.DataFrame) -> Iterator[tuple[str, Any]]:
-    """An input, and what it is given."""
+def _cases(use_case: UseCase, inputs: pd.DataFrame) -> Iterator[tuple[str, Any]]:
+    """An input, and a hostile value of it."""
     contract = {column.name: column for column in use_case.contract.columns}
     for name in use_case.numeric:
-        seen = inputs[name].to_numpy(dtype=np.float64, na_value=np.nan)
-        yield from ((name, value) for value in _extremes(seen, contract.get(name)))
+        numbers = inputs[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        yield from ((name, value) for value in _extremes(numbers, contract.get(name)))
         yield name, None
     for name in use_case.categorical:
         yield name, UNKNOWN_CATEGORY
         yield name, None
 
 
-def _extremes(seen: Floats, column: Column | None) -> list[float]:
-    finite = seen[np.isfinite(seen)]
+def _extremes(numbers: Floats, column: Column | None) -> list[float]:
+    """Numbers at and far beyond the ends of the real ones, as far as the contract allows."""
+    finite = numbers[np.isfinite(numbers)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
     if column is not None and column.isin is not None:
         return [float(value) for value in column.isin]
     if column is None:
-        # Of a derived number nothing says the bounds, so it keeps the sign that was seen.
+        # Of a derived number nothing says the bounds, so it keeps the sign of the real ones.
         least, greatest = (None if low < 0 else 0.0), None
     else:
         # Only numbers are looked at, whose bounds are numbers.
@@ -145,8 +147,10 @@ def _extremes(seen: Floats, column: Column | None) -> list[float]:
     ]
 
 
-def _spoilt(rows: pd.DataFrame, use_case: UseCase, cases: list[tuple[str, Any]]) -> pd.DataFrame:
-    """The rows again for each case, with what it says in them."""
+def _hostile_rows(
+    rows: pd.DataFrame, use_case: UseCase, cases: list[tuple[str, Any]]
+) -> pd.DataFrame:
+    """The rows again for each case, with its value in them."""
     import pandas as pd
 
     each = len(rows)
@@ -154,33 +158,34 @@ def _spoilt(rows: pd.DataFrame, use_case: UseCase, cases: list[tuple[str, Any]])
     for name in rows.columns:
         kind = np.float64 if name in use_case.numeric else object
         columns[name] = np.tile(rows[name].to_numpy(dtype=kind), len(cases))
-        for i, (spoilt, value) in enumerate(cases):
-            if spoilt in (name, _EVERY_INPUT):
+        for i, (hostile, value) in enumerate(cases):
+            if hostile in (name, _EVERY_INPUT):
                 columns[name][i * each : (i + 1) * each] = value
     return pd.DataFrame(columns)
 
 
 def _broken_at(model: Any, frame: pd.DataFrame, cases: list[tuple[str, Any]]) -> str | None:
-    """The first case that a model cannot score, and what it says."""
+    """The first case that a model cannot score, and its error."""
     each = len(frame) // len(cases)
     for i, case in enumerate(cases):
         try:
             probabilities(model, frame.iloc[i * each : (i + 1) * each])
         except Exception as error:
-            return f"{_said(case)}: {_first_line(error)}"
+            return f"{_name(case)}: {_error(error)}"
     return None
 
 
-def _swept(model: Any, inputs: pd.DataFrame, use_case: UseCase) -> Iterator[tuple[str, Sweep]]:
+def _sweeps(model: Any, inputs: pd.DataFrame, use_case: UseCase) -> Iterator[tuple[str, Sweep]]:
+    """What scores do as each input grows that they must be monotone in."""
     import pandas as pd
 
     for name, direction in use_case.monotone.items():
-        seen = inputs[name].to_numpy(dtype=np.float64, na_value=np.nan)
-        if not np.isfinite(seen).any():
+        numbers = inputs[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        finite = numbers[np.isfinite(numbers)]
+        if not len(finite):
             continue
-        finite = seen[np.isfinite(seen)]
         values = np.unique(np.quantile(finite, np.linspace(0, 1, SWEPT_VALUES)))
-        rows = _some(inputs, SWEPT_ROWS)
+        rows = _spread(inputs, SWEPT_ROWS)
         frame = pd.concat([rows.assign(**{name: value}) for value in values])
         scores = probabilities(model, frame).reshape(len(values), len(rows))
         steps = direction * np.diff(scores, axis=0)
@@ -197,7 +202,7 @@ def _swept(model: Any, inputs: pd.DataFrame, use_case: UseCase) -> Iterator[tupl
         )
 
 
-def _some(inputs: pd.DataFrame, rows: int) -> pd.DataFrame:
+def _spread(inputs: pd.DataFrame, rows: int) -> pd.DataFrame:
     """So many rows at most, from first to last."""
     places = np.linspace(0, len(inputs) - 1, min(rows, len(inputs))).astype(int)
     return inputs.iloc[places]
@@ -208,13 +213,13 @@ def probabilities(model: Any, inputs: pd.DataFrame) -> Floats:
     return np.asarray(model.predict_proba(inputs)[:, 1], dtype=np.float64)
 
 
-def _said(case: tuple[str, Any]) -> str:
+def _name(case: tuple[str, Any]) -> str:
+    """The input of a case, and what is hostile in it."""
     name, value = case
     if value is None:
         return f"{name} null"
     return f"{name} unknown" if value == UNKNOWN_CATEGORY else f"{name} {value:g}"
 
 
-def _first_line(error: Exception) -> str:
-    said = str(error).splitlines()
-    return f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
+def _error(error: Exception) -> str:
+    return f"{type(error).__name__}: {first_line(error)}"

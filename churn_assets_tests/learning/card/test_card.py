@@ -13,9 +13,8 @@ import pytest
 
 from churn_assets.learning.card.gather import gathered, reaches
 from churn_assets.learning.card.page import Card, card
-from churn_assets.learning.judging.court import decide
+from churn_assets.learning.judging.court import Judgement, decide
 from churn_assets.learning.judging.evidence import gather
-from churn_assets.learning.judging.promotion import Judgement
 from churn_assets.learning.judging.rules import GateSettings
 from churn_assets.learning.judging.verdict import Verdict
 from churn_assets.learning.metrics import metrics
@@ -164,13 +163,7 @@ def test_equal_scores_leave_pr_auc_about_as_sure() -> None:
 @pytest.fixture(scope="module")
 def judged(finished: Project) -> Judgement:
     """What the gates say of the finished project's Challenger, as they said it at first."""
-    return Judgement(
-        *decide(
-            lambda: gather(USE_CASE, _tables(finished), finished.registry, None),
-            USE_CASE,
-            GateSettings(),
-        )
-    )
+    return decide(lambda: gather(finished.workplace, None), USE_CASE, GateSettings())
 
 
 @pytest.fixture(scope="module")

@@ -11,20 +11,20 @@ import pytest
 from PIL import Image
 
 from churn_assets.errors import RegistryError
-from churn_assets.learning.judging.court import DESCRIPTIONS, closed, decide
+from churn_assets.learning.judging.court import decide, pictures, refuse_all
 from churn_assets.learning.judging.evidence import Evidence
-from churn_assets.learning.judging.gate_plots import picture
-from churn_assets.learning.judging.gates import stress
 from churn_assets.learning.judging.stress import Stress, Sweep
 from churn_assets.learning.value import Amounts
-from churn_assets_tests.learning.judging.test_gates import (
-    EVERY,
+from churn_assets_tests.support.judging import (
+    ALL_GATES,
+    NAMES,
     ROWS,
     USE_CASE,
     as_good,
     contender,
     evidence,
-    made,
+    made_up,
+    verdict_of,
 )
 
 FIRST = {"better_than_chance", "first_champion", "floors", "calibration", "slices", "stress"}
@@ -33,23 +33,22 @@ COMPARED = FIRST - {"first_champion"} | {"f1_gate", "non_inferiority", "superior
 
 def drawn(given: Evidence) -> dict[str, bytes]:
     """Every picture that there is, by gate."""
-    verdicts, found = decide(lambda: given, USE_CASE, EVERY)
-    pictures = {verdict.gate: picture(verdict, found) for verdict in verdicts}
-    return {gate: png for gate, png in pictures.items() if png is not None}
+    judgement = decide(lambda: given, USE_CASE, ALL_GATES)
+    return {gate: png for gate, png in pictures(judgement).items() if png is not None}
 
 
 @pytest.mark.parametrize(
     ("champion", "gates"),
-    [(None, FIRST), (contender(made(1.5)[1]), COMPARED)],
+    [(None, FIRST), (contender(made_up(1.5)[1]), COMPARED)],
     ids=["first", "compared"],
 )
 def test_each_picture_is_a_small_png_that_shows_something(
     champion: Any, gates: set[str], recwarn: pytest.WarningsRecorder
 ) -> None:
-    pictures = drawn(evidence(champion=champion))
+    found = drawn(evidence(champion=champion))
 
-    assert set(pictures) == gates
-    for gate, png in pictures.items():
+    assert set(found) == gates
+    for gate, png in found.items():
         image = Image.open(io.BytesIO(png))
         assert image.format == "PNG", gate
         assert 200 <= image.width <= 800, gate
@@ -59,34 +58,33 @@ def test_each_picture_is_a_small_png_that_shows_something(
 
 
 def test_the_same_evidence_gives_the_same_pictures_and_other_evidence_others() -> None:
-    given = evidence(noise=0.7, champion=contender(made(1.5)[1]))
-    pictures = drawn(given)
+    given = evidence(noise=0.7, champion=contender(made_up(1.5)[1]))
+    first = drawn(given)
 
-    assert drawn(given) == pictures
+    assert drawn(given) == first
     other = drawn(
         replace(
             given,
-            challenger=replace(given.challenger, scores=made(1.0)[1]),
+            challenger=replace(given.challenger, scores=made_up(1.0)[1]),
             stress=Stress(9, ranges={"tenure": (0.2, 0.3)}),
         )
     )
-    assert all(other[gate] != png for gate, png in pictures.items())
+    assert all(other[gate] != png for gate, png in first.items())
 
 
 def test_a_score_that_goes_the_wrong_way_is_shown() -> None:
     given = evidence()
     falls = Sweep(1, (0.0, 1.0, 2.0), (0.5, 0.4, 0.6), rows=50, broken=3, worst=0.1)
 
-    def shown(sweep: Sweep) -> bytes | None:
-        swept = replace(given, stress=Stress(9, sweeps={"price": sweep}))
-        return picture(stress(swept), swept)
+    def picture(sweep: Sweep) -> bytes:
+        return drawn(replace(given, stress=Stress(9, sweeps={"price": sweep})))["stress"]
 
-    assert shown(falls) != shown(replace(falls, broken=0))
+    assert picture(falls) != picture(replace(falls, broken=0))
 
 
 @pytest.mark.parametrize(
     "scores",
-    [np.zeros(ROWS), made(0.5)[0].astype(float)],
+    [np.zeros(ROWS), made_up(0.5)[0].astype(float)],
     ids=["all alike", "perfect"],
 )
 def test_odd_scores_are_drawn_without_a_warning(
@@ -104,12 +102,11 @@ def test_many_slices_and_inputs_still_fit() -> None:
         slices={f"a column with a long name {i}": halves for i in range(20)},
         stress=Stress(9, ranges={f"an input with a long name {i}": (0.1, 0.9) for i in range(60)}),
     )
-    verdicts, _ = decide(lambda: given, USE_CASE, EVERY)
-    many = {verdict.gate: verdict for verdict in verdicts if verdict.gate in ("slices", "stress")}
+    found = drawn(given)
 
-    assert len(many["slices"].numbers["slices"]) == 40
-    for verdict in many.values():
-        assert Image.open(io.BytesIO(picture(verdict, given))).height < 400
+    assert len(verdict_of("slices", given).numbers["slices"]) == 40
+    for gate in ("slices", "stress"):
+        assert Image.open(io.BytesIO(found[gate])).height < 400
 
 
 def test_where_no_slice_is_judged_and_no_hostile_row_is_scored_there_is_nothing_to_show() -> None:
@@ -123,18 +120,18 @@ def test_where_no_slice_is_judged_and_no_hostile_row_is_scored_there_is_nothing_
 
 
 def test_a_gate_that_could_not_decide_shows_nothing() -> None:
-    closed_ones = closed(RegistryError("not there"), USE_CASE, EVERY)
+    refused = refuse_all(RegistryError("not there"), USE_CASE, ALL_GATES)
     nan = evidence(scores=np.full(ROWS, np.nan))
     no_stake = evidence(champion=as_good())
     no_stake = replace(no_stake, stake=Amounts(*[np.full(ROWS, np.nan)] * 3, 0.3, 1.0))
 
-    assert {verdict.gate for verdict in closed_ones} == set(DESCRIPTIONS)
-    assert not any(picture(verdict, evidence()) for verdict in closed_ones)
+    assert {verdict.gate for verdict in refused.verdicts} == set(NAMES)
+    assert not any(pictures(replace(refused, evidence=evidence())).values())
     assert set(drawn(nan)) == {"stress"}
     assert "value" not in drawn(no_stake)
 
 
 def test_a_champion_that_stands_is_shown_without_pictures() -> None:
-    verdicts, _ = decide(evidence, USE_CASE, EVERY)
+    judgement = decide(evidence, USE_CASE, ALL_GATES)
 
-    assert not any(picture(verdict, None) for verdict in verdicts)
+    assert not pictures(replace(judgement, evidence=None))

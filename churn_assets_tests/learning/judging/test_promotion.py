@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
-from churn_assets.assets.resources import resources
 from churn_assets.errors import GateError, RegistryError
 from churn_assets.learning.judging.evidence import gather
-from churn_assets.learning.judging.promotion import answer, judge, promote, rollback
-from churn_assets.learning.judging.record import Promotion, align, on_record
+from churn_assets.learning.judging.promotion import NOT_ASKED, answer, judge, promote, rollback
+from churn_assets.learning.judging.record import Promotion
 from churn_assets.learning.judging.rules import DEFAULT_GATES, GateSettings
 from churn_assets.learning.judging.verdict import Verdict
 from churn_assets.learning.registry import CHALLENGER, CHAMPION, Registry
-from churn_assets.tables.lake import Committed, Table
-from churn_assets_tests.support.project import GATES, USE_CASE, Project
-from churn_assets_tests.support.registering import challenge
+from churn_assets.tables.lake import Committed
+from churn_assets_tests.support.project import GATES, Project
+from churn_assets_tests.support.registering import bearers, challenge
 
 APPROVED = GateSettings(approval="required")
 NOBODY = "0.99"
 """A threshold at which nobody is decided as churn, so that F1 is 0."""
-
-
-def tables(project: Project) -> Mapping[str, Table]:
-    return resources(project.settings()).lake.of(USE_CASE)
 
 
 def promoted(
@@ -35,33 +30,25 @@ def promoted(
     registry: Registry | None = None,
     settings: GateSettings = DEFAULT_GATES,
 ) -> tuple[Committed, Promotion]:
-    return promote(USE_CASE, tables(project), registry or project.registry, "a test", settings)
+    place = project.workplace
+    if registry is not None:
+        place = replace(place, registry=registry)
+    return promote(place, "a test", settings)
 
 
 def judged(
     project: Project, settings: GateSettings = DEFAULT_GATES, **changes: int
 ) -> dict[str, Verdict]:
-    said = judge(USE_CASE, tables(project), project.registry, settings, **changes)
-    return {verdict.gate: verdict for verdict in said.verdicts}
+    judgement = judge(project.workplace, settings, **changes)
+    return {verdict.gate: verdict for verdict in judgement.verdicts}
 
 
 def rolled_back(project: Project, version: int | None = None) -> tuple[Committed, Promotion]:
-    return rollback(tables(project), project.registry, version, "a person")
+    return rollback(project.workplace, version, "a person")
 
 
 def answered(project: Project, *, approved: bool) -> None:
-    answer(USE_CASE, tables(project), project.registry, APPROVED, approved=approved, by="a person")
-
-
-def bearers(project: Project) -> dict[str, int | None]:
-    """Number of the version that each alias points to."""
-    found = {alias: project.registry.by_alias(alias) for alias in (CHALLENGER, CHAMPION)}
-    return {alias: None if held is None else held.version for alias, held in found.items()}
-
-
-def test_before_the_first_promotion_nobody_is_on_record(project: Project) -> None:
-    assert on_record(project.table("champion")) is None
-    assert align(project.table("champion"), project.registry) is None
+    answer(project.workplace, APPROVED, approved=approved, by="a person")
 
 
 def test_the_first_promotion_is_recorded_with_all_evidence(finished: Project) -> None:
@@ -124,28 +111,39 @@ def test_a_worse_challenger_is_refused_in_one_line_and_nothing_changes(copied: P
 @pytest.mark.parametrize("changes", [{}, {"threshold": NOBODY}, {"recipe": ""}])
 def test_the_checks_say_what_a_promotion_says(copied: Project, changes: dict[str, str]) -> None:
     challenge(copied, **changes)
-    said = judged(copied)
+    verdicts = judged(copied)
 
-    if all(verdict.passed for verdict in said.values()):
+    if all(verdict.passed for verdict in verdicts.values()):
         _, promotion = promoted(copied)
         recorded = {v["gate"]: v["reason"] for v in json.loads(promotion.gates)}
-        assert recorded == {gate: verdict.reason for gate, verdict in said.items()}
+        assert recorded == {gate: verdict.reason for gate, verdict in verdicts.items()}
     else:
         with pytest.raises(GateError) as refusal:
             promoted(copied)
-        assert all(v.reason in str(refusal.value) for v in said.values() if not v.passed)
+        assert all(v.reason in str(refusal.value) for v in verdicts.values() if not v.passed)
 
 
 def test_the_checks_of_a_champion_show_what_it_was_promoted_by(finished: Project) -> None:
-    said = judged(finished)
+    verdicts = judged(finished)
 
     record = {verdict["gate"]: verdict for verdict in json.loads(finished.champion().gates)}
-    assert set(said) == GATES
-    for gate, verdict in said.items():
+    assert set(verdicts) == GATES
+    for gate, verdict in verdicts.items():
         assert verdict.passed
         assert verdict.numbers == record[gate]["numbers"]
         assert verdict.reason.startswith("Champion since ")
         assert verdict.reason.endswith(record[gate]["reason"])
+
+
+def test_a_gate_that_came_after_the_promotion_is_not_asked_of_a_champion_that_stands(
+    finished: Project,
+) -> None:
+    verdicts = judged(finished, GateSettings(rule="improve", value="block"))
+
+    assert set(verdicts) == GATES | {"superiority"}
+    assert verdicts["superiority"].passed
+    assert verdicts["superiority"].reason == NOT_ASKED
+    assert verdicts["value"].blocking
 
 
 def test_a_champion_whose_tag_was_spoilt_by_hand_is_judged_at_the_threshold_on_record(
@@ -189,9 +187,7 @@ def test_both_are_scored_on_every_labelled_test_row_of_the_present_features(
     test = copied.rows("features").filter(pl.col("split") == "test").drop_nulls("label")
 
     evidence = gather(
-        USE_CASE,
-        tables(copied),
-        copied.registry,
+        copied.workplace,
         copied.champion(),
         most_rows=10_000,
         settings=DEFAULT_GATES,
@@ -206,20 +202,20 @@ def test_both_are_scored_on_every_labelled_test_row_of_the_present_features(
 def test_of_more_test_rows_than_are_wanted_a_sample_judges_and_says_so(copied: Project) -> None:
     challenge(copied)
 
-    said = judged(copied, most_rows=300)
+    verdicts = judged(copied, most_rows=300)
 
     test = copied.rows("features").filter(pl.col("split") == "test").height
-    assert 250 < said["f1_gate"].numbers["rows"] <= 300
-    assert said["f1_gate"].numbers["sampled_from"] == test
-    assert f"a sample of {test}" in said["f1_gate"].reason
+    assert 250 < verdicts["f1_gate"].numbers["rows"] <= 300
+    assert verdicts["f1_gate"].numbers["sampled_from"] == test
+    assert f"a sample of {test}" in verdicts["f1_gate"].reason
 
 
 def test_without_a_challenger_every_gate_says_what_to_do(project: Project) -> None:
-    said = judged(project)
+    verdicts = judged(project)
 
-    assert set(said) == GATES
-    assert not any(verdict.passed for verdict in said.values())
-    assert "there is no Challenger; run `churn run` first" in said["governance"].reason
+    assert set(verdicts) == GATES
+    assert not any(verdict.passed for verdict in verdicts.values())
+    assert "there is no Challenger; run `churn run` first" in verdicts["governance"].reason
 
 
 def test_where_no_outcome_is_known_a_refused_challenger_waits_and_the_champion_stands(
@@ -229,43 +225,14 @@ def test_where_no_outcome_is_known_a_refused_challenger_waits_and_the_champion_s
     source = copied.write(lambda frame: frame.with_columns(Churn=pl.lit("")))
     copied.run(source, tables="raw silver rejects features")
 
-    said = judged(copied)
+    verdicts = judged(copied)
     committed, promotion = promoted(copied)
 
-    assert all(verdict.passed for verdict in said.values())
-    assert "no outcome is known to judge by, so Champion 1 stands" in said["f1_gate"].reason
+    assert all(verdict.passed for verdict in verdicts.values())
+    assert "no outcome is known to judge by, so Champion 1 stands" in verdicts["f1_gate"].reason
     assert not committed.changed
     assert promotion == copied.champion()
     assert bearers(copied) == {CHALLENGER: 2, CHAMPION: 1}
-
-
-@pytest.mark.parametrize("alias", ["removed", "on the Challenger"])
-def test_an_alias_that_does_not_follow_the_record_is_put_right(copied: Project, alias: str) -> None:
-    challenge(copied, threshold=NOBODY)
-    if alias == "removed":
-        copied.registry.client.delete_registered_model_alias("telco_churn", CHAMPION)
-    else:
-        copied.registry.point(CHAMPION, 2)
-
-    record = align(copied.table("champion"), copied.registry)
-
-    assert record == copied.champion()
-    assert bearers(copied) == {CHALLENGER: 2, CHAMPION: 1}
-
-
-def test_an_alias_is_never_put_on_another_model_than_the_one_on_record(
-    copied: Project,
-) -> None:
-    """A registry that starts over gives the same number to another run's model."""
-    registry = copied.registry
-    registry.client.delete_registered_model("telco_churn")
-    registry.client.create_registered_model("telco_churn")
-    registry.client.create_model_version("telco_churn", "file:///nowhere")
-
-    with pytest.raises(RegistryError, match="Restore the registry's database"):
-        align(copied.table("champion"), registry)
-
-    assert registry.by_alias(CHAMPION) is None
 
 
 def test_a_challenger_that_another_replaced_while_it_was_judged_is_not_promoted(
@@ -343,13 +310,13 @@ def test_what_was_rolled_back_from_is_not_promoted_again(copied: Project) -> Non
     before = copied.states()
 
     committed, promotion = promoted(copied)
-    said = judged(copied)
+    verdicts = judged(copied)
 
     assert not committed.changed
     assert promotion.version == 1
     assert copied.states() == before
-    assert all(verdict.passed for verdict in said.values())
-    assert "Challenger 2 was rolled back from on " in said["f1_gate"].reason
+    assert all(verdict.passed for verdict in verdicts.values())
+    assert "Challenger 2 was rolled back from on " in verdicts["f1_gate"].reason
 
 
 def test_after_a_rollback_another_challenger_is_judged_against_the_restored_champion(
@@ -442,10 +409,10 @@ def test_an_approval_is_void_once_the_evidence_changes(copied: Project) -> None:
     )
     copied.run(source, tables="raw silver rejects features")
 
-    said = judged(copied, APPROVED)["approval"]
+    verdicts = judged(copied, APPROVED)["approval"]
 
-    assert not said.passed
-    assert "changed" in said.reason
+    assert not verdicts.passed
+    assert "changed" in verdicts.reason
 
 
 def test_an_approval_walks_around_no_other_gate(copied: Project) -> None:

@@ -1,4 +1,4 @@
-"""Promotes a project's Challenger in a process of its own, each time that it is told to."""
+"""Promotes a project's Challenger in a process of its own, once for each line that it is sent."""
 
 from __future__ import annotations
 
@@ -23,15 +23,14 @@ def promote_for_ever(root: str, test: Connection, *, dies: bool) -> None:
     """
     if dies:
         Registry.point = lambda *_: os._exit(DIED)  # type: ignore[method-assign]
-    shared = resources(Settings(root=root))
-    tables, registry = shared.lake.of(USE_CASE), shared.mlflow.registry(USE_CASE)
+    place = resources(Settings(root=root)).workplace(USE_CASE)
     # What is slow at first is done before the race.
-    registry.load(registry.by_alias(CHALLENGER).version)
+    place.registry.load(place.registry.by_alias(CHALLENGER).version)
     test.send("ready")
     while True:
         who = test.recv()
         try:
-            committed, _ = promote(USE_CASE, tables, registry, who)
+            committed, _ = promote(place, who)
             test.send("promoted" if committed.changed else "unchanged")
         except GateError as error:
             test.send(str(error))
