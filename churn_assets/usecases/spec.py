@@ -27,6 +27,9 @@ class DType(enum.Enum):
 String, Int64, Float64, Date = DType.STRING, DType.INT64, DType.FLOAT64, DType.DATE
 ISO = ("%Y-%m-%d",)
 
+_TYPES = {String: "text", Int64: "whole number", Float64: "number", Date: "date"}
+_UNITS = ("seconds", "minutes", "hours", "days", "weeks", "months", "years", "percent", "kb", "mb")
+_COUNTS = ("num", "number", "number of", "count", "count of")
 _NOT_IN_TABLES = re.compile(r"[ ,;{}()\n\t=.`]")
 
 
@@ -71,6 +74,8 @@ class Column:
         leading zeros, and `%H`, `%M` and `%S` after them, which are left out.
     blank : tuple of str
         What is written in text for a value that is not there, such as NA, beside nothing at all.
+    description : str
+        What the column holds, in a short phrase for people.
     """
 
     name: str
@@ -84,12 +89,37 @@ class Column:
     odd: tuple[float, ...] = ()
     formats: tuple[str, ...] = ISO
     blank: tuple[str, ...] = ()
+    # Not in the repr, which enters code versions: it tells people something and decides nothing.
+    description: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         if not self.source:
             object.__setattr__(self, "source", self.name)
         if self.isin is not None:
             object.__setattr__(self, "isin", tuple(self.isin))
+
+    @property
+    def facts(self) -> str:
+        """The type and what is allowed, in a short phrase.
+
+        >>> Column("tenure_months", Int64, ge=0, nullable=True).facts
+        'whole number, at least 0, may be blank'
+        >>> Column("partner", String, isin=("Yes", "No"), unique=True).facts
+        'Yes or No, unique'
+        """
+        facts = [_TYPES[self.dtype]]
+        if self.isin is not None:
+            *others, last = (str(value) for value in self.isin)
+            facts = [f"{', '.join(others)} or {last}" if others else last]
+        if self.ge is not None and self.le is not None:
+            facts.append(f"from {self.ge} to {self.le}")
+        elif self.ge is not None:
+            facts.append(f"at least {self.ge}")
+        elif self.le is not None:
+            facts.append(f"at most {self.le}")
+        facts += ["may be blank"] if self.nullable else []
+        facts += ["unique"] if self.unique else []
+        return ", ".join(facts)
 
 
 class Contract:
@@ -332,7 +362,11 @@ class UseCase:
     monotone : mapping of str to int
         Numeric inputs of which more must never lower (1) or never raise (-1) the score.
     words : mapping of str to str
-        How people call a model input, where its name with blanks does not say it.
+        How people call a model input, where its name with blanks does not say it; stands in the
+        reasons of predictions.
+    glossary : mapping of str to str
+        What columns of `features` that no contract has hold and how they are made, each in a
+        short phrase for people.
     """
 
     name: str
@@ -357,6 +391,7 @@ class UseCase:
     calibration_error: float = 0.03
     monotone: Mapping[str, int] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
+    glossary: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if not self.split.salt:
@@ -381,9 +416,13 @@ class UseCase:
 
     @property
     def declared(self) -> dict[str, str]:
-        """All that it says beside its functions, as texts that are equal for what is equal."""
-        said = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        return {name: repr(value) for name, value in said.items() if not callable(value)}
+        """All that it says beside its functions, as texts that are equal for what is equal.
+
+        They enter code versions; what only describes columns to people stands in no repr, and so
+        not in here.
+        """
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.repr}
+        return {name: repr(value) for name, value in values.items() if not callable(value)}
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -408,6 +447,50 @@ class UseCase:
     def called(self, name: str) -> str:
         """A model input as people call it."""
         return self.words.get(name, name.replace("_", " "))
+
+    def describe(self, name: str) -> str:
+        """What a column of raw, silver or features holds, in a short phrase.
+
+        Parameters
+        ----------
+        name : str
+            The column's name in one of these tables.
+
+        Returns
+        -------
+        str
+            The description that the contract or the glossary has. Else how people call the
+            column, with its unit where its name ends in one, and for a column of a contract its
+            type and what is allowed.
+        """
+        column = self._column(name)
+        if column is not None and column.description:
+            return column.description
+        if name in self.glossary:
+            return self.glossary[name]
+        called = self._with_unit(name if column is None else column.name)
+        return called if column is None else f"{called}, {column.facts}"
+
+    def _column(self, name: str) -> Column | None:
+        """The column of a contract by its own name, or else by its name in raw."""
+        contracts = (
+            [self.contract] if self.labels is None else [self.contract, self.labels.contract]
+        )
+        columns = [column for contract in contracts for column in contract.columns]
+        named = (column for column in columns if column.name == name)
+        in_raw = (column for column in columns if delta_name(column.source) == name)
+        return next(named, next(in_raw, None))
+
+    def _with_unit(self, name: str) -> str:
+        """A column as people call it, with its unit."""
+        stem, _, end = name.rpartition("_")
+        stem = stem.replace("_", " ")
+        currency = "" if self.business is None else self.business.currency
+        if name in self.words or not stem or stem in _COUNTS:
+            return self.called(name)
+        if currency and end == currency.lower():
+            return f"{stem} in {currency}"
+        return f"{stem} in {end}" if end in _UNITS else self.called(name)
 
     @property
     def beside(self) -> tuple[str, ...]:

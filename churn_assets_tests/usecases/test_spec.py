@@ -64,6 +64,63 @@ def test_a_key_may_have_parts() -> None:
     assert case.contract.unique == (("shop", "no"),)
 
 
+@pytest.mark.parametrize("case", USE_CASES.values(), ids=lambda case: case.name)
+def test_every_column_of_every_use_case_is_described_to_people(case: spec.UseCase) -> None:
+    columns = {*case.contract.columns, *case.labelled.columns}
+    names = {column.name for column in columns} | {*case.inputs, *case.beside, *case.days}
+    described = {name: case.describe(name) for name in names}
+
+    assert len(names) > 20
+    assert all(phrase.count(" ") >= 1 and "_" not in phrase for phrase in described.values())
+    assert all(phrase != case.called(name) for name, phrase in described.items())
+    assert all(case.describe(spec.delta_name(c.source)) == described[c.name] for c in columns)
+
+
+def test_a_column_without_a_description_is_described_by_its_contract() -> None:
+    contract = Contract(
+        Column("customer_id", String, source="Customer ID"),
+        Column("lead_time_days", spec.Int64, ge=0, le=30),
+        Column("fee_usd", Float64, nullable=True),
+        Column("num_days", spec.Int64),
+        Column("churn", String, isin=("Yes", "No")),
+    )
+    case = replace(USE_CASE, contract=contract, glossary={}, words={"num_days": "days of use"})
+
+    described = [
+        case.describe(name) for name in ("Customer_ID", *(c.name for c in contract.columns))
+    ]
+
+    assert described == [
+        "customer id, text",
+        "customer id, text",
+        "lead time in days, whole number, from 0 to 30",
+        "fee in USD, number, may be blank",
+        "days of use, whole number",
+        "churn, Yes or No",
+    ]
+
+
+def test_a_feature_is_described_by_the_glossary_or_else_by_its_words_or_name() -> None:
+    case = replace(USE_CASE, glossary={"a_b": "a times b"}, words={"a_b": "ab", "is_b": "has b"})
+
+    assert [case.describe(name) for name in ("a_b", "is_b", "stay_days", "num_days", "c_d")] == [
+        "a times b",
+        "has b",
+        "stay in days",
+        "num days",
+        "c d",
+    ]
+
+
+def test_what_a_column_is_called_to_people_decides_nothing() -> None:
+    described = Contract(*(replace(c, description="x") for c in USE_CASE.contract.columns))
+
+    other = replace(USE_CASE, contract=described, glossary={"is_new": "y"})
+
+    assert other.describe("gender") == "x"
+    assert other.declared == USE_CASE.declared
+
+
 @pytest.fixture
 def written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
