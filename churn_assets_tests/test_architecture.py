@@ -109,7 +109,7 @@ SHIPPED = [case for case in USE_CASES.values() if case.generate]
 def test_only_a_use_case_names_its_columns(case) -> None:
     columns = {
         name
-        for contract in (case.contract, case.labelled)
+        for contract in (case.contract, case.label_contract)
         for column in contract.columns
         for name in (column.name, column.source)
     }

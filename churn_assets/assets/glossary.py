@@ -94,5 +94,5 @@ def describe(case: UseCase, table: str, column: str) -> str:
 
 def _named(case: UseCase) -> set[str]:
     """The columns of a source that a contract names, as raw has them."""
-    contracts = (case.contract, case.labelled)
+    contracts = (case.contract, case.label_contract)
     return {delta_name(column.source) for contract in contracts for column in contract.columns}

@@ -61,7 +61,7 @@ def table_checks(case: UseCase, settings: Settings) -> list[dg.AssetChecksDefini
         extra, unlabelled = details["extra_columns"], details["missing_label"]
         faults = [f"the contract does not name {', '.join(extra)}"] if extra else []
         if unlabelled:
-            label = case.labelled[case.label.column].source
+            label = case.label_contract[case.label.column].source
             faults.append(f"column '{label}' is missing, so no customer has a label")
         numbers = {"extra_columns": extra, "missing_label": unlabelled}
         return Count(not faults, "; ".join(faults) or "all there, and no others", numbers)

@@ -75,7 +75,7 @@ def _from_silver(case: UseCase) -> Lineage:
     kept = (*case.keys, *case.inputs, *case.beside, *case.days)
     labels = "silver" if case.labels is None else "labels"
     split = case.keys if case.split_by is None else (case.split_by,)
-    label = case.labelled[case.label.column]
+    label = case.label_contract[case.label.column]
     return {
         **{name: [("silver", name)] for name in kept if name in silver},
         "label": [(labels, label.name if labels == "silver" else delta_name(label.source))],

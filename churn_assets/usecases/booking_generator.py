@@ -21,10 +21,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from churn_assets.types import Floats
 from churn_assets.usecases.made_up import (
     BATCH_ROWS,
     Facts,
-    Floats,
     Weights,
     batches,
     choose,
@@ -38,7 +38,7 @@ from churn_assets.usecases.made_up import (
     money,
     numbers,
     one_hot,
-    score,
+    weighted_sum,
     whole_numbers,
 )
 
@@ -350,7 +350,7 @@ def churn_probability(batch: pa.RecordBatch) -> Floats:
     }
     logits = np.zeros(batch.num_rows)
     for segment, weights in _LAW.items():
-        logits += holds(batch, "market segment type", segment) * score(weights, facts)
+        logits += holds(batch, "market segment type", segment) * weighted_sum(weights, facts)
     return logistic(logits)
 
 
@@ -458,7 +458,7 @@ def _services(rng: np.random.Generator, facts: Facts) -> dict[str, pa.Array]:
 def _price(rng: np.random.Generator, facts: Facts) -> dict[str, pa.Array]:
     price = np.choose(
         facts["kind"].astype(np.intp),
-        [score(weights, facts) for weights in (_OFFLINE_PRICE, _ONLINE_PRICE, _OTHER_PRICE)],
+        [weighted_sum(weights, facts) for weights in (_OFFLINE_PRICE, _ONLINE_PRICE, _OTHER_PRICE)],
     )
     price += from_deciles(rng, _PRICE_DECILES, facts["kind"])
     steps = _PRICE_STEPS[from_shares(rng, _STEP_SHARES, facts["kind"]).astype(np.intp)]

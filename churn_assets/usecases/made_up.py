@@ -11,15 +11,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from churn_assets.types import Floats
+
 BATCH_ROWS = 65_536
 MOST_ROWS = 1_000_000_000  # up to it no generator gives an id twice
 
-Floats = npt.NDArray[np.float64]
 _Numbers = npt.NDArray[np.float64 | np.int64]
 Facts = dict[str, Floats]
-"""What is known of each row of a batch, by name; the fact `base` is 1 everywhere."""
+"""What there is to know of each row of a batch, by name; the fact `base` is 1 everywhere."""
 Weights = Mapping[str, float]
-"""A weight for each term of a logit: a fact, or a product of facts such as `a*b`."""
+"""A weight for each term of a sum: a fact, or a product of facts such as `a*b`."""
 
 
 def batches(
@@ -34,7 +35,7 @@ def batches(
     seed : int
         Not negative.
     make : callable
-        Makes up `BATCH_ROWS` rows, given what to draw with and the place of the first one.
+        Makes up `BATCH_ROWS` rows, from what to draw with and the place of the first one.
 
     Yields
     ------
@@ -49,10 +50,10 @@ def batches(
         yield make(rng, start).slice(0, rows - start)
 
 
-def score(weights: Weights, facts: Facts) -> Floats:
-    """Add up the terms of a logit, or of any other sum of facts.
+def weighted_sum(weights: Weights, facts: Facts) -> Floats:
+    """Add up weighted facts: the terms of a logit, or of a price.
 
-    >>> score({"base": 1.0, "old*ill": 2.0}, {"base": np.ones(2), "old": np.ones(2),
+    >>> weighted_sum({"base": 1.0, "old*ill": 2.0}, {"base": np.ones(2), "old": np.ones(2),
     ...                                       "ill": np.array([0.0, 1.0])}).tolist()
     [1.0, 3.0]
     """
@@ -69,7 +70,7 @@ def logistic(logits: Floats) -> Floats:
 
 def choose(rng: np.random.Generator, facts: Facts, *options: Weights) -> Floats:
     """Draw 0 or the place of an option, counted from 1, by a multinomial logit."""
-    odds = (np.exp(score(weights, facts)) for weights in options)
+    odds = (np.exp(weighted_sum(weights, facts)) for weights in options)
     *bounds, whole = accumulate((facts["base"], *odds))
     draw = whole * rng.random(len(whole))
     return np.asarray(np.add.reduce([draw >= bound for bound in bounds]), dtype=np.float64)
@@ -117,8 +118,8 @@ def from_shares(rng: np.random.Generator, shares: Floats, row: _Numbers) -> Floa
     bounds /= bounds[:, -1:]
     draw = rng.random(len(row))
     place = row.astype(np.intp)
-    reached = (draw >= bounds[place, code] for code in range(shares.shape[1] - 1))
-    return np.asarray(sum(reached, np.zeros(len(row))), dtype=np.float64)
+    steps = (draw >= bounds[place, code] for code in range(shares.shape[1] - 1))
+    return np.asarray(sum(steps, np.zeros(len(row))), dtype=np.float64)
 
 
 def fact(true: npt.NDArray[np.bool]) -> Floats:
@@ -165,7 +166,7 @@ def draw_label(
     values: tuple[str, str],
     probability: Floats,
 ) -> pa.RecordBatch:
-    """Fill the label's column: the second value with the given probability, else the first."""
+    """Fill the label's column: the second value with a probability, else the first."""
     place = batch.schema.get_field_index(label)
-    drawn = rng.random(batch.num_rows) < probability
-    return batch.set_column(place, batch.schema.field(place), decode(values, drawn))
+    codes = rng.random(batch.num_rows) < probability
+    return batch.set_column(place, batch.schema.field(place), decode(values, codes))

@@ -155,7 +155,7 @@ class Contract:
         alone = [(column.name,) for column in self.columns if column.unique]
         return tuple(dict.fromkeys([*([self.key] if self.key else []), *alone]))
 
-    def keyed(self, key: Sequence[str]) -> Contract:
+    def with_key(self, key: Sequence[str]) -> Contract:
         """The contract with a key."""
         return Contract(*self.columns, min_rows=self.min_rows, key=key)
 
@@ -210,7 +210,7 @@ class Split:
 
 
 def time_split(by: str, test_from: date) -> str:
-    """What is kept of a split by time with all that comes from it.
+    """A split by time, as it is stored with all that comes from it.
 
     >>> time_split("day", date(2018, 10, 3))
     'time/1 by=day test_from=2018-10-03'
@@ -218,13 +218,13 @@ def time_split(by: str, test_from: date) -> str:
     return f"time/1 by={by} test_from={test_from}"
 
 
-def is_apart(trained: str, judged: str) -> bool:
+def is_apart(model: str, rows: str) -> bool:
     """Whether a model of one split has seen no test row of another.
 
     Parameters
     ----------
-    trained, judged : str
-        Splits as they are kept: of the model, and of the rows to judge by.
+    model, rows : str
+        Splits as they are stored: of the model, and of the rows to judge by.
 
     >>> is_apart("hash/1 salt=a", "hash/1 salt=b")
     False
@@ -233,21 +233,21 @@ def is_apart(trained: str, judged: str) -> bool:
     >>> is_apart("time/1 by=day test_from=2018-11-01", "time/1 by=day test_from=2018-10-03")
     False
     """
-    seen, new = (_TIME_SPLIT.fullmatch(split) for split in (trained, judged))
-    if seen is None or new is None:
-        return trained == judged
+    before, after = (_TIME_SPLIT.fullmatch(split) for split in (model, rows))
+    if before is None or after is None:
+        return model == rows
     # Days in ISO format are ordered as their text is.
-    return seen["by"] == new["by"] and seen["day"] <= new["day"]
+    return before["by"] == after["by"] and before["day"] <= after["day"]
 
 
 def tested_from(split: str, by: str) -> date | None:
-    """The day from which rows are test, of a split by time as it is kept; None of another one.
+    """The day from which rows are test, of a split by time as it is stored; None of another one.
 
     >>> tested_from("time/1 by=day test_from=2018-10-03", "day")
     datetime.date(2018, 10, 3)
     """
-    found = _TIME_SPLIT.fullmatch(split)
-    return date.fromisoformat(found["day"]) if found and found["by"] == by else None
+    match = _TIME_SPLIT.fullmatch(split)
+    return date.fromisoformat(match["day"]) if match and match["by"] == by else None
 
 
 _TIME_SPLIT = re.compile(r"time/1 by=(?P<by>\S+) test_from=(?P<day>\d{4}-\d\d-\d\d)")
@@ -303,7 +303,9 @@ class BusinessCase:
     def __post_init__(self) -> None:
         for name in ("save_rate", "accept_rate"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, and no share between 0 and 1")
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}, and not a share between 0 and 1"
+                )
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -396,23 +398,23 @@ class UseCase:
     def __post_init__(self) -> None:
         if not self.split.salt:
             object.__setattr__(self, "split", replace(self.split, salt=self.name))
-        object.__setattr__(self, "contract", self._keyed(self.contract))
+        object.__setattr__(self, "contract", self._with_key(self.contract))
         if self.labels is not None:
-            labels = replace(self.labels, contract=self._keyed(self.labels.contract))
+            labels = replace(self.labels, contract=self._with_key(self.labels.contract))
             object.__setattr__(self, "labels", labels)
-        if self.label.column not in self.labelled:
+        if self.label.column not in self.label_contract:
             raise ValueError(
                 f"{self.name}: no contract has the label's column '{self.label.column}'"
             )
 
-    def _keyed(self, contract: Contract) -> Contract:
+    def _with_key(self, contract: Contract) -> Contract:
         for name in self.keys:
             if name not in contract or contract[name].dtype not in (DType.STRING, DType.INT64):
                 raise ValueError(
-                    f"{self.name}: '{name}' of its key is no column of text or whole numbers in "
-                    "each contract"
+                    f"{self.name}: '{name}' of its key is not a column of text or whole numbers "
+                    "in each contract"
                 )
-        return contract.keyed(self.keys)
+        return contract.with_key(self.keys)
 
     @property
     def declared(self) -> dict[str, str]:
@@ -430,7 +432,7 @@ class UseCase:
         return (self.key,) if isinstance(self.key, str) else self.key
 
     @property
-    def labelled(self) -> Contract:
+    def label_contract(self) -> Contract:
         """The contract that the label's column stands in."""
         return self.contract if self.labels is None else self.labels.contract
 
@@ -494,6 +496,6 @@ class UseCase:
 
     @property
     def beside(self) -> tuple[str, ...]:
-        """Columns of `features` that are no model inputs: for value and slices."""
+        """Columns of `features` that are not model inputs: for value and slices."""
         amounts = () if self.business is None else self.business.columns
         return tuple(dict.fromkeys(c for c in (*amounts, *self.slices) if c not in self.inputs))

@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from churn_assets.types import Floats
 from churn_assets.usecases.made_up import (
     BATCH_ROWS,
     Facts,
-    Floats,
     batches,
     choose,
     decode,
@@ -29,7 +29,7 @@ from churn_assets.usecases.made_up import (
     money,
     numbers,
     one_hot,
-    score,
+    weighted_sum,
     whole_numbers,
 )
 
@@ -190,7 +190,7 @@ def churn_probability(batch: pa.RecordBatch) -> Floats:
         "paperless": holds(batch, "PaperlessBilling"),
         "electronic": holds(batch, "PaymentMethod", "Electronic check"),
     }
-    return logistic(score(_LAW, facts))
+    return logistic(weighted_sum(_LAW, facts))
 
 
 def _batch(rng: np.random.Generator, start: int) -> pa.RecordBatch:
@@ -252,7 +252,7 @@ def _billing(rng: np.random.Generator, facts: Facts) -> dict[str, Floats]:
 
 def _charges(rng: np.random.Generator, facts: Facts) -> tuple[Floats, Floats]:
     """Draw the monthly and the total charges, in five-cent units."""
-    price = score(_PRICES, facts) + _PRICE_NOISE * rng.standard_normal(BATCH_ROWS)
+    price = weighted_sum(_PRICES, facts) + _PRICE_NOISE * rng.standard_normal(BATCH_ROWS)
     monthly = np.rint(_UNITS * np.maximum(price, _LEAST_CHARGE))
     months = np.maximum(facts["months"], 1)
     # Past charges differ from today's; the first month's is today's.

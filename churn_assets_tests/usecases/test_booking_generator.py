@@ -207,9 +207,9 @@ def quartiles(bookings, column):
     return pd.to_numeric(bookings[column]).quantile([0.25, 0.5, 0.75]).tolist()
 
 
-def only(figures, known):
+def only(figures, values):
     """The figures of a value that is common enough to compare."""
-    return {value: figures[value] for value in known}
+    return {value: figures[value] for value in values}
 
 
 def test_the_columns_are_those_of_the_sample_in_their_order(bookings):
@@ -288,19 +288,19 @@ def test_without_adults_there_are_children(bookings):
 def test_categories_are_shared_as_in_the_sample(bookings, column):
     real = REAL_SHARES[column]
 
-    made_up = only(shares(bookings[column]), real)
+    figures = only(shares(bookings[column]), real)
 
-    assert made_up == pytest.approx(real, abs=TOLERANCES["share"])
-    assert sum(made_up.values()) == pytest.approx(sum(real.values()), abs=TOLERANCES["share"])
+    assert figures == pytest.approx(real, abs=TOLERANCES["share"])
+    assert sum(figures.values()) == pytest.approx(sum(real.values()), abs=TOLERANCES["share"])
 
 
 @pytest.mark.parametrize("column", REAL_RATES)
 def test_the_same_bookings_are_cancelled_as_in_the_sample(bookings, column):
     real = REAL_RATES[column]
 
-    made_up = only(rates(bookings, bookings[column]), real)
+    figures = only(rates(bookings, bookings[column]), real)
 
-    assert made_up == pytest.approx(real, abs=TOLERANCES["cancellation_rate"])
+    assert figures == pytest.approx(real, abs=TOLERANCES["cancellation_rate"])
 
 
 def test_the_longer_ahead_the_more_are_cancelled_as_in_the_sample(bookings):
@@ -314,15 +314,15 @@ def test_the_longer_ahead_the_more_are_cancelled_as_in_the_sample(bookings):
 
 def test_months_differ_as_in_the_sample(bookings):
     month = months(bookings)
-    made_up = rates(bookings, month)
+    figures = rates(bookings, month)
     later = {name: rate for name, rate in REAL_MONTH_RATES.items() if name > "2017-07"}
 
     assert only(shares(month), REAL_MONTHS) == pytest.approx(
         REAL_MONTHS, abs=TOLERANCES["month_share"]
     )
-    assert only(made_up, later) == pytest.approx(later, abs=TOLERANCES["month_rate"])
+    assert only(figures, later) == pytest.approx(later, abs=TOLERANCES["month_rate"])
     # Its few bookings are cancelled most often in the sample, more than the law tells.
-    assert made_up["2017-07"] == max(only(made_up, REAL_MONTHS).values())
+    assert figures["2017-07"] == max(only(figures, REAL_MONTHS).values())
 
 
 @pytest.mark.parametrize(
@@ -351,9 +351,9 @@ def test_what_is_cancelled_is_nearly_as_easy_to_tell_as_in_the_sample(cancelled,
 
 def test_trees_learn_most_of_the_law(bookings, cancelled, trees, law):
     unseen = slice(36_285, None)
-    found = roc_auc_score(cancelled[unseen], trees.predict_proba(inputs(bookings[unseen]))[:, 1])
+    auc = roc_auc_score(cancelled[unseen], trees.predict_proba(inputs(bookings[unseen]))[:, 1])
 
-    assert 0.89 < found < roc_auc_score(cancelled[unseen], law[unseen])
+    assert 0.89 < auc < roc_auc_score(cancelled[unseen], law[unseen])
 
 
 if BOOKINGS.exists():
@@ -382,11 +382,14 @@ if BOOKINGS.exists():
         assert (real["average price"] == "0").mean() == pytest.approx(REAL_FREE, abs=1e-4)
 
     def test_a_made_up_booking_is_a_real_one_only_by_chance(bookings, real):
-        told = [name for name in COLUMNS if name not in ("Booking_ID", "booking status")]
-        known = set(real[told].itertuples(index=False, name=None))
-        found = [booking in known for booking in bookings[told].itertuples(index=False, name=None)]
+        columns = [name for name in COLUMNS if name not in ("Booking_ID", "booking status")]
+        real_bookings = set(real[columns].itertuples(index=False, name=None))
+        is_real = [
+            booking in real_bookings
+            for booking in bookings[columns].itertuples(index=False, name=None)
+        ]
 
-        assert np.mean(found) < 0.001
+        assert np.mean(is_real) < 0.001
 
     def test_the_law_tells_what_is_cancelled_in_the_sample_too(real):
         records = pa.RecordBatch.from_pandas(real, schema=SCHEMA, preserve_index=False)
@@ -394,6 +397,6 @@ if BOOKINGS.exists():
         assert roc_auc_score(is_cancelled(real), churn_probability(records)) > 0.91
 
     def test_what_trees_learn_from_made_up_bookings_holds_of_real_ones(real, trees):
-        found = roc_auc_score(is_cancelled(real), trees.predict_proba(inputs(real))[:, 1])
+        auc = roc_auc_score(is_cancelled(real), trees.predict_proba(inputs(real))[:, 1])
 
-        assert found > 0.89
+        assert auc > 0.89

@@ -43,7 +43,7 @@ def law(generator, table):
 
 
 @pytest.mark.parametrize("rows", [0, 1, BATCH_ROWS, BATCH_ROWS + 1])
-def test_as_many_rows_come_as_were_asked_for(generator, rows):
+def test_as_many_rows_come_as_are_requested(generator, rows):
     sizes = [batch.num_rows for batch in generator.generate(rows, seed=1)]
 
     assert sum(sizes) == rows
@@ -106,5 +106,5 @@ def test_the_law_reads_only_the_record_and_never_the_label(generator, table, lab
     assert np.array_equal(generator.churn_probability(batch.slice(40, 2)), law[40:42])
 
 
-def test_the_example_of_a_score_is_true():
+def test_the_example_of_a_weighted_sum_holds():
     assert doctest.testmod(made_up) == doctest.TestResults(failed=0, attempted=1)

@@ -18,10 +18,10 @@ from churn_assets_tests.support.project import USE_CASE
 
 
 def test_the_examples_of_the_documentation_hold() -> None:
-    found = doctest.testmod(spec)
+    examples = doctest.testmod(spec)
 
-    assert found.attempted > 5
-    assert found.failed == 0
+    assert examples.attempted > 5
+    assert examples.failed == 0
 
 
 def test_every_use_case_is_found_by_its_name() -> None:
@@ -32,11 +32,11 @@ def test_every_use_case_is_found_by_its_name() -> None:
 @pytest.mark.parametrize("case", USE_CASES.values(), ids=lambda case: case.name)
 def test_the_key_of_every_use_case_is_unique(case: spec.UseCase) -> None:
     assert case.keys in case.contract.unique
-    assert case.keys in case.labelled.unique
+    assert case.keys in case.label_contract.unique
 
 
 @pytest.mark.parametrize("key", ["nobody", ("customer_id", "nobody"), "monthly_charges_usd"])
-def test_a_key_that_is_no_column_of_text_or_whole_numbers_is_refused(key: str) -> None:
+def test_a_key_that_is_not_a_column_of_text_or_whole_numbers_is_refused(key: str) -> None:
     with pytest.raises(ValueError, match=r"telco_churn: '(nobody|monthly_charges_usd)' of its key"):
         replace(USE_CASE, key=key)
 
@@ -49,7 +49,7 @@ def test_a_label_that_no_contract_has_is_refused() -> None:
 def test_labels_of_their_own_need_the_key() -> None:
     labels = Labels(Contract(Column("no", String), Column("churn", String)))
 
-    with pytest.raises(ValueError, match="'customer_id' of its key is no column"):
+    with pytest.raises(ValueError, match="'customer_id' of its key is not a column"):
         replace(USE_CASE, labels=labels)
 
 
@@ -66,7 +66,7 @@ def test_a_key_may_have_parts() -> None:
 
 @pytest.mark.parametrize("case", USE_CASES.values(), ids=lambda case: case.name)
 def test_every_column_of_every_use_case_is_described_to_people(case: spec.UseCase) -> None:
-    columns = {*case.contract.columns, *case.labelled.columns}
+    columns = {*case.contract.columns, *case.label_contract.columns}
     names = {column.name for column in columns} | {*case.inputs, *case.beside, *case.days}
     described = {name: case.describe(name) for name in names}
 
@@ -122,7 +122,7 @@ def test_what_a_column_is_called_to_people_decides_nothing() -> None:
 
 
 @pytest.fixture
-def written(
+def one_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[str], dict[str, spec.UseCase]]]:
     """Look for use cases where one more file is."""
@@ -130,41 +130,43 @@ def written(
 
     def find(text: str) -> dict[str, spec.UseCase]:
         (tmp_path / "of_mine.py").write_text(text)
-        return usecases._found()
+        return usecases.find_use_cases()
 
     yield find
     sys.modules.pop("churn_assets.usecases.of_mine", None)
 
 
-def test_a_file_is_enough_for_a_use_case_to_be_found(written) -> None:
-    found = written(
+def test_a_file_is_enough_for_a_use_case_to_be_found(one_more) -> None:
+    use_cases = one_more(
         "from dataclasses import replace\n"
         "from churn_assets.usecases.telco_churn import telco_churn\n"
         "of_mine = replace(telco_churn, name='of_mine')\n"
     )
 
-    assert set(found) == {*USE_CASES, "of_mine"}
+    assert set(use_cases) == {*USE_CASES, "of_mine"}
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "fault"),
     [
         ("x = (\n", r"of_mine.py, line 1: SyntaxError: '\(' was never closed"),
         ("\nimport nowhere\n", "of_mine.py, line 2: ModuleNotFoundError: No module named"),
         ("of_mine = 1 / 0\n", "of_mine.py, line 1: ZeroDivisionError"),
     ],
 )
-def test_a_file_that_cannot_be_loaded_is_told_by_its_line(written, text: str, told: str) -> None:
-    with pytest.raises(UseCaseError, match=told) as refused:
-        written(text)
+def test_a_file_that_cannot_be_loaded_is_named_with_its_line(
+    one_more, text: str, fault: str
+) -> None:
+    with pytest.raises(UseCaseError, match=fault) as refusal:
+        one_more(text)
 
-    assert str(refused.value).startswith("the use case of_mine cannot be loaded")
-    assert "\n" not in str(refused.value)
+    assert str(refusal.value).startswith("the use case of_mine cannot be loaded")
+    assert "\n" not in str(refusal.value)
 
 
-def test_two_use_cases_of_one_name_are_refused(written) -> None:
+def test_two_use_cases_of_one_name_are_refused(one_more) -> None:
     with pytest.raises(UseCaseError, match="another use case is named 'telco_churn' as well"):
-        written(
+        one_more(
             "from dataclasses import replace\n"
             "from churn_assets.usecases.telco_churn import telco_churn\n"
             "of_mine = replace(telco_churn, slices=())\n"

@@ -113,7 +113,7 @@ def train_challenger(
     if labelled.rows.empty:
         raise TrainingError(
             f"{_source(place)}: no customer has a known label, and there is no model "
-            f"yet. Give a source whose column '{use_case.labelled[use_case.label.column].source}' "
+            f"yet. Give a source whose column '{use_case.label_contract[use_case.label.column].source}' "
             "is filled for past customers."
         )
     made_from = origin(use_case, settings, features.data_version)

@@ -61,7 +61,7 @@ class Expected:
     def labels_of(cls, use_case: UseCase, settings: str) -> Expected:
         """Of the source of its labels, which may be that of the records as well."""
         return cls(
-            use_case.labelled,
+            use_case.label_contract,
             settings,
             use_case.name,
             None,

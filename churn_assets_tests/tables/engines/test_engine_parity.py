@@ -175,7 +175,7 @@ def test_odd_records_come_out_of_both_engines_alike(
     def alike(texts: list[str], seed: int) -> None:
         nonlocal fed
         table = records(case.contract, [*ODD, *texts], seed)
-        outcomes = records(case.labelled, [*ODD, *texts], seed)
+        outcomes = records(case.label_contract, [*ODD, *texts], seed)
         found = []
         for engine in engines:
             judged = validate(engine.from_arrow(table), case.contract, engine)
