@@ -1,1 +1,1 @@
-"""HOW a new use case is begun: a table profiled, and its use case written."""
+"""HOW a new use case begins: a table is profiled, and its use case written."""

@@ -1,4 +1,4 @@
-"""What a use case is to be made of: decided where a table says enough, asked where it does not."""
+"""What a use case is to be made of: decided where a table says enough, a question elsewhere."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from churn_assets.scaffold.profile import (
     FEWEST_OF_CLASS,
     ColumnProfile,
     Profile,
-    expected,
+    contract_column,
     in_records,
 )
-from churn_assets.scaffold.python_text import Bracketed, quoted
+from churn_assets.scaffold.python_text import Brackets, literal
 from churn_assets.usecases.spec import Column, DType
 
 LEAK_AUC, LEAK_GAP = 0.95, 0.5
@@ -27,7 +27,7 @@ SAME_AS_LABEL = 0.99
 MOST_CATEGORIES = 30
 """Each becomes a column for the model; of more, most have too few records to learn from."""
 MOST_ALLOWED, FEWEST_OF_ALLOWED = 12, 5
-"""Values that a contract lists, and how often each was seen at least: where one was seen once or
+"""Values that a contract lists, and how often each occurs at least: where one occurs once or
 twice, others are still to come."""
 NEARLY_ALL = 0.95
 """Share of different values from which on a text names a record."""
@@ -41,11 +41,11 @@ FREE_TEXT_WORDS = 4.0
 """Words in a text, on average, from which on it is a sentence."""
 MONEY_DECIMALS = 2
 FEW_BLANK = 0.01
-"""Share of the records below which blanks are told of: they may be mistakes."""
+"""Share of the records below which a note mentions blanks: they may be mistakes."""
 PURE_SHARE = 0.01
 """Share of the records; of a smaller group, that all have one outcome is worth no question."""
 SEASON = timedelta(days=2 * 365)
-"""Before each month has come twice, it tells of one year and not of the season."""
+"""Before each month has come twice, it says something of one year and not of the season."""
 RARE_RATE = 0.1
 """Of the positive, below which the default risk bands hold next to nobody."""
 FEW_ROWS = 1000
@@ -78,13 +78,13 @@ class Entry:
     Parameters
     ----------
     column : Column
-        What the contract asks of it.
+        What the contract requires of it.
     profile : ColumnProfile
-        What it was seen to be.
+        What it is like in the table.
     notes, questions : tuple of str
-        What was found of it, and what only the reader knows.
+        What the table shows of it, and what only the reader knows.
     why : str
-        Short, of a column that is no input.
+        Why it is not an input, in a word or two; empty where it is one.
     """
 
     column: Column
@@ -103,20 +103,20 @@ class Draft:
     name : str
         Of the use case.
     profile : Profile
-        What it was made from.
+        Of the table that it comes from.
     keys : tuple of Entry
         Of the contract.
     label : Entry
         Likewise.
     numbers, categories, dates, left_out : tuple of Entry
-        The other columns of the contract: inputs, dates, and what is no input.
+        The other columns of the contract: inputs, dates, and what is not an input.
     months : mapping of str to str
         Dates whose month is an input, and what that is called.
     unread : tuple of ColumnProfile
-        Columns of which a contract can ask nothing.
-    asked : mapping of str to str
-        Questions by the argument of the use case that answers them; `isin` of the categories,
-        `inputs` of all that may be one.
+        Columns of types that no contract can require.
+    argument_questions : mapping of str to str
+        Questions of the whole, by the argument of the use case that answers them; `isin` of the
+        categories, `inputs` of all that may be one.
     """
 
     name: str
@@ -129,7 +129,7 @@ class Draft:
     left_out: tuple[Entry, ...]
     months: Mapping[str, str]
     unread: tuple[ColumnProfile, ...]
-    asked: Mapping[str, str]
+    argument_questions: Mapping[str, str]
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -155,21 +155,21 @@ class Draft:
 
     @property
     def kinds(self) -> str:
-        """The inputs as they are told of."""
+        """The inputs in words."""
         numbers, categories = len(self.numbers), len(self.categories)
-        told = [
+        parts = [
             f"{numbers} {'number' if numbers == 1 else 'numbers'}",
             f"{categories} {'category' if categories == 1 else 'categories'}",
         ]
         months = [f"the month of {' and '.join(self.months)}"] if self.months else []
-        return ", ".join(told + months)
+        return ", ".join(parts + months)
 
     @property
     def questions(self) -> tuple[tuple[str, str], ...]:
         """Every question, with what it is of."""
         return (
-            *((e.profile.source, asked) for e in self.entries for asked in e.questions),
-            *self.asked.items(),
+            *((e.profile.source, question) for e in self.entries for question in e.questions),
+            *self.argument_questions.items(),
         )
 
     @property
@@ -191,21 +191,22 @@ def draft(name: str, profile: Profile) -> Draft:
     of_outcome = {*profile.keys, profile.label}
     others = [column for column in profile.columns if column.source not in of_outcome]
     others += profile.key_days
-    judge = _Judge(profile, [column for column in others if not _identifies(column, profile.valid)])
-    grouped: dict[Group, list[Entry]] = {
+    inputs = [column for column in others if not _identifier_evidence(column, profile.valid)]
+    grouper = _Grouper(profile, inputs)
+    groups: dict[Group, list[Entry]] = {
         "numbers": [], "categories": [], "dates": [], "left_out": []
     }  # fmt: skip
     for column in others:
         if column.type.dtype is not None:
-            group, entry = judge.entry(column)
-            grouped[group].append(entry)
+            group, entry = grouper.entry(column)
+            groups[group].append(entry)
     names = {column.name for column in (*profile.columns, *profile.key_days)}
     months = {
         day: own_name(f"{day}_month", names)
-        for day, column in ((entry.column.name, entry.profile) for entry in grouped["dates"])
+        for day, column in ((entry.column.name, entry.profile) for entry in groups["dates"])
         if column.most - column.least >= SEASON
     }
-    made = Draft(
+    without_questions = Draft(
         name=name,
         profile=profile,
         keys=tuple(
@@ -213,15 +214,15 @@ def draft(name: str, profile: Profile) -> Draft:
             for key in profile.keys
         ),
         label=_label(profile),
-        numbers=tuple(grouped["numbers"]),
-        categories=tuple(grouped["categories"]),
-        dates=tuple(grouped["dates"]),
-        left_out=tuple(grouped["left_out"]),
+        numbers=tuple(groups["numbers"]),
+        categories=tuple(groups["categories"]),
+        dates=tuple(groups["dates"]),
+        left_out=tuple(groups["left_out"]),
         months=months,
         unread=tuple(column for column in others if column.type.dtype is None),
-        asked={},
+        argument_questions={},
     )
-    return replace(made, asked=_asked(made))
+    return replace(without_questions, argument_questions=_argument_questions(without_questions))
 
 
 def _label(profile: Profile) -> Entry:
@@ -242,56 +243,56 @@ def _label(profile: Profile) -> Entry:
     )
 
 
-def _asked(made: Draft) -> Mapping[str, str]:
+def _argument_questions(draft: Draft) -> Mapping[str, str]:
     """What only the reader knows of the whole."""
-    asked = {}
-    fewest = min(made.profile.positives, made.profile.known - made.profile.positives)
+    questions = {}
+    fewest = min(draft.profile.positives, draft.profile.known - draft.profile.positives)
     if fewest < FEWEST_OF_CLASS:
-        asked["inputs"] = (
+        questions["inputs"] = (
             f"which columns are filled in only when the outcome is known? With {fewest} records of "
             "one outcome, what a column tells of it could not be looked at."
         )
-    if any(entry.column.isin for entry in made.categories):
-        asked["isin"] = (
+    if any(entry.column.isin for entry in draft.categories):
+        questions["isin"] = (
             "are these lists of values complete? A record with any other becomes a reject; without "
             "isin= every value may come."
         )
-    asked["description"] = "for whom is this, and what is done with the scores?"
-    split_by = _asked_of_split(made)
+    questions["description"] = "for whom is this, and what is done with the scores?"
+    split_by = _split_question(draft)
     if split_by:
-        asked["split_by"] = split_by
-    asked["business"] = (
+        questions["split_by"] = split_by
+    questions["business"] = (
         "what is a contact worth? With amounts, predictions rank whom to contact by value; without "
         "them there is no value, and nobody is told to contact."
     )
     groups = [
         entry.column.name
-        for entry in (*made.categories, *made.numbers)
+        for entry in (*draft.categories, *draft.numbers)
         if 1 < entry.profile.distinct <= MOST_GROUPS
         and (entry.column.dtype is DType.STRING or _GROUPS.search(entry.column.name))
     ]
-    named = [name for name in groups if _GROUPS.search(name)] or groups
-    if named:
-        asked["slices"] = (
+    usual = [name for name in groups if _GROUPS.search(name)] or groups
+    if usual:
+        questions["slices"] = (
             "which groups must be served alike? Each is judged apart, such as "
-            f"slices={Bracketed('(', [quoted(name) for name in named[:2]])}."
+            f"slices={Brackets('(', [literal(name) for name in usual[:2]])}."
         )
-    if made.profile.rate < RARE_RATE:
-        asked["risk_bands"] = (
+    if draft.profile.rate < RARE_RATE:
+        questions["risk_bands"] = (
             f"from which probability on is a risk high? By default from 60 %, and "
-            f"{made.profile.rate:.1%} of all are {made.profile.positive}: perhaps "
-            f'risk_bands={{"low": 0.0, "medium": {2 * made.profile.rate:.2g}, '
-            f'"high": {5 * made.profile.rate:.2g}}}.'
+            f"{draft.profile.rate:.1%} of all are {draft.profile.positive}: perhaps "
+            f'risk_bands={{"low": 0.0, "medium": {2 * draft.profile.rate:.2g}, '
+            f'"high": {5 * draft.profile.rate:.2g}}}.'
         )
-    return asked
+    return questions
 
 
-def _asked_of_split(made: Draft) -> str:
+def _split_question(draft: Draft) -> str:
     """Whether the newest records are to be the test."""
-    days = " or ".join(f'split_by="{entry.column.name}"' for entry in made.dates)
-    if len(made.keys) > 1:
-        first = made.keys[0].profile
-        if first.distinct < made.profile.valid:
+    days = " or ".join(f'split_by="{entry.column.name}"' for entry in draft.dates)
+    if len(draft.keys) > 1:
+        first = draft.keys[0].profile
+        if first.distinct < draft.profile.valid:
             how = days or "split_by= a date that tells when"
             return (
                 f"the split puts records of one {first.source} on both sides, so that test scores "
@@ -305,8 +306,8 @@ def _asked_of_split(made: Draft) -> str:
     )
 
 
-class _Judge:
-    """Says of a column what it is to a model.
+class _Grouper:
+    """Puts each column into the group of what it is to a model.
 
     Parameters
     ----------
@@ -327,21 +328,21 @@ class _Judge:
         for find in (self._empty, self._identifier, self._leak, self._unusable):
             why = find(column)
             if why is not None:
-                notes = entry.notes if why.is_question else (*entry.notes, why.told)
-                asked = (why.told,) if why.is_question else ()
-                return "left_out", replace(entry, notes=notes, questions=asked, why=why.short)
+                notes = entry.notes if why.is_question else (*entry.notes, why.text)
+                questions = (why.text,) if why.is_question else ()
+                return "left_out", replace(entry, notes=notes, questions=questions, why=why.short)
         entry = replace(entry, column=_input(column), questions=tuple(self._questions(column)))
         if column.type.dtype is DType.DATE:
             return "dates", entry
         return "categories" if column.type.dtype is DType.STRING else "numbers", entry
 
     def _notes(self, column: ColumnProfile) -> Iterator[str]:
-        """What was found of the values."""
+        """What the values show."""
         if column.type.dtype is not DType.STRING and column.type.unreadable:
             what = "day" if column.type.dtype is DType.DATE else "number"
             yield (
                 f"{in_records(column.type.unreadable)} with no {what}, such as "
-                f"{_shown(column.type.example)}: rejects."
+                f"{_in_quotes(column.type.example)}: rejects."
             )
         if 0 < column.blank <= FEW_BLANK * self.profile.valid:
             yield f"Blank in {column.blank:,} of {in_records(self.profile.valid)}."
@@ -351,22 +352,22 @@ class _Judge:
             return _Why("blank", "Blank in every record.")
         if column.distinct == 1 and not column.blank:
             (only,) = column.values or column.bars
-            return _Why("constant", f"{_shown(only.name)} in every record.")
+            return _Why("constant", f"{_in_quotes(only.name)} in every record.")
         return None
 
     def _identifier(self, column: ColumnProfile) -> _Why | None:
-        told = _identifies(column, self.profile.valid)
-        return (
-            _Why("identifier", f"Names a record and tells nothing of it: {told}.") if told else None
-        )
+        evidence = _identifier_evidence(column, self.profile.valid)
+        if not evidence:
+            return None
+        return _Why("identifier", f"Names a record and tells nothing of it: {evidence}.")
 
     def _leak(self, column: ColumnProfile) -> _Why | None:
-        told = " ".join(self._suspicions(column))
-        if not told:
+        suspicions = " ".join(self._suspicions(column))
+        if not suspicions:
             return None
         return _Why(
             LEAK,
-            f"is this known before the outcome is? {told} So it is left out; move it to "
+            f"is this known before the outcome is? {suspicions} So it is left out; move it to "
             f"{_place(column)} if it is.",
             is_question=True,
         )
@@ -394,16 +395,16 @@ class _Judge:
             )
 
     def _unusable(self, column: ColumnProfile) -> _Why | None:
-        """Text that is no category."""
+        """Text that is not a category."""
         if column.type.dtype is not DType.STRING or column.distinct <= MOST_CATEGORIES:
             return None
-        numbers = _about_numbers(column)
-        if numbers:
-            return _Why("numbers as text", numbers, is_question=True)
+        question = _numbers_question(column)
+        if question:
+            return _Why("numbers as text", question, is_question=True)
         if column.words >= FREE_TEXT_WORDS:
             return _Why("free text", f"Free text, {column.words:.0f} words on average.")
-        held = sum(bar.rows for bar in column.values[:MOST_GROUPS])
-        share = held / max(self.profile.valid - column.blank, 1)
+        frequent = sum(bar.rows for bar in column.values[:MOST_GROUPS])
+        share = frequent / max(self.profile.valid - column.blank, 1)
         return _Why(
             "too many categories",
             f"how are its {column.distinct:,} values to be grouped? The {MOST_GROUPS} most "
@@ -416,12 +417,12 @@ class _Judge:
         """What only the reader knows of an input."""
         if _KNOWS.search(column.name):
             yield "is this known before the outcome is? Its name says that it may not be."
-        yield from self._about_pure_values(column)
-        yield from filter(None, [_about_numbers(column)])
-        if column.type.also:
+        yield from self._pure_value_questions(column)
+        yield from filter(None, [_numbers_question(column)])
+        if column.type.other_formats:
             yield (
-                f"is the day or the month first? {' and '.join(column.type.also)} would read every "
-                "date as well."
+                f"is the day or the month first? {' and '.join(column.type.other_formats)} would "
+                "read every date as well."
             )
         is_whole = column.type.dtype is DType.INT64
         is_flag = (column.least, column.most) == (0, 1)
@@ -431,68 +432,69 @@ class _Judge:
                 f"are these {column.distinct} whole numbers amounts or codes? Codes are String, in "
                 "CATEGORIES."
             )
-        spelled: dict[str, list[str]] = {}
+        spellings: dict[str, list[str]] = {}
         if column.type.dtype is DType.STRING:
             for bar in column.values:
-                spelled.setdefault(bar.name.casefold(), []).append(bar.name)
-        for same in spelled.values():
+                spellings.setdefault(bar.name.casefold(), []).append(bar.name)
+        for same in spellings.values():
             if len(same) > 1:
-                yield f"are {' and '.join(map(_shown, same))} the same? Then make them so in clean."
+                names = " and ".join(map(_in_quotes, same))
+                yield f"are {names} the same? Then make them so in clean."
 
-    def _about_pure_values(self, column: ColumnProfile) -> Iterator[str]:
+    def _pure_value_questions(self, column: ColumnProfile) -> Iterator[str]:
         pure = [bar for bar in column.pure if bar.known >= PURE_SHARE * self.profile.known]
         for rate, outcome in ((1, self.profile.positive), (0, self.profile.negative)):
             some = [bar for bar in pure if bar.rate == rate]
             if some:
-                named = " or ".join(bar.name for bar in some[:3])
+                names = " or ".join(bar.name for bar in some[:3])
                 rows = sum(bar.known for bar in some[:3])
                 yield (
                     f"is this known before the outcome is? All {rows:,} records with "
-                    f"{column.source} {named} are {outcome}."
+                    f"{column.source} {names} are {outcome}."
                 )
 
 
 @dataclass(frozen=True)
 class _Why:
-    """Why a column is no input: in a word or two, and as it is told in the file."""
+    """Why a column is not an input: in a word or two, and as the file says it."""
 
     short: str
-    told: str
+    text: str
     is_question: bool = False
 
 
-def _column(column: ColumnProfile) -> Column:
-    """What the contract asks of any column."""
-    asked = expected(column)
-    assert asked is not None
-    return replace(asked, nullable=column.blank > 0)
+def _column(profile: ColumnProfile) -> Column:
+    """What the contract requires of any column."""
+    column = contract_column(profile)
+    assert column is not None
+    return replace(column, nullable=profile.blank > 0)
 
 
-def _input(column: ColumnProfile) -> Column:
-    """What the contract asks of an input, whose values must be such as a model may have seen."""
-    asked = _column(column)
-    if _is_amount(column):
-        asked = replace(asked, ge=0)
-    frequent = [bar.name for bar in column.values if bar.rows >= FEWEST_OF_ALLOWED]
-    is_text = column.type.dtype is DType.STRING
-    if is_text and 1 < len(frequent) == column.distinct <= MOST_ALLOWED:
-        asked = replace(asked, isin=tuple(sorted(frequent)))
-    return asked
+def _input(profile: ColumnProfile) -> Column:
+    """What the contract requires of an input, whose values must be such as a model may learn."""
+    column = _column(profile)
+    if _is_amount(profile):
+        column = replace(column, ge=0)
+    frequent = [bar.name for bar in profile.values if bar.rows >= FEWEST_OF_ALLOWED]
+    is_text = profile.type.dtype is DType.STRING
+    if is_text and 1 < len(frequent) == profile.distinct <= MOST_ALLOWED:
+        column = replace(column, isin=tuple(sorted(frequent)))
+    return column
 
 
-def _about_numbers(column: ColumnProfile) -> str:
+def _numbers_question(column: ColumnProfile) -> str:
     """What to ask of text that may be numbers; empty where it is not."""
     kind = column.type
     if kind.dtype is not DType.STRING or not kind.example:
         return ""
     if kind.unreadable:
         return (
-            f"what does {_shown(kind.example)} stand for? {in_records(kind.unreadable)} hold no "
-            f"number, and the others do. If it is a blank, say so by blank=({quoted(kind.example)},"
-            "), make this Float64 and put it into NUMBERS."
+            f"what does {_in_quotes(kind.example)} stand for? {in_records(kind.unreadable)} hold "
+            "no number, and the others do. If it is a blank, say so by blank=("
+            f"{literal(kind.example)},), make this Float64 and put it into NUMBERS."
         )
     return (
-        f"are these numbers? They are written as {_shown(kind.example)}, and only plain digits "
+        f"are these numbers? They are written as {_in_quotes(kind.example)}, and only plain digits "
         "with a point are read as one: write them so in the source, make this Float64 and put it "
         "into NUMBERS."
     )
@@ -505,27 +507,28 @@ def _is_amount(column: ColumnProfile) -> bool:
     return bool(column.least >= 0 and column.most > 1 and column.decimals <= MONEY_DECIMALS)
 
 
-def _identifies(column: ColumnProfile, records: int) -> str:
+def _identifier_evidence(column: ColumnProfile, records: int) -> str:
     """How values show that they name a record and tell nothing of it; empty where they do not."""
     rows = records - column.blank
     if rows < FEWEST_TO_TELL:
         return ""
     are = f"{column.distinct:,} different values in {in_records(rows)}"
-    is_named = bool(_IDENTIFIES.search(column.name))
+    has_such_name = bool(_IDENTIFIES.search(column.name))
     if column.type.dtype is DType.STRING:
         is_text = column.words >= FREE_TEXT_WORDS or bool(column.type.example)
         all_differ = column.distinct >= NEARLY_ALL * rows and not is_text
-        is_code = column.distinct > MOST_CATEGORIES and (is_named or column.type.digits)
+        is_code = column.distinct > MOST_CATEGORIES and (has_such_name or column.type.digits)
         return are if all_differ or is_code else ""
     if column.type.dtype is DType.INT64:
-        if is_named and column.distinct > MOST_CATEGORIES:
+        if has_such_name and column.distinct > MOST_CATEGORIES:
             return are
-        return f"{are}{_counted(column)}" if column.distinct == rows and _counted(column) else ""
+        evidence = _code_evidence(column)
+        return f"{are}{evidence}" if column.distinct == rows and evidence else ""
     return ""
 
 
-def _counted(column: ColumnProfile) -> str:
-    """How whole numbers that all differ show that they are no amounts."""
+def _code_evidence(column: ColumnProfile) -> str:
+    """How whole numbers that all differ show that they are not amounts."""
     if column.most - column.least < NEARLY_SEQUENTIAL * column.distinct:
         return ", as if counted up"
     digits = {len(str(abs(value))) for value in (column.least, column.most)}
@@ -538,6 +541,6 @@ def _place(column: ColumnProfile) -> str:
     return places.get(column.type.dtype, "NUMBERS")  # type: ignore[arg-type]
 
 
-def _shown(text: str) -> str:
-    """A value as it stands in a sentence."""
+def _in_quotes(text: str) -> str:
+    """A value as it stands in a sentence, on one line and not too long."""
     return f"'{' '.join(text.split())[:_MOST_SHOWN]}'"

@@ -17,7 +17,7 @@ RESERVED = frozenset({
     "source_uri", "ingested_at", "reasons",
 })  # fmt: skip
 """Names of what tables hold beside a source's own columns."""
-_NO_USE_CASE = frozenset({
+_NOT_USE_CASES = frozenset({
     # What its file holds beside the use case itself.
     "clean", "features", "annotations", "spec",
     # What Dagster lets nothing be called.
@@ -53,7 +53,7 @@ def snake_case(text: str) -> str:
 
 
 def column_names(sources: Sequence[str], label: str = "") -> dict[str, str]:
-    """A name for each column of a source: snake_case, its own, no keyword and no number.
+    """A name for each column of a source: snake_case, its own, neither a keyword nor a number.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def column_names(sources: Sequence[str], label: str = "") -> dict[str, str]:
      '?': 'column_5', 'split': 'split_2'}
     """
     names: dict[str, str] = {}
-    taken = {*RESERVED} - ({"label"} if snake_case(label) == "label" else set())
+    used = {*RESERVED} - ({"label"} if snake_case(label) == "label" else set())
     for source in sorted(sources, key=lambda source: source != label):
         place = sources.index(source) + 1
         name = snake_case(source) or f"column_{place}"
@@ -77,19 +77,19 @@ def column_names(sources: Sequence[str], label: str = "") -> dict[str, str]:
             name = f"column_{name}"
         if keyword.iskeyword(name):
             name = f"{name}_"
-        names[source] = own_name(name, taken)
-        taken.add(names[source])
+        names[source] = own_name(name, used)
+        used.add(names[source])
     return {source: names[source] for source in sources}
 
 
-def own_name(name: str, taken: Collection[str]) -> str:
-    """The name itself, or with a number if it is taken.
+def own_name(name: str, used: Collection[str]) -> str:
+    """The name itself, or with a number if it is in use.
 
     >>> own_name("day", {"day", "day_2"})
     'day_3'
     """
     number, own = 2, name
-    while own in taken:
+    while own in used:
         own, number = f"{name}_{number}", number + 1
     return own
 
@@ -98,15 +98,15 @@ def fault_of_use_case(name: str) -> str:
     """Why a use case cannot be called that; empty where it can.
 
     >>> fault_of_use_case("MyTelco")
-    "is no name in snake_case; call it 'my_telco'"
+    "is not a name in snake_case; call it 'my_telco'"
     >>> fault_of_use_case("my_telco")
     ''
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
         # Settings find it in the name of a variable, where case and double underscores are lost.
         better = re.sub(r"^\d+_?", "", snake_case(name))
-        advised = f"; call it '{better}'" if better.isascii() and better else ""
-        return f"is no name in snake_case{advised}"
-    if keyword.iskeyword(name) or hasattr(builtins, name) or name in _NO_USE_CASE:
+        advice = f"; call it '{better}'" if better.isascii() and better else ""
+        return f"is not a name in snake_case{advice}"
+    if keyword.iskeyword(name) or hasattr(builtins, name) or name in _NOT_USE_CASES:
         return "means something else in Python, in Dagster or in the file; call it otherwise"
     return ""

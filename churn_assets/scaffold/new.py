@@ -15,8 +15,8 @@ from churn_assets.scaffold.profile import profile
 from churn_assets.scaffold.profile_page import profile_page
 from churn_assets.scaffold.sample import Sample, draw
 from churn_assets.scaffold.source_entry import with_source
-from churn_assets.scaffold.test_text import test_text
 from churn_assets.scaffold.use_case_file import use_case_text
+from churn_assets.scaffold.use_case_tests import use_case_tests_text
 from churn_assets.tables.contract import validate
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.featurise import feature_rows
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from churn_assets.tables.sources.source import Source
 
 _OPTIONS = {"uri": "--from", "delimiter": "--delimiter", "encoding": "--encoding"}
-"""Settings of a source that are given as options."""
+"""Settings of a source that are options of the command."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ class Places:
 
 @dataclass(frozen=True)
 class NewUseCase:
-    """A use case that was written.
+    """A use case, its test and its profile, as written.
 
     Parameters
     ----------
     draft : Draft
-        What was decided and asked.
+        What it is made of, and the open questions.
     use_case, test, page : Path
         Its file, its test, and the page of its profile.
     settings : Path, optional
@@ -124,22 +124,22 @@ def begin(
     try:
         sample = draw(source, f"sources.{name}", keys)
     except SourceError as error:
-        raise SourceError(_by_options(str(error), name)) from error
-    made = draft(name, profile(sample, keys, label, positive))
-    if not made.inputs:
-        left = ", ".join(f"{e.profile.source} ({e.why})" for e in made.left_out[:5])
+        raise SourceError(_with_options(str(error), name)) from error
+    new = draft(name, profile(sample, keys, label, positive))
+    if not new.inputs:
+        left = ", ".join(f"{e.profile.source} ({e.why})" for e in new.left_out[:5])
         raise UseCaseError(f"{sample.uri}: no column is left to predict from: {left}.")
-    text = use_case_text(made)
-    rejected = _tried(text, name, sample)
+    text = use_case_text(new)
+    rejected = _try(text, name, sample)
     pages = {page.stem for page in places.profiles.glob("*.html")}
     page = places.profiles / f"{own_name(name, pages)}.html"
-    written = {
+    texts = {
         use_case: text,
-        test: test_text(made),
-        page: profile_page(made, datetime.now(UTC)),
+        test: use_case_tests_text(new),
+        page: profile_page(new, datetime.now(UTC)),
     }
-    _write(written, settings)
-    return NewUseCase(made, use_case, test, page, next(iter(settings), None), variable, rejected)
+    _write(texts, settings)
+    return NewUseCase(new, use_case, test, page, next(iter(settings), None), variable, rejected)
 
 
 def _require_free(name: str, use_case: Path, test: Path) -> None:
@@ -173,14 +173,14 @@ def _text(file: Path) -> str:
         raise SettingsError(f"{file}: cannot be read: {error}.") from None
 
 
-def _by_options(told: str, name: str) -> str:
+def _with_options(message: str, name: str) -> str:
     """A refusal in the words of what was typed."""
     for setting, option in _OPTIONS.items():
-        told = told.replace(f"sources.{name}.{setting}", option)
-    return told
+        message = message.replace(f"sources.{name}.{setting}", option)
+    return message
 
 
-def _tried(text: str, name: str, sample: Sample) -> int:
+def _try(text: str, name: str, sample: Sample) -> int:
     """Take the records through the use case as it is written; how many its contract rejects."""
     import narwhals.stable.v2 as nw
 
@@ -188,27 +188,27 @@ def _tried(text: str, name: str, sample: Sample) -> int:
     exec(compile(text, f"{name}.py", "exec"), module)
     case: UseCase = module[name]
     engine = PolarsEngine()
-    judged = validate(nw.from_native(sample.records.lazy()), case.contract, engine)
-    feature_rows(case, case.clean(judged.valid), engine).frame.to_native().collect()
-    return judged.rejected
+    validated = validate(nw.from_native(sample.records.lazy()), case.contract, engine)
+    feature_rows(case, case.clean(validated.valid), engine).frame.to_native().collect()
+    return validated.rejected
 
 
 def _write(new: Mapping[Path, str], changed: Mapping[Path, str]) -> None:
-    """Write new files, and files as they are changed; all of them or none."""
-    made: list[Path] = []
+    """Write new files, and changed texts of others; all of them or none."""
+    own: list[Path] = []
     try:
         for file, text in new.items():
             file.parent.mkdir(parents=True, exist_ok=True)
-            with file.open("x", encoding="utf-8") as opened:
-                made.append(file)
-                opened.write(text)
+            with file.open("x", encoding="utf-8") as stream:
+                own.append(file)
+                stream.write(text)
         for file, text in changed.items():
             beside = file.with_name(f"{file.name}.new")
-            made.append(beside)
+            own.append(beside)
             beside.write_bytes(text.encode())
             beside.replace(file)
     except OSError as error:
-        for file in made:
+        for file in own:
             file.unlink(missing_ok=True)
         raise UseCaseError(
             f"{error.filename}: cannot be written ({error.strerror}). Nothing was written."

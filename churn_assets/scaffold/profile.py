@@ -11,7 +11,7 @@ import numpy as np
 
 from churn_assets.errors import SourceError
 from churn_assets.scaffold.names import column_names, own_name
-from churn_assets.scaffold.recognise import Recognised, recognise
+from churn_assets.scaffold.recognise import ColumnType, recognise
 from churn_assets.tables.contract import validate
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.sources.columns import hint, listed, quoted
@@ -67,9 +67,9 @@ class ColumnProfile:
     ----------
     source, name : str
         In the source, and from silver on.
-    found : str
+    source_type : str
         Its type in the source.
-    type : Recognised
+    type : ColumnType
         What its values are.
     blank, distinct : int
         Records without a value, and how many values the others have.
@@ -88,15 +88,15 @@ class ColumnProfile:
     filled : tuple of float, optional
         Share of the records that have a value, among the negative and the positive.
     pure : tuple of Bar
-        Values whose records all have one label, which is no chance.
+        Values whose records all have one label, which is not chance.
     filled_is_pure : bool
         Whether that holds of all records that have a value, beside others that have none.
     """
 
     source: str
     name: str
-    found: str
-    type: Recognised
+    source_type: str
+    type: ColumnType
     blank: int = 0
     distinct: int = 0
     least: Any = None
@@ -128,7 +128,7 @@ class Profile:
     known, positives : int
         Records whose label is known, and those of them that have the positive one.
     unreadable : int
-        Records that hold a value which is none of its column's type.
+        Records that hold a value which is not of its column's type.
     columns : tuple of ColumnProfile
         In the order of the source; a key is text, whatever it holds.
     key_days : tuple of ColumnProfile
@@ -201,7 +201,7 @@ def profile(sample: Sample, keys: Sequence[str], label: str, positive: str) -> P
         _require_column(sample, name)
     if len({*keys, label}) <= len(keys):
         raise SourceError(
-            f"{sample.uri}: the columns of the key and the label must be different ones; given are "
+            f"{sample.uri}: the columns of the key and the label must be different ones; these are "
             f"{_listed([*keys, label])}."
         )
     names = column_names(sample.sources, label)
@@ -218,20 +218,22 @@ def profile(sample: Sample, keys: Sequence[str], label: str, positive: str) -> P
         for column in columns
         if column.source in keys and column.type.dtype is DType.DATE
     ]
-    as_text = Recognised(DType.STRING)
+    as_text = ColumnType(DType.STRING)
     columns = [replace(c, type=as_text) if c.source in keys else c for c in columns]
     contract = Contract(
         *(Column(names[key], DType.STRING, source=key) for key in keys),
-        *filter(None, map(expected, [*(c for c in columns if c.source not in keys), *days])),
+        *filter(None, map(contract_column, [*(c for c in columns if c.source not in keys), *days])),
     )
-    judged = validate(nw.from_native(sample.records.lazy()), contract, PolarsEngine())
-    _require_values(sample.uri, judged.broken, keys, label)
-    typed: pl.DataFrame = judged.valid.to_native().collect()
+    validated = validate(nw.from_native(sample.records.lazy()), contract, PolarsEngine())
+    _require_values(sample.uri, validated.broken, keys, label)
+    typed: pl.DataFrame = validated.valid.to_native().collect()
     negative = _other_value(sample.uri, typed[names[label]], label, positive)
     _require_key(sample.uri, typed, keys, names)
-    looked = _Looked(typed, typed[names[label]], positive)
+    labelled = _LabelledRecords(typed, typed[names[label]], positive)
     columns = [
-        column if column.type.dtype is None else looked.at(column, is_told=column.source != label)
+        column
+        if column.type.dtype is None
+        else labelled.profile(column, beside_label=column.source != label)
         for column in columns
     ]
     return Profile(
@@ -242,11 +244,11 @@ def profile(sample: Sample, keys: Sequence[str], label: str, positive: str) -> P
         label=label,
         positive=positive,
         negative=negative,
-        known=len(looked.outcomes),
-        positives=int(looked.outcomes.sum()),
-        unreadable=judged.rejected,
+        known=len(labelled.outcomes),
+        positives=int(labelled.outcomes.sum()),
+        unreadable=validated.rejected,
         columns=tuple(columns),
-        key_days=tuple(looked.at(column, is_told=True) for column in days),
+        key_days=tuple(labelled.profile(column, beside_label=True) for column in days),
         unique=tuple(
             column.source
             for column in columns
@@ -257,13 +259,13 @@ def profile(sample: Sample, keys: Sequence[str], label: str, positive: str) -> P
     )
 
 
-def expected(column: ColumnProfile) -> Column | None:
-    """What a contract must ask of a column at least; None where it can ask nothing."""
+def contract_column(column: ColumnProfile) -> Column | None:
+    """What a contract must require of a column at least; None where it can require nothing."""
     kind = column.type
     if kind.dtype is None:
         return None
-    asked = Column(column.name, kind.dtype, source=column.source, nullable=True, blank=kind.blanks)
-    return replace(asked, formats=kind.formats) if kind.formats else asked
+    least = Column(column.name, kind.dtype, source=column.source, nullable=True, blank=kind.blanks)
+    return replace(least, formats=kind.formats) if kind.formats else least
 
 
 def in_records(count: int) -> str:
@@ -271,7 +273,7 @@ def in_records(count: int) -> str:
     return "1 record" if count == 1 else f"{count:,} records"
 
 
-class _Looked:
+class _LabelledRecords:
     """Typed records beside their label.
 
     Parameters
@@ -292,45 +294,45 @@ class _Looked:
         fewest = min(int(self.outcomes.sum()), int((~self.outcomes).sum()))
         self.is_enough = fewest >= FEWEST_OF_CLASS
 
-    def at(self, column: ColumnProfile, *, is_told: bool) -> ColumnProfile:
+    def profile(self, column: ColumnProfile, *, beside_label: bool) -> ColumnProfile:
         """What a column is like; beside the label, unless it is the label."""
         values = self.typed[column.name]
-        given = values.drop_nulls()
+        present = values.drop_nulls()
         is_text = column.type.dtype is DType.STRING
-        found = replace(
+        column = replace(
             column,
             blank=values.null_count(),
-            distinct=given.n_unique(),
-            least=None if is_text else given.min(),
-            most=None if is_text else given.max(),
-            decimals=_decimals(given) if column.type.dtype is DType.FLOAT64 else 0,
-            words=_words(given) if is_text else 0.0,
+            distinct=present.n_unique(),
+            least=None if is_text else present.min(),
+            most=None if is_text else present.max(),
+            decimals=_decimals(present) if column.type.dtype is DType.FLOAT64 else 0,
+            words=_words(present) if is_text else 0.0,
         )
-        if found.distinct <= SHOWN_BINS or is_text:
-            blank, *bars = self._bars(_ranks(values), given.unique().sort().cast(str))
+        if column.distinct <= SHOWN_BINS or is_text:
+            blank, *bars = self._bars(_ranks(values), present.unique().sort().cast(str))
             frequent = sorted(bars, key=lambda bar: -bar.rows)
-            found = replace(
-                found,
+            column = replace(
+                column,
                 values=tuple(frequent),
                 pure=tuple(bar for bar in frequent if self._is_no_chance(bar)),
-                bars=_shown(frequent if is_text else bars, blank, is_text=is_text),
+                bars=_picture_bars(frequent if is_text else bars, blank, is_text=is_text),
             )
         else:
             blank, *bars = self._bars(*_ranges(values))
-            found = replace(found, bars=_shown(bars, blank, is_text=is_text))
-        if not (is_told and self.is_enough and found.distinct):
-            return found
-        is_few = found.distinct <= BINS or is_text
+            column = replace(column, bars=_picture_bars(bars, blank, is_text=is_text))
+        if not (beside_label and self.is_enough and column.distinct):
+            return column
+        is_few = column.distinct <= BINS or is_text
         filled = values.is_not_null().to_numpy()
         _, whole = self._bars(filled.astype(int), [""])
         return replace(
-            found,
+            column,
             auc=self._auc(_ranks(values) if is_few else _quantiles(values)),
             filled=(
                 float(filled[self.known][~self.outcomes].mean()),
                 float(filled[self.known][self.outcomes].mean()),
             ),
-            filled_is_pure=found.blank > 0 and self._is_no_chance(whole),
+            filled_is_pure=column.blank > 0 and self._is_no_chance(whole),
         )
 
     def _bars(self, codes: Indices, names: Sequence[str] | pl.Series) -> list[Bar]:
@@ -361,8 +363,8 @@ class _Looked:
 
     def _auc(self, codes: Indices) -> float:
         """ROC AUC of the rate of each code in the other folds."""
-        asked, many = codes[self.known], int(codes.max()) + 1
-        cells = np.arange(len(asked)) % FOLDS * many + asked
+        known, many = codes[self.known], int(codes.max()) + 1
+        cells = np.arange(len(known)) % FOLDS * many + known
         shape = (FOLDS, many)
         rows = np.bincount(cells, minlength=FOLDS * many).reshape(shape)
         positive = np.bincount(cells, self.outcomes, minlength=FOLDS * many).reshape(shape)
@@ -417,7 +419,7 @@ def _ranges(values: pl.Series) -> tuple[Indices, list[str]]:
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
-def _shown(bars: Sequence[Bar], blank: Bar, *, is_text: bool) -> tuple[Bar, ...]:
+def _picture_bars(bars: Sequence[Bar], blank: Bar, *, is_text: bool) -> tuple[Bar, ...]:
     """The bars of a picture, without any in which a customer may be recognised."""
     last = [replace(blank, name=BLANK)] if blank.rows else []
     if is_text:
@@ -468,14 +470,14 @@ def _other_value(uri: str, label: pl.Series, name: str, positive: str) -> str:
 
 
 def _require_values(uri: str, broken: Mapping[str, int], keys: Sequence[str], label: str) -> None:
-    """Refuse a key that is blank, and a key or label of numbers that are no text."""
-    wanted = {**dict.fromkeys(keys, "a key names each record"), label: "a label has two values"}
+    """Refuse a key that is blank, and a key or label of numbers that are not text."""
+    reasons = {**dict.fromkeys(keys, "a key names each record"), label: "a label has two values"}
     for rule, count in broken.items():
         source, _, reason = rule.rpartition(": ")
-        if source in wanted:
+        if source in reasons:
             raise SourceError(
                 f"{uri}: column {quoted(source)} {reason} in {in_records(count)}, and "
-                f"{wanted[source]}. Name another column, or remove those records."
+                f"{reasons[source]}. Name another column, or remove those records."
             )
 
 

@@ -167,7 +167,7 @@ def _left_out(draft: Draft) -> str:
         if entry.why != LEAK
     ]
     rows += [
-        [escape(column.source), "no single values", f"Of type {escape(column.found)}."]
+        [escape(column.source), "no single values", f"Of type {escape(column.source_type)}."]
         for column in draft.unread
     ]
     if not rows:

@@ -12,19 +12,19 @@ STEP = "    "
 
 
 @dataclass(frozen=True)
-class Bracketed:
+class Brackets:
     """Parts between brackets: the arguments of a call, or the items of a tuple or a list.
 
     Parameters
     ----------
     opening, closing : str
         What stands before the first and after the last part.
-    parts : sequence of str or of Bracketed
+    parts : sequence of str or of Brackets
         What a comma divides.
     """
 
     opening: str
-    parts: Sequence[str | Bracketed]
+    parts: Sequence[str | Brackets]
     closing: str = ")"
 
     @property
@@ -38,12 +38,12 @@ class Bracketed:
         return f"{self.opening}{', '.join(map(str, self.parts))}{comma}{self.closing}"
 
 
-def lines(part: str | Bracketed, depth: int, end: str = "") -> list[str]:
+def lines(part: str | Brackets, depth: int, end: str = "") -> list[str]:
     """A part on as few lines as the formatter takes.
 
     Parameters
     ----------
-    part : str or Bracketed
+    part : str or Brackets
         What is written.
     depth : int
         How far it is indented, in steps.
@@ -62,16 +62,16 @@ def lines(part: str | Bracketed, depth: int, end: str = "") -> list[str]:
     return [f"{indent}{part.opening}", *inside, f"{indent}{part.closing}{end}"]
 
 
-def imported(module: str, names: Sequence[str]) -> list[str]:
-    """Import names of a module."""
+def import_lines(module: str, names: Sequence[str]) -> list[str]:
+    """The import of names of a module."""
     one = f"from {module} import {', '.join(names)}"
-    return [one] if len(one) <= WIDTH else lines(Bracketed(f"from {module} import (", names), 0)
+    return [one] if len(one) <= WIDTH else lines(Brackets(f"from {module} import (", names), 0)
 
 
 def comment(text: str, depth: int) -> list[str]:
     """A comment on as many lines as it needs."""
     start = f"{STEP * depth}# "
-    return [start + line for line in _wrapped(text, WIDTH - len(start))]
+    return [start + line for line in _wrap(text, WIDTH - len(start))]
 
 
 def docstring(text: str, depth: int) -> list[str]:
@@ -80,38 +80,39 @@ def docstring(text: str, depth: int) -> list[str]:
     first, *others = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"').split("\n\n")
     if not others and len(indent) + len(first) + 6 <= WIDTH:
         return [f'{indent}"""{first}"""']
-    written = [f'{indent}"""{first}']
+    inside = [f'{indent}"""{first}']
     for paragraph in others:
-        written += ["", *(indent + line for line in _wrapped(paragraph, WIDTH - len(indent)))]
-    return [*written, f'{indent}"""']
+        inside += ["", *(indent + line for line in _wrap(paragraph, WIDTH - len(indent)))]
+    return [*inside, f'{indent}"""']
 
 
-def quoted(text: str) -> str:
-    r"""A string as the formatter has it: in double quotes where that takes no backslash.
+def literal(text: str) -> str:
+    r"""A string as the formatter has it: in double quotes unless that takes more backslashes.
 
-    >>> print(quoted("it's"), quoted('a "b"'), quoted("a\n"))
+    >>> print(literal("it's"), literal('a "b"'), literal("a\n"))
     "it's" 'a "b"' "a\n"
     """
-    if '"' in text:
+    if text.count('"') > text.count("'"):
         return repr(text)
     # The quote makes `repr` choose the other kind around it.
-    return '"' + repr(text + '"')[1:-2].replace("\\'", "'") + '"'
+    inside = repr(text + '"')[1:-2].replace("\\'", "'").replace('"', '\\"')
+    return f'"{inside}"'
 
 
-def text(name: str, value: str, depth: int) -> list[str]:
+def text_argument(name: str, value: str, depth: int) -> list[str]:
     """An argument that is a text; a long one in pieces that Python joins."""
     indent = STEP * depth
-    one = f"{indent}{name}={quoted(value)},"
+    one = f"{indent}{name}={literal(value)},"
     if len(one) <= WIDTH:
         return [one]
     width = WIDTH - len(indent) - len(STEP) - len('" "')
-    *cut, last = textwrap.wrap(" ".join(value.split()), width, break_on_hyphens=False)
-    pieces = [*(f"{piece} " for piece in cut), last]
-    inside = [f"{indent}{STEP}{quoted(piece)}" for piece in pieces]
+    *others, last = textwrap.wrap(" ".join(value.split()), width, break_on_hyphens=False)
+    pieces = [*(f"{piece} " for piece in others), last]
+    inside = [f"{indent}{STEP}{literal(piece)}" for piece in pieces]
     return [f"{indent}{name}=(", *inside, f"{indent}),"]
 
 
-def _wrapped(text: str, width: int) -> list[str]:
+def _wrap(text: str, width: int) -> list[str]:
     return textwrap.wrap(
         " ".join(text.split()), width, break_on_hyphens=False, break_long_words=False
     )

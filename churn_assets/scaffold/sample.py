@@ -1,4 +1,4 @@
-"""The records that a use case is begun from."""
+"""The records that a new use case begins with."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ def draw(source: Source, settings: str, key: Sequence[str], most_rows: int = MOS
     import polars as pl
 
     expected = Expected(Contract(), settings)
-    read = read_records(source, expected, PolarsEngine())
-    columns = [delta_name(name) for name in read.sources]
-    known = [delta_name(name) for name in key if name in read.sources]
-    lazy = read.frame.select(*columns).to_native()
-    drawn = lazy.with_columns(pl.struct(known or columns).hash().alias(_PLACE))
+    table = read_records(source, expected, PolarsEngine())
+    columns = [delta_name(name) for name in table.sources]
+    key_columns = [delta_name(name) for name in key if name in table.sources]
+    lazy = table.frame.select(*columns).to_native()
+    with_place = lazy.with_columns(pl.struct(key_columns or columns).hash().alias(_PLACE))
     try:
-        records, counted = pl.collect_all(
-            [drawn.bottom_k(most_rows, by=_PLACE), lazy.select(pl.len())], engine="streaming"
+        records, count = pl.collect_all(
+            [with_place.bottom_k(most_rows, by=_PLACE), lazy.select(pl.len())], engine="streaming"
         )
     except Exception as error:
         refusal = explain(error, source, expected)
@@ -87,8 +87,8 @@ def draw(source: Source, settings: str, key: Sequence[str], most_rows: int = MOS
             raise
         raise refusal from error
     # In one order, whichever thread came first.
-    ordered = records.sort(_PLACE, maintain_order=True).drop(_PLACE)
-    return Sample(ordered, read.sources, counted.item(), read.uri)
+    records = records.sort(_PLACE, maintain_order=True).drop(_PLACE)
+    return Sample(records, table.sources, count.item(), table.uri)
 
 
 _PLACE = "__place"

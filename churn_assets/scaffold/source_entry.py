@@ -23,7 +23,7 @@ def with_source(text: str, name: str, entry: Mapping[str, Any], file: Path) -> s
     name : str
         The use case whose source it is; none has been set for it.
     entry : mapping of str to any
-        What is set of the source.
+        The settings of the source.
     file : Path
         Where the text lies, for refusals.
 
@@ -32,12 +32,12 @@ def with_source(text: str, name: str, entry: Mapping[str, Any], file: Path) -> s
     SettingsError
         Saying what to add by hand, where the text is too unusual to be added to.
     """
-    added = yaml.safe_dump(
+    addition = yaml.safe_dump(
         {name: dict(entry)}, allow_unicode=True, sort_keys=False, width=float("inf")
     )
-    changed = _inserted(text, added)
-    if changed is None or not _says(changed, text, name, entry):
-        told = yaml.safe_dump(
+    longer = _insert(text, addition)
+    if longer is None or not _only_adds(longer, text, name, entry):
+        by_hand = yaml.safe_dump(
             {_SOURCES: {name: dict(entry)}},
             allow_unicode=True,
             default_flow_style=True,
@@ -46,21 +46,21 @@ def with_source(text: str, name: str, entry: Mapping[str, Any], file: Path) -> s
         )
         raise SettingsError(
             f"{file}: is written in a way that cannot be added to without changing it. Nothing was "
-            f"written; add this by hand, and run the same again: {told.strip()[1:-1]}"
+            f"written; add this by hand, and run the same again: {by_hand.strip()[1:-1]}"
         )
-    return changed
+    return longer
 
 
-def _inserted(text: str, added: str) -> str | None:
-    """The text with an entry below `sources`; None where that is no block of lines."""
+def _insert(text: str, addition: str) -> str | None:
+    """The text with an entry below `sources`; None where that is not a block of lines."""
     end = "\r\n" if "\r\n" in text else "\n"
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     pairs = root.value if isinstance(root, yaml.MappingNode) else []
-    found = next(((key, value) for key, value in pairs if key.value == _SOURCES), None)
-    if found is None:
+    section = next(((key, value) for key, value in pairs if key.value == _SOURCES), None)
+    if section is None:
         before = text if not text or text.endswith("\n") else f"{text}{end}"
-        return before + end.join([f"{_SOURCES}:", *_indented(added, _STEP), ""])
-    key, value = found
+        return before + end.join([f"{_SOURCES}:", *_indent(addition, _STEP), ""])
+    key, value = section
     is_block = isinstance(value, yaml.MappingNode) and not value.flow_style
     if not is_block and value.value != "":
         return None
@@ -70,18 +70,18 @@ def _inserted(text: str, added: str) -> str | None:
     head = lines[:place]
     if not head[-1].endswith("\n"):
         head[-1] += end
-    return "".join([*head, *(f"{line}{end}" for line in _indented(added, depth)), *lines[place:]])
+    return "".join([*head, *(f"{line}{end}" for line in _indent(addition, depth)), *lines[place:]])
 
 
-def _indented(added: str, depth: int) -> list[str]:
-    return [f"{' ' * depth}{line}" for line in added.splitlines()]
+def _indent(text: str, depth: int) -> list[str]:
+    return [f"{' ' * depth}{line}" for line in text.splitlines()]
 
 
-def _says(changed: str, text: str, name: str, entry: Mapping[str, Any]) -> bool:
-    """Whether a text says what it said before, and the entry."""
+def _only_adds(longer: str, text: str, name: str, entry: Mapping[str, Any]) -> bool:
+    """Whether a longer text says what the text says, and the entry, and no more."""
     try:
-        found, before = yaml.safe_load(changed), yaml.safe_load(text) or {}
+        after, before = yaml.safe_load(longer), yaml.safe_load(text) or {}
     except yaml.YAMLError:
         return False
     sources = {**(before.get(_SOURCES) or {}), name: dict(entry)}
-    return bool(found == {**before, _SOURCES: sources})
+    return bool(after == {**before, _SOURCES: sources})

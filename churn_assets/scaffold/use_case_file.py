@@ -8,13 +8,13 @@ from datetime import date
 
 from churn_assets.scaffold.draft import Draft, Entry
 from churn_assets.scaffold.python_text import (
-    Bracketed,
+    Brackets,
     comment,
     docstring,
-    imported,
+    import_lines,
     lines,
-    quoted,
-    text,
+    literal,
+    text_argument,
 )
 from churn_assets.usecases import spec
 from churn_assets.usecases.spec import Column, Contract, DType, Label, UseCase
@@ -24,14 +24,14 @@ _TYPES = {dtype: name for name, dtype in vars(spec).items() if isinstance(dtype,
 _HEADS = {
     "NUMBERS": "Inputs that are amounts, counts or flags.",
     "CATEGORIES": "Inputs that are kinds of something.",
-    "DATES": "No inputs by themselves.",
-    "LEFT_OUT": "No inputs; to make one of a column, move it up.",
+    "DATES": "Not inputs by themselves.",
+    "LEFT_OUT": "Not inputs; to make one of a column, move it up.",
 }
 
 
 def use_case_text(draft: Draft) -> str:
     """The text of the use case's file."""
-    written = [
+    parts = [
         *_opening(draft),
         *_imports(draft),
         "",
@@ -46,7 +46,7 @@ def use_case_text(draft: Draft) -> str:
         "",
         *_use_case(draft),
     ]
-    return "\n".join(written) + "\n"
+    return "\n".join(parts) + "\n"
 
 
 def _opening(draft: Draft) -> list[str]:
@@ -69,26 +69,24 @@ def _imports(draft: Draft) -> list[str]:
         "",
         "from __future__ import annotations",
         "",
-        "from typing import TYPE_CHECKING, Any",
+        "from typing import TYPE_CHECKING",
         "",
-        *imported("churn_assets.usecases.spec", names),
+        *import_lines("churn_assets.usecases.spec", names),
         "",
         "if TYPE_CHECKING:",
-        "    import narwhals.stable.v2 as nw",
-        "",
-        "    Frame = nw.LazyFrame[Any]",
+        "    from churn_assets.types import Frame",
     ]
 
 
 def _groups(draft: Draft) -> Iterator[str]:
-    if "inputs" in draft.asked:
-        yield from _question(draft.asked["inputs"], 0)
+    if "inputs" in draft.argument_questions:
+        yield from _question(draft.argument_questions["inputs"], 0)
     for name, entries in _present(draft).items():
-        if name == "CATEGORIES" and "isin" in draft.asked:
-            yield from _question(draft.asked["isin"], 0)
+        if name == "CATEGORIES" and "isin" in draft.argument_questions:
+            yield from _question(draft.argument_questions["isin"], 0)
         first = entries[0]
         if len(entries) == 1 and not (first.notes or first.questions):
-            yield from lines(Bracketed(f"{name} = (", [_column(first.column)]), 0)
+            yield from lines(Brackets(f"{name} = (", [_column(first.column)]), 0)
         else:
             yield f"{name} = ("
             for entry in entries:
@@ -100,34 +98,34 @@ def _groups(draft: Draft) -> Iterator[str]:
 def _entry(entry: Entry, depth: int = 1) -> Iterator[str]:
     for note in entry.notes:
         yield from comment(note, depth)
-    for asked in entry.questions:
-        yield from _question(asked, depth)
+    for question in entry.questions:
+        yield from _question(question, depth)
     yield from lines(_column(entry.column), depth, ",")
 
 
-def _question(asked: str, depth: int) -> list[str]:
-    return comment(f"QUESTION: {asked}", depth)
+def _question(question: str, depth: int) -> list[str]:
+    return comment(f"QUESTION: {question}", depth)
 
 
-def _column(column: Column) -> Bracketed:
-    told: list[str | Bracketed] = [quoted(column.name), _TYPES[column.dtype]]
+def _column(column: Column) -> Brackets:
+    arguments: list[str | Brackets] = [literal(column.name), _TYPES[column.dtype]]
     if column.source != column.name:
-        told.append(f"source={quoted(column.source)}")
+        arguments.append(f"source={literal(column.source)}")
     if column.nullable:
-        told.append("nullable=True")
+        arguments.append("nullable=True")
     if column.ge is not None:
-        told.append(f"ge={column.ge:g}" if not isinstance(column.ge, date) else "")
+        arguments.append(f"ge={column.ge:g}" if not isinstance(column.ge, date) else "")
     if column.isin is not None:
-        told.append(_strings("isin", [str(value) for value in column.isin]))
+        arguments.append(_strings("isin", [str(value) for value in column.isin]))
     if column.dtype is DType.DATE and column.formats != Column("day", DType.DATE).formats:
-        told.append(_strings("formats", column.formats))
+        arguments.append(_strings("formats", column.formats))
     if column.blank:
-        told.append(_strings("blank", column.blank))
-    return Bracketed("Column(", told)
+        arguments.append(_strings("blank", column.blank))
+    return Brackets("Column(", arguments)
 
 
-def _strings(name: str, values: Sequence[str]) -> Bracketed:
-    return Bracketed(f"{name}=(", [quoted(value) for value in values])
+def _strings(name: str, values: Sequence[str]) -> Brackets:
+    return Brackets(f"{name}=(", [literal(value) for value in values])
 
 
 def _clean() -> list[str]:
@@ -146,7 +144,7 @@ def _features(draft: Draft) -> list[str]:
     if not draft.months:
         return [*head, "    return silver"]
     months = [
-        f"nw.col({quoted(name)}).dt.month().alias({quoted(month)})"
+        f"nw.col({literal(name)}).dt.month().alias({literal(month)})"
         for name, month in draft.months.items()
     ]
     return [
@@ -161,14 +159,14 @@ def _features(draft: Draft) -> list[str]:
 
 
 def _use_case(draft: Draft) -> Iterator[str]:
-    profile, asked = draft.profile, draft.asked
-    keys = [quoted(entry.column.name) for entry in draft.keys]
-    key = keys[0] if len(keys) == 1 else str(Bracketed("(", keys))
+    profile, questions = draft.profile, draft.argument_questions
+    keys = [literal(entry.column.name) for entry in draft.keys]
+    key = keys[0] if len(keys) == 1 else str(Brackets("(", keys))
     yield f"{draft.name} = UseCase("
-    yield f"    name={quoted(draft.name)},"
+    yield f"    name={literal(draft.name)},"
     yield f"    key={key},"
-    label = [quoted(draft.label.column.name), f"positive={quoted(profile.positive)}"]
-    yield from lines(Bracketed("label=Label(", label), 1, ",")
+    label = [literal(draft.label.column.name), f"positive={literal(profile.positive)}"]
+    yield from lines(Brackets("label=Label(", label), 1, ",")
     yield "    contract=Contract("
     for entry in (*draft.keys, draft.label):
         yield from _entry(entry, 2)
@@ -178,19 +176,19 @@ def _use_case(draft: Draft) -> Iterator[str]:
     yield "    features=features,"
     yield from _inputs("numeric", "NUMBERS" if draft.numbers else "", list(draft.months.values()))
     yield from _inputs("categorical", "CATEGORIES" if draft.categories else "", [])
-    if "description" in asked:
-        yield from _question(asked["description"], 1)
-    yield from text("description", _description(draft), 1)
-    if "split_by" in asked:
-        yield from _question(asked["split_by"], 1)
-    yield from _question(asked["business"], 1)
+    if "description" in questions:
+        yield from _question(questions["description"], 1)
+    yield from text_argument("description", _description(draft), 1)
+    if "split_by" in questions:
+        yield from _question(questions["split_by"], 1)
+    yield from _question(questions["business"], 1)
     yield from _business(draft)
     for name in ("slices", "risk_bands"):
-        if name in asked:
-            yield from _question(asked[name], 1)
+        if name in questions:
+            yield from _question(questions[name], 1)
     words = _words(draft)
     if words:
-        yield from lines(Bracketed("words={", words, "}"), 1, ",")
+        yield from lines(Brackets("words={", words, "}"), 1, ",")
     yield ")"
 
 
@@ -204,8 +202,8 @@ def _inputs(name: str, group: str, others: Sequence[str]) -> list[str]:
     columns = f"column.name for column in {group}"
     if not others:
         return [f"    {name}=tuple({columns})," if group else f"    {name}=(),"]
-    more = [quoted(other) for other in others]
-    return lines(Bracketed(f"{name}=(", [f"*({columns})", *more] if group else more), 1, ",")
+    more = [literal(other) for other in others]
+    return lines(Brackets(f"{name}=(", [f"*({columns})", *more] if group else more), 1, ",")
 
 
 def _description(draft: Draft) -> str:
@@ -235,7 +233,7 @@ def _business(draft: Draft) -> list[str]:
 def _words(draft: Draft) -> list[str]:
     """What inputs are called whose names lost something of the source's."""
     return [
-        f"{quoted(entry.column.name)}: {quoted(' '.join(entry.column.source.split()))}"
+        f"{literal(entry.column.name)}: {literal(' '.join(entry.column.source.split()))}"
         for entry in (*draft.numbers, *draft.categories)
         if _letters(entry.column.name) != _letters(entry.column.source)
     ]

@@ -108,8 +108,8 @@ class Column:
         'Yes or No, unique'
         """
         facts = [_TYPES[self.dtype]]
-        if self.isin is not None:
-            *others, last = (str(value) for value in self.isin)
+        if self.isin:
+            *others, last = (" ".join(str(value).split()) for value in self.isin)
             facts = [f"{', '.join(others)} or {last}" if others else last]
         if self.ge is not None and self.le is not None:
             facts.append(f"from {self.ge} to {self.le}")

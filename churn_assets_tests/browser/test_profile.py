@@ -9,15 +9,15 @@ import pytest
 from playwright.sync_api import Page
 
 from churn_assets.scaffold.profile_page import profile_page
-from churn_assets_tests.support.drafting import ROWS, drafted, noise, outcomes, told
+from churn_assets_tests.support.drafting import ROWS, draft_of, noise, outcomes, signal
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A profile with names and values that cannot be broken."""
     long = "0123456789abcdef" * 4
-    draft = drafted({
-        long: told(), "balance": noise(), "kind": [f"{long}{i % 3}" for i in range(ROWS)],
+    draft = draft_of({
+        long: signal(), "balance": noise(), "kind": [f"{long}{i % 3}" for i in range(ROWS)],
         "reason": [f"{long} moved" if left == "yes" else None for left in outcomes()],
         "note": [f"{long} said {i} and no more" for i in range(ROWS)],
     })  # fmt: skip

@@ -10,24 +10,24 @@ import numpy as np
 import pytest
 
 from churn_assets.errors import SourceError
-from churn_assets.scaffold.draft import LEAK_AUC
+from churn_assets.scaffold.draft import LEAK_AUC, Draft
 from churn_assets.usecases.spec import Date, Float64, Int64, String
 from churn_assets_tests.support.drafting import (
     ROWS,
-    drafted,
-    entry,
+    draft_of,
+    entry_of,
+    group_of,
     noise,
     outcomes,
-    told,
-    where,
+    signal,
 )
 
 LEFT = np.array(outcomes()) == "yes"
 DAYS = [date(2018, 1, 1) + timedelta(days=i) for i in range(ROWS)]
 
 
-def asked(found: Any, source: str) -> str:
-    return " ".join(entry(found, source).questions)
+def questions(draft: Draft, source: str) -> str:
+    return " ".join(entry_of(draft, source).questions)
 
 
 # Leaks
@@ -48,45 +48,45 @@ def asked(found: Any, source: str) -> str:
 def test_a_column_that_knows_the_outcome_is_left_out_with_figures_and_asked_about(
     values: list[Any],
 ) -> None:
-    found = drafted({"x": values, "use": told(), "other": noise()})
+    draft = draft_of({"x": values, "use": signal(), "other": noise()})
 
-    assert where(found, "x") == "leak"
+    assert group_of(draft, "x") == "leak"
     assert re.search(r"ROC AUC of 0\.9|ROC AUC of 1\.0|all whose outcome is known are yes",
-                     asked(found, "x"))  # fmt: skip
-    assert where(found, "use") == where(found, "other") == "numbers"
+                     questions(draft, "x"))  # fmt: skip
+    assert group_of(draft, "use") == group_of(draft, "other") == "numbers"
 
 
 def test_a_column_that_tells_much_and_not_all_is_an_input() -> None:
-    found = drafted({"x": told(0.8) + noise() / 10, "other": noise()})
+    draft = draft_of({"x": signal(0.8) + noise() / 10, "other": noise()})
 
-    (auc,) = [e.profile.auc for e in found.numbers if e.profile.source == "x"]
+    (auc,) = [e.profile.auc for e in draft.numbers if e.profile.source == "x"]
     assert 0.85 < (auc or 0) < LEAK_AUC
-    assert where(found, "x") == "numbers"
+    assert group_of(draft, "x") == "numbers"
 
 
 def test_a_column_that_tells_nothing_is_said_to_tell_nothing() -> None:
-    found = drafted({"x": noise(), "kind": np.random.default_rng(5).choice(list("abcde"), ROWS)})
+    draft = draft_of({"x": noise(), "kind": np.random.default_rng(5).choice(list("abcde"), ROWS)})
 
-    assert all(0.5 <= (e.profile.auc or 0) < 0.56 for e in (*found.numbers, *found.categories))
+    assert all(0.5 <= (e.profile.auc or 0) < 0.56 for e in (*draft.numbers, *draft.categories))
 
 
 def test_names_that_tell_of_the_outcome_are_asked_about_and_stay() -> None:
-    found = drafted({"churn_score": noise(), "cancelled before": noise(seed=3), "use": noise()})
+    draft = draft_of({"churn_score": noise(), "cancelled before": noise(seed=3), "use": noise()})
 
-    assert [e.profile.source for e in found.numbers] == ["churn_score", "cancelled before", "use"]
-    assert "before the outcome" in asked(found, "churn_score")
-    assert "before the outcome" in asked(found, "cancelled before")
-    assert asked(found, "use") == ""
+    assert [e.profile.source for e in draft.numbers] == ["churn_score", "cancelled before", "use"]
+    assert "before the outcome" in questions(draft, "churn_score")
+    assert "before the outcome" in questions(draft, "cancelled before")
+    assert questions(draft, "use") == ""
 
 
 def test_a_large_group_of_one_outcome_is_asked_about() -> None:
     kinds = np.random.default_rng(4).choice(["goods", "other"], ROWS)
     kinds[np.flatnonzero(~LEFT)[:120]] = "staff"
 
-    found = drafted({"kind": kinds.tolist(), "use": told()})
+    draft = draft_of({"kind": kinds.tolist(), "use": signal()})
 
-    assert where(found, "kind") == "categories"
-    assert "All 120 records with kind staff are no" in asked(found, "kind")
+    assert group_of(draft, "kind") == "categories"
+    assert "All 120 records with kind staff are no" in questions(draft, "kind")
 
 
 # What names a record, and what says nothing
@@ -109,34 +109,34 @@ def test_a_large_group_of_one_outcome_is_asked_about() -> None:
         ("limit", ["none left", *range(900), *["unlimited"] * 99], "numbers as text"),
     ],
 )
-def test_what_is_no_input_is_left_out_with_the_reason(
+def test_what_is_not_an_input_is_left_out_with_the_reason(
     name: str, values: list[Any], why: str
 ) -> None:
     texts = [None if value is None else str(value) for value in values]
 
-    found = drafted({name: texts, "use": told()})
+    draft = draft_of({name: texts, "use": signal()})
 
-    assert where(found, name) == why
-    assert entry(found, name).notes or entry(found, name).questions
-    column = entry(found, name).column
+    assert group_of(draft, name) == why
+    assert entry_of(draft, name).notes or entry_of(draft, name).questions
+    column = entry_of(draft, name).column
     assert (column.isin, column.ge) == (None, None)
 
 
-def test_amounts_that_all_differ_are_no_identifiers() -> None:
+def test_amounts_that_all_differ_are_not_identifiers() -> None:
     cents = np.random.default_rng(1).choice(10**6, ROWS, replace=False)
 
-    assert where(drafted({"balance": cents}), "balance") == "numbers"
+    assert group_of(draft_of({"balance": cents}), "balance") == "numbers"
 
 
-def test_a_column_of_values_that_no_contract_holds_is_told_of_and_not_read() -> None:
-    found = drafted({"history": [[1, 2]] * ROWS, "use": told()})
+def test_a_column_of_values_that_no_contract_holds_is_listed_and_not_read() -> None:
+    draft = draft_of({"history": [[1, 2]] * ROWS, "use": signal()})
 
-    assert [column.source for column in found.unread] == ["history"]
-    assert "history" not in [column.profile.source for column in found.entries]
+    assert [column.source for column in draft.unread] == ["history"]
+    assert "history" not in [column.profile.source for column in draft.entries]
 
 
 def test_without_any_input_there_are_none() -> None:
-    assert drafted({"region": ["EU"] * ROWS}).inputs == 0
+    assert draft_of({"region": ["EU"] * ROWS}).inputs == 0
 
 
 # The contract
@@ -157,121 +157,123 @@ def test_without_any_input_there_are_none() -> None:
 def test_only_counts_and_money_may_not_be_below_zero(
     values: np.ndarray, dtype: object, least: int | None
 ) -> None:
-    column = entry(drafted({"x": values}), "x").column
+    column = entry_of(draft_of({"x": values}), "x").column
 
     assert (column.dtype, column.ge, column.le) == (dtype, least, None)
 
 
 def test_few_values_that_are_all_frequent_are_listed_and_others_are_not() -> None:
-    found = drafted({
+    draft = draft_of({
         "plan": [f"plan {i % 3}" for i in range(ROWS)],
         "rare": ["odd" if i == 7 else f"kind {i % 3}" for i in range(ROWS)],
         "many": [f"value {i % 20}" for i in range(ROWS)],
     })  # fmt: skip
 
-    assert entry(found, "plan").column.isin == ("plan 0", "plan 1", "plan 2")
-    assert entry(found, "rare").column.isin is None
-    assert entry(found, "many").column.isin is None
-    assert where(found, "many") == "categories"
-    assert "complete?" in found.asked["isin"]
+    assert entry_of(draft, "plan").column.isin == ("plan 0", "plan 1", "plan 2")
+    assert entry_of(draft, "rare").column.isin is None
+    assert entry_of(draft, "many").column.isin is None
+    assert group_of(draft, "many") == "categories"
+    assert "complete?" in draft.argument_questions["isin"]
 
 
 def test_a_column_may_be_blank_just_where_the_table_has_blanks() -> None:
     some = [None if i == 3 else value for i, value in enumerate(noise())]
 
-    found = drafted({"some": some, "use": told()})
+    draft = draft_of({"some": some, "use": signal()})
 
-    assert entry(found, "some").column.nullable
-    assert entry(found, "some").notes == ("Blank in 1 of 1,000 records.",)
-    assert not entry(found, "use").column.nullable
+    assert entry_of(draft, "some").column.nullable
+    assert entry_of(draft, "some").notes == ("Blank in 1 of 1,000 records.",)
+    assert not entry_of(draft, "use").column.nullable
 
 
 def test_spellings_of_one_value_are_asked_about() -> None:
-    found = drafted({"plan": ["Gold", "gold", "Silver"] * 333 + ["Gold"]})
+    draft = draft_of({"plan": ["Gold", "gold", "Silver"] * 333 + ["Gold"]})
 
-    assert "'Gold' and 'gold'" in asked(found, "plan")
+    assert "'Gold' and 'gold'" in questions(draft, "plan")
 
 
 def test_categories_that_may_be_numbers_are_asked_about() -> None:
-    found = drafted({"rate": [f"{10 * (i % 4)} %" for i in range(ROWS)]})
+    draft = draft_of({"rate": [f"{10 * (i % 4)} %" for i in range(ROWS)]})
 
-    assert where(found, "rate") == "categories"
-    assert "are these numbers? They are written as '99 %'" in asked(found, "rate")
+    assert group_of(draft, "rate") == "categories"
+    assert "are these numbers? They are written as '99 %'" in questions(draft, "rate")
 
 
 def test_where_too_few_left_to_look_for_leaks_the_reader_is_asked() -> None:
     few = ["yes" if i < 15 else "no" for i in range(ROWS)]
 
-    found = drafted({"left": few, "reason": ["moved" if left == "yes" else "" for left in few]})
+    draft = draft_of({"left": few, "reason": ["moved" if left == "yes" else "" for left in few]})
 
-    assert "15 records of one outcome" in found.asked["inputs"]
-    assert "inputs" not in drafted({"use": told()}).asked
+    assert "15 records of one outcome" in draft.argument_questions["inputs"]
+    assert "inputs" not in draft_of({"use": signal()}).argument_questions
 
 
 def test_whole_numbers_that_may_be_codes_are_asked_about() -> None:
-    found = drafted({"branch_code": np.arange(ROWS) % 7, "visits": np.arange(ROWS) % 7})
+    draft = draft_of({"branch_code": np.arange(ROWS) % 7, "visits": np.arange(ROWS) % 7})
 
-    assert "codes" in asked(found, "branch_code")
-    assert asked(found, "visits") == ""
+    assert "codes" in questions(draft, "branch_code")
+    assert questions(draft, "visits") == ""
 
 
 # Dates, keys, the label
 
 
 def test_a_date_gives_its_month_once_each_month_has_come_twice() -> None:
-    seen = [DAYS[i % 300] for i in range(ROWS)]
+    visits = [DAYS[i % 300] for i in range(ROWS)]
 
-    found = drafted({"joined": DAYS, "joined_month": noise(), "seen": seen})
+    draft = draft_of({"joined": DAYS, "joined_month": noise(), "seen": visits})
 
-    assert where(found, "joined") == where(found, "seen") == "dates"
-    assert dict(found.months) == {"joined": "joined_month_2"}
-    assert 'split_by="joined" or split_by="seen"' in found.asked["split_by"]
+    assert group_of(draft, "joined") == group_of(draft, "seen") == "dates"
+    assert dict(draft.months) == {"joined": "joined_month_2"}
+    assert 'split_by="joined" or split_by="seen"' in draft.argument_questions["split_by"]
 
 
 def test_a_part_of_the_key_that_is_a_date_is_one_to_split_by_as_well() -> None:
     who, month = np.divmod(np.arange(ROWS), 10)
 
-    found = drafted(
-        {"who": who, "month": [f"2024-{m + 1:02d}-01" for m in month], "use": told()},
+    draft = draft_of(
+        {"who": who, "month": [f"2024-{m + 1:02d}-01" for m in month], "use": signal()},
         keys=("who", "month"),
     )
 
-    assert [e.column.dtype for e in found.keys] == [String, String]
-    assert [e.column.isin for e in found.keys] == [None, None]
-    (day,) = found.dates
+    assert [e.column.dtype for e in draft.keys] == [String, String]
+    assert [e.column.isin for e in draft.keys] == [None, None]
+    (day,) = draft.dates
     assert (day.column.name, day.column.source, day.column.dtype) == ("month_day", "month", Date)
-    assert 'split_by="month_day"' in found.asked["split_by"]
-    assert "one who on both sides" in found.asked["split_by"]
+    assert 'split_by="month_day"' in draft.argument_questions["split_by"]
+    assert "one who on both sides" in draft.argument_questions["split_by"]
 
 
 def test_the_label_is_text_of_two_values_and_may_be_blank() -> None:
     labels = [None if i % 10 == 0 else label for i, label in enumerate(outcomes())]
 
-    found = drafted({"left": labels, "use": told()})
+    draft = draft_of({"left": labels, "use": signal()})
 
-    column = found.label.column
+    column = draft.label.column
     assert (column.dtype, column.isin, column.nullable) == (String, ("no", "yes"), True)
-    assert found.profile.known == 900
+    assert draft.profile.known == 900
 
 
 def test_a_positive_value_that_is_the_usual_one_is_asked_about() -> None:
-    found = drafted({"use": told()}, positive="no")
+    draft = draft_of({"use": signal()}, positive="no")
 
-    assert "is 'no' what is to be foreseen?" in asked(found, "left")
+    assert "is 'no' what is to be foreseen?" in questions(draft, "left")
 
 
 def test_a_rare_outcome_is_asked_about_for_its_risk_bands() -> None:
     rare = ["yes" if i % 25 == 0 else "no" for i in range(ROWS)]
 
-    assert "risk_bands={" in drafted({"left": rare, "use": noise()}).asked["risk_bands"]
-    assert "risk_bands" not in drafted({"use": told()}).asked
+    questions = draft_of({"left": rare, "use": noise()}).argument_questions
+
+    assert "risk_bands={" in questions["risk_bands"]
+    assert "risk_bands" not in draft_of({"use": signal()}).argument_questions
 
 
 # Refusals
 
 
 @pytest.mark.parametrize(
-    ("columns", "options", "said"),
+    ("columns", "options", "message"),
     [
         ({}, {"label": "Leftt"}, "there is no column 'Leftt'. 'left' looks like it. It has"),
         ({}, {"keys": ("ID",)}, "there is no column 'ID'. 'id' looks like it."),
@@ -310,11 +312,11 @@ def test_a_rare_outcome_is_asked_about_for_its_risk_bands() -> None:
     ],
 )  # fmt: skip
 def test_a_key_or_label_that_is_none_is_refused_in_a_line_that_says_what_to_do(
-    columns: dict[str, Any], options: dict[str, Any], said: str
+    columns: dict[str, Any], options: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(SourceError) as caught:
-        drafted({"use": told(), **columns}, **options)
+    with pytest.raises(SourceError) as error:
+        draft_of({"use": signal(), **columns}, **options)
 
-    assert str(caught.value).startswith("/data/table.csv: ")
-    assert said in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1
+    assert str(error.value).startswith("/data/table.csv: ")
+    assert message in str(error.value)
+    assert len(str(error.value).splitlines()) == 1

@@ -38,14 +38,14 @@ def test_a_name_becomes_snake_case_and_ascii_where_it_can(text: str, name: str) 
 def test_each_column_has_a_name_of_its_own_that_nothing_else_has() -> None:
     sources = ["A B", "a_b", "A-b", "a_b_2", "class", "3m", "split", "Label", "!", "churn"]
 
-    found = column_names(sources, "churn")
+    columns = column_names(sources, "churn")
 
-    assert list(found) == sources
-    assert len(set(found.values())) == len(sources)
-    assert not names.RESERVED & set(found.values())
-    assert all(name.isidentifier() and not keyword.iskeyword(name) for name in found.values())
-    assert found["a_b"] == "a_b_2"
-    assert found["a_b_2"] == "a_b_2_2"
+    assert list(columns) == sources
+    assert len(set(columns.values())) == len(sources)
+    assert not names.RESERVED & set(columns.values())
+    assert all(name.isidentifier() and not keyword.iskeyword(name) for name in columns.values())
+    assert columns["a_b"] == "a_b_2"
+    assert columns["a_b_2"] == "a_b_2_2"
 
 
 def test_the_label_alone_may_be_called_label() -> None:
@@ -57,7 +57,7 @@ def test_the_label_alone_may_be_called_label() -> None:
     ["", "My", "my-case", "my case", "1st", "a__b", "_a", "a_", "é", "class", "list", "features",
      "config", "context"],
 )  # fmt: skip
-def test_a_name_that_a_use_case_cannot_have_is_told_why(name: str) -> None:
+def test_a_name_that_a_use_case_cannot_have_is_refused_with_why(name: str) -> None:
     assert fault_of_use_case(name)
 
 
@@ -69,7 +69,7 @@ def test_a_name_that_a_use_case_can_have_is_one_for_dagster_as_well(name: str) -
 
 
 def test_the_examples_of_the_documentation_hold() -> None:
-    found = doctest.testmod(names, optionflags=doctest.NORMALIZE_WHITESPACE)
+    examples = doctest.testmod(names, optionflags=doctest.NORMALIZE_WHITESPACE)
 
-    assert found.failed == 0
-    assert found.attempted > 5
+    assert examples.failed == 0
+    assert examples.attempted > 5

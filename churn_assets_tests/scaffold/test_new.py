@@ -44,17 +44,17 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return TABLE.write(tmp_path_factory.mktemp("table"))
 
 
-def begun(places: Places, file: Path | str, **changes: Any) -> NewUseCase:
+def new_use_case(places: Places, file: Path | str, **changes: Any) -> NewUseCase:
     source = changes.pop("source", Source(uri=str(file)))
-    given = {"name": "mine", "keys": ["id"], "label": "churned", "positive": "1", **changes}
-    return begin(source=source, places=places, **given)
+    arguments = {"name": "mine", "keys": ["id"], "label": "churned", "positive": "1", **changes}
+    return begin(source=source, places=places, **arguments)
 
 
 def files(places: Places) -> dict[str, str]:
     """Everything that there is, but for pages."""
     root = places.settings.parents[1]
-    found = (path for path in root.rglob("*") if path.is_file())
-    return {str(path.relative_to(root)): path.read_text() for path in found}
+    paths = (path for path in root.rglob("*") if path.is_file())
+    return {str(path.relative_to(root)): path.read_text() for path in paths}
 
 
 # What is written
@@ -63,7 +63,7 @@ def files(places: Places) -> dict[str, str]:
 def test_a_use_case_its_test_its_source_and_its_profile_are_written(
     places: Places, file: Path
 ) -> None:
-    found = begun(places, file)
+    new = new_use_case(places, file)
 
     assert set(files(places)) == {
         "usecases/mine.py", "tests/test_mine.py", "config/dev.yaml", "root/profiles/mine.html"
@@ -71,15 +71,15 @@ def test_a_use_case_its_test_its_source_and_its_profile_are_written(
     settings = places.settings.read_text()
     assert settings.startswith(SETTINGS)
     assert yaml.safe_load(settings)["sources"] == {"mine": {"uri": str(file)}}
-    assert found.rejected == 0
+    assert new.rejected == 0
 
 
-def test_what_was_written_is_told_with_what_was_assumed_and_what_to_check(
+def test_the_summary_says_what_was_written_and_assumed_and_what_to_check(
     places: Places, file: Path
 ) -> None:
-    told = summary(begun(places, file))
+    text = summary(new_use_case(places, file))
 
-    for said in (
+    for line in (
         f"{file}: 600 records, 6 columns.",
         "churned is 1 for 5.0% of 600 known outcomes; 0 are not known yet.",
         "The key is id: never blank, and no two records share it.",
@@ -92,9 +92,9 @@ def test_what_was_written_is_told_with_what_was_assumed_and_what_to_check(
         f"Profile:  {places.profiles}/mine.html",
         "Next: churn run --use-case mine",
     ):
-        assert said in told
-    asked = told.count("\n  ")
-    assert (places.use_cases / "mine.py").read_text().count("# QUESTION: ") == asked == 5
+        assert line in text
+    questions = text.count("\n  ")
+    assert (places.use_cases / "mine.py").read_text().count("# QUESTION: ") == questions == 5
 
 
 def test_only_what_is_not_the_default_is_kept_of_a_source(places: Places, file: Path) -> None:
@@ -102,18 +102,18 @@ def test_only_what_is_not_the_default_is_kept_of_a_source(places: Places, file: 
     other = file.with_name("other.txt")
     other.write_text(text)
 
-    begun(places, other, source=Source(uri=str(other), delimiter=";", encoding="cp1252"))
+    new_use_case(places, other, source=Source(uri=str(other), delimiter=";", encoding="cp1252"))
 
-    (kept,) = yaml.safe_load(places.settings.read_text())["sources"].values()
-    assert kept == {"uri": str(other), "delimiter": ";", "encoding": "cp1252"}
+    (source,) = yaml.safe_load(places.settings.read_text())["sources"].values()
+    assert source == {"uri": str(other), "delimiter": ";", "encoding": "cp1252"}
 
 
 def test_a_source_that_is_set_already_stays_as_it_is(places: Places, file: Path) -> None:
     source = Source(uri=str(file))
 
-    found = begun(places, file, source=source, configured=source)
+    new = new_use_case(places, file, source=source, configured=source)
 
-    assert found.settings is None
+    assert new.settings is None
     assert places.settings.read_text() == SETTINGS
 
 
@@ -121,11 +121,11 @@ def test_a_profile_of_before_stays(places: Places, file: Path) -> None:
     places.profiles.mkdir(parents=True)
     (places.profiles / "mine.html").write_text("of before")
 
-    found = begun(places, file)
+    new = new_use_case(places, file)
 
     assert (places.profiles / "mine.html").read_text() == "of before"
-    assert found.page == places.profiles / "mine_2.html"
-    assert found.page.exists()
+    assert new.page == places.profiles / "mine_2.html"
+    assert new.page.exists()
 
 
 @pytest.fixture
@@ -141,23 +141,23 @@ def served(file: Path) -> Iterator[str]:
     thread.join()
 
 
-def test_a_password_is_written_nowhere_and_the_variable_for_it_is_told(
+def test_a_password_is_written_nowhere_and_the_variable_for_it_is_named(
     places: Places, served: str
 ) -> None:
-    found = begun(places, served)
+    new = new_use_case(places, served)
 
-    assert "hidden" not in "".join(files(places).values()) + summary(found)
+    assert "hidden" not in "".join(files(places).values()) + summary(new)
     assert places.settings.read_text() == SETTINGS
-    assert "set CHURN_SOURCES__MINE__URI to it" in summary(found)
+    assert "set CHURN_SOURCES__MINE__URI to it" in summary(new)
 
 
 # What is refused
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
-        ({"name": "My-Case"}, "'My-Case' is no name in snake_case; call it 'my_case'."),
+        ({"name": "My-Case"}, "'My-Case' is not a name in snake_case; call it 'my_case'."),
         ({"name": "import"}, "'import' means something else in Python"),
         ({"name": "telco_churn"}, "there is a use case 'telco_churn' already"),
         ({"label": "churn"}, "there is no column 'churn'. 'churned' looks like it."),
@@ -170,15 +170,15 @@ def test_a_password_is_written_nowhere_and_the_variable_for_it_is_told(
     ],
 )  # fmt: skip
 def test_what_cannot_be_begun_is_refused_in_a_line_and_nothing_is_written(
-    changes: dict[str, Any], said: str, places: Places, file: Path
+    changes: dict[str, Any], message: str, places: Places, file: Path
 ) -> None:
     before = files(places)
 
-    with pytest.raises(ChurnError) as caught:
-        begun(places, file, **changes)
+    with pytest.raises(ChurnError) as error:
+        new_use_case(places, file, **changes)
 
-    assert said in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1
+    assert message in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
     assert files(places) == before
 
 
@@ -189,17 +189,17 @@ def test_a_table_of_the_wrong_delimiter_is_refused_in_the_words_of_the_command(
     other.write_text(file.read_text().replace(",", ";"))
 
     with pytest.raises(ChurnError, match=r"delimited by ';': set --delimiter"):
-        begun(places, other)
+        new_use_case(places, other)
 
 
 @pytest.mark.parametrize("there", ["usecases/mine.py", "tests/test_mine.py"])
 def test_a_file_that_is_there_is_never_overwritten(there: str, places: Places, file: Path) -> None:
-    kept = places.settings.parents[1] / there
-    kept.write_text("somebody's work")
+    existing = places.settings.parents[1] / there
+    existing.write_text("somebody's work")
     before = files(places)
 
     with pytest.raises(ChurnError, match="is there already; give another name"):
-        begun(places, file)
+        new_use_case(places, file)
 
     assert files(places) == before
 
@@ -209,7 +209,7 @@ def test_settings_that_cannot_be_added_to_refuse_all_of_it(places: Places, file:
     before = files(places)
 
     with pytest.raises(ChurnError, match="add this by hand, and run the same again"):
-        begun(places, file)
+        new_use_case(places, file)
 
     assert files(places) == before
 
@@ -219,7 +219,7 @@ def test_where_one_file_cannot_be_written_none_is(places: Places, file: Path) ->
     before = files(places)
 
     with pytest.raises(ChurnError, match="cannot be written"):
-        begun(blocked, file)
+        new_use_case(blocked, file)
 
     assert files(places) == before
 
@@ -228,7 +228,7 @@ def test_without_a_folder_for_tests_it_asks_for_a_checkout(places: Places, file:
     places.tests.rmdir()
 
     with pytest.raises(ChurnError, match=r"there is no such folder\. Run this in a checkout"):
-        begun(places, file)
+        new_use_case(places, file)
 
 
 def test_a_table_that_tells_nothing_is_refused_with_what_its_columns_are(
@@ -238,7 +238,7 @@ def test_a_table_that_tells_nothing_is_refused_with_what_its_columns_are(
     TABLE.records.select("id", "churned", region=pl.lit("EU")).write_csv(bare)
 
     with pytest.raises(ChurnError, match=r"no column is left to predict from: region \(constant\)"):
-        begun(places, bare)
+        new_use_case(places, bare)
 
 
 # Samples
@@ -256,14 +256,14 @@ def test_of_a_large_table_a_share_is_drawn_by_its_key_and_always_the_same(tmp_pa
     assert some.records.sort("x").equals(again.records.sort("x"))
     # Both records of a customer, so that a key that repeats shows.
     assert some.records["key"].n_unique() <= 1001
-    drawn = some.records["x"].cast(float).mean()
-    assert drawn == pytest.approx(rows / 2, abs=5 * rows / 12**0.5 / 1000**0.5)
+    mean = some.records["x"].cast(float).mean()
+    assert mean == pytest.approx(rows / 2, abs=5 * rows / 12**0.5 / 1000**0.5)
 
 
 def test_a_table_keeps_its_columns_own_names(tmp_path: Path) -> None:
     pl.DataFrame({"a b": ["1"], "a.c": ["2"]}).write_csv(tmp_path / "names.csv")
 
-    found = draw(Source(uri=str(tmp_path / "names.csv")), "sources.mine", ["a b"])
+    sample = draw(Source(uri=str(tmp_path / "names.csv")), "sources.mine", ["a b"])
 
-    assert found.sources == ("a b", "a.c")
-    assert found.records.columns == ["a_b", "a_c"]
+    assert sample.sources == ("a b", "a.c")
+    assert sample.records.columns == ["a_b", "a_c"]

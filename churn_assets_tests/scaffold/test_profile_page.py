@@ -11,7 +11,7 @@ from churn_assets.scaffold import profile_page as module
 from churn_assets.scaffold.draft import Draft
 from churn_assets.scaffold.profile import FEWEST_SHOWN
 from churn_assets.scaffold.profile_page import PICTURES, profile_page
-from churn_assets_tests.support.drafting import ROWS, drafted, noise, outcomes, told
+from churn_assets_tests.support.drafting import ROWS, draft_of, noise, outcomes, signal
 from churn_assets_tests.support.pages import Page, require_self_contained
 
 WORD = "<x-word>&\"'"
@@ -25,8 +25,8 @@ def whole() -> Draft:
     """A table with something for every section, and words that must not become tags."""
     left = np.array(outcomes()) == "yes"
     rng = np.random.default_rng(7)
-    return drafted({
-        f"use {WORD}": told(), f"kind {WORD}": rng.choice([f"some {WORD}", "other"], ROWS),
+    return draft_of({
+        f"use {WORD}": signal(), f"kind {WORD}": rng.choice([f"some {WORD}", "other"], ROWS),
         "gone": np.where(rng.random(ROWS) < 0.2, None, noise()).tolist(),
         "reason": np.where(left, f"moved {WORD}", None).tolist(),
         "joined": [date(2020, 1, 1) + timedelta(days=i) for i in range(ROWS)],
@@ -66,7 +66,7 @@ def test_every_question_of_the_file_is_on_the_page() -> None:
 
 
 def test_a_picture_shows_how_many_records_there_are_and_how_often_they_leave() -> None:
-    draft = drafted({"x": [i % 4 for i in range(ROWS)]})
+    draft = draft_of({"x": [i % 4 for i in range(ROWS)]})
 
     page = seen(draft)
 
@@ -82,8 +82,8 @@ def test_no_picture_shows_a_value_of_so_few_that_one_may_be_recognised() -> None
     kinds = ["the mayor" if i < few else f"kind {i % 3}" for i in range(ROWS)]
     salary = np.where(np.arange(ROWS) == 0, 987_654_321.0, np.abs(noise()) * 1000)
 
-    page = seen(drafted({"kind": kinds, "use": told()}))
-    bars = drafted({"salary": salary}).numbers[0].profile.bars
+    page = seen(draft_of({"kind": kinds, "use": signal()}))
+    bars = draft_of({"salary": salary}).numbers[0].profile.bars
 
     assert "kind 1" in page.text
     assert "the mayor" not in page.text
@@ -93,7 +93,7 @@ def test_no_picture_shows_a_value_of_so_few_that_one_may_be_recognised() -> None
 def test_of_many_inputs_those_that_tell_most_are_drawn_and_all_are_listed() -> None:
     many = {f"x{i}": noise(seed=i) for i in range(PICTURES + 40)}
 
-    page = seen(drafted({**many, "use": told()}))
+    page = seen(draft_of({**many, "use": signal()}))
 
     assert len([tag for tag, _ in page.tags if tag == "svg"]) <= PICTURES
     assert f"These are the {PICTURES} that tell most." in page.text

@@ -9,13 +9,13 @@ import narwhals.stable.v2 as nw
 import polars as pl
 import pytest
 
-from churn_assets.scaffold.recognise import Recognised, recognise
+from churn_assets.scaffold.recognise import ColumnType, recognise
 from churn_assets.tables.contract import validate
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.usecases.spec import Column, Contract, Date, DType, Float64, Int64, String
 
 
-def of(values: list[Any], *, always_text: bool = False) -> Recognised:
+def of(values: list[Any], *, always_text: bool = False) -> ColumnType:
     return recognise(pl.DataFrame({"x": values}), ["x"] if always_text else [])["x"]
 
 
@@ -41,10 +41,10 @@ def of(values: list[Any], *, always_text: bool = False) -> Recognised:
 def test_the_type_is_what_the_contract_reads_all_values_as(
     values: list[Any], dtype: DType | None
 ) -> None:
-    found = of(values)
+    column = of(values)
 
-    assert found.dtype is dtype
-    assert found.unreadable == 0
+    assert column.dtype is dtype
+    assert column.unreadable == 0
 
 
 def test_a_key_is_text_whatever_it_holds() -> None:
@@ -52,17 +52,17 @@ def test_a_key_is_text_whatever_it_holds() -> None:
 
 
 def test_what_people_write_for_a_blank_is_none_of_the_numbers() -> None:
-    found = of(["1", "NA", "2", "n/a", "?", "NA"])
+    column = of(["1", "NA", "2", "n/a", "?", "NA"])
 
-    assert found.dtype is Int64
-    assert found.blanks == ("?", "NA", "n/a")
+    assert column.dtype is Int64
+    assert column.blanks == ("?", "NA", "n/a")
 
 
 def test_a_word_for_a_blank_is_a_value_like_any_other_among_texts() -> None:
-    assert of(["red", "None", "blue"]) == Recognised(String)
+    assert of(["red", "None", "blue"]) == ColumnType(String)
 
 
-def test_a_few_values_that_are_no_numbers_are_counted_and_many_make_a_text() -> None:
+def test_a_few_values_that_are_not_numbers_are_counted_and_many_make_a_text() -> None:
     few = of([*map(str, range(299)), "unlimited"])
     many = of([*map(str, range(90)), *["unlimited"] * 10])
 
@@ -76,18 +76,18 @@ def test_columns_that_cannot_be_read_here_and_there_do_not_reject_too_many_toget
         f"c{i}": ["none of it" if j == i else str(j) for j in range(rows)] for i in range(20)
     }
 
-    found = recognise(pl.DataFrame(columns), [])
+    types = recognise(pl.DataFrame(columns), [])
 
-    assert sum(kind.unreadable for kind in found.values() if kind.dtype is Int64) <= rows / 100
-    assert {kind.dtype for kind in found.values()} == {Int64, String}
+    assert sum(kind.unreadable for kind in types.values() if kind.dtype is Int64) <= rows / 100
+    assert {kind.dtype for kind in types.values()} == {Int64, String}
 
 
-def test_numbers_that_are_written_for_people_are_told_of_without_a_value() -> None:
-    assert of(["1,234.50", "9,876.50", "7,000.25"]) == Recognised(String, example="9,999.99")
+def test_numbers_that_are_written_for_people_are_shown_without_a_value() -> None:
+    assert of(["1,234.50", "9,876.50", "7,000.25"]) == ColumnType(String, example="9,999.99")
 
 
 @pytest.mark.parametrize(
-    ("texts", "formats", "also"),
+    ("texts", "formats", "others"),
     [
         (["2024-01-31", "2024-2-1"], ("%Y-%m-%d",), ()),
         (["1/31/2024", "2/1/2024"], ("%m/%d/%Y",), ()),
@@ -100,17 +100,19 @@ def test_numbers_that_are_written_for_people_are_told_of_without_a_value() -> No
     ],
 )
 def test_dates_are_recognised_in_the_formats_that_the_contract_reads(
-    texts: list[str | None], formats: tuple[str, ...], also: tuple[str, ...]
+    texts: list[str | None], formats: tuple[str, ...], others: tuple[str, ...]
 ) -> None:
-    found = of([*texts, "NA"])
+    column = of([*texts, "NA"])
 
-    assert (found.dtype, found.formats, found.also) == (Date, formats, also)
-    contract = Contract(Column("x", Date, nullable=True, formats=found.formats, blank=found.blanks))
+    assert (column.dtype, column.formats, column.other_formats) == (Date, formats, others)
+    contract = Contract(
+        Column("x", Date, nullable=True, formats=column.formats, blank=column.blanks)
+    )
     frame = nw.from_native(pl.DataFrame({"x": [*texts, "NA"]}).lazy())
     assert validate(frame, contract, PolarsEngine()).rejected == 0
 
 
 def test_a_day_that_there_never_was_is_counted() -> None:
-    found = of([*[f"{1 + i % 12}/{1 + i % 28}/2018" for i in range(300)], "2018-2-29"])
+    column = of([*[f"{1 + i % 12}/{1 + i % 28}/2018" for i in range(300)], "2018-2-29"])
 
-    assert (found.dtype, found.unreadable, found.example) == (Date, 1, "2018-2-29")
+    assert (column.dtype, column.unreadable, column.example) == (Date, 1, "2018-2-29")

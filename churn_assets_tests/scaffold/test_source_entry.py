@@ -15,7 +15,7 @@ FILE = Path("config/dev.yaml")
 ENTRY = {"uri": "/data/a file, with: signs #1.csv", "delimiter": ";"}
 
 
-def added(text: str) -> str:
+def add(text: str) -> str:
     return with_source(text, "mine", ENTRY, FILE)
 
 
@@ -37,14 +37,14 @@ def added(text: str) -> str:
     ],
 )
 def test_a_source_is_added_and_every_line_stays_as_it_was(text: str) -> None:
-    changed = added(text)
+    longer = add(text)
 
     before = yaml.safe_load(text) or {}
-    assert yaml.safe_load(changed) == {
+    assert yaml.safe_load(longer) == {
         **before,
         "sources": {**(before.get("sources") or {}), "mine": ENTRY},
     }
-    left = changed.splitlines()
+    left = longer.splitlines()
     for line in text.splitlines():
         left.remove(line)
     assert [line.strip() for line in left if "sources" not in line] == [
@@ -52,14 +52,14 @@ def test_a_source_is_added_and_every_line_stays_as_it_was(text: str) -> None:
         "uri: '/data/a file, with: signs #1.csv'",
         "delimiter: ;",
     ]
-    assert ("\r\n" in changed) == ("\r\n" in text)
+    assert ("\r\n" in longer) == ("\r\n" in text)
 
 
 def test_the_settings_of_the_project_can_be_added_to() -> None:
     file = settings_file("dev")
     text = file.read_text(encoding="utf-8")
 
-    assert added(text).startswith(text)
+    assert add(text).startswith(text)
 
 
 @pytest.mark.parametrize(
@@ -73,11 +73,11 @@ def test_the_settings_of_the_project_can_be_added_to() -> None:
     ],
 )
 def test_a_file_that_cannot_be_added_to_is_refused_with_what_to_add_by_hand(text: str) -> None:
-    with pytest.raises(SettingsError) as caught:
-        added(text)
+    with pytest.raises(SettingsError) as error:
+        add(text)
 
-    said = str(caught.value)
-    assert said.startswith("config/dev.yaml: ")
-    assert len(said.splitlines()) == 1
-    by_hand = yaml.safe_load(said.partition("again: ")[2])
+    message = str(error.value)
+    assert message.startswith("config/dev.yaml: ")
+    assert len(message.splitlines()) == 1
+    by_hand = yaml.safe_load(message.partition("again: ")[2])
     assert by_hand == {"sources": {"mine": ENTRY}}

@@ -14,19 +14,19 @@ import pytest
 
 from churn_assets.scaffold import python_text
 from churn_assets.scaffold.draft import Draft
-from churn_assets.scaffold.test_text import test_text as text_of_test
 from churn_assets.scaffold.use_case_file import use_case_text
+from churn_assets.scaffold.use_case_tests import use_case_tests_text
 from churn_assets.tables.contract import validate
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.featurise import feature_rows
 from churn_assets.usecases.spec import UseCase
-from churn_assets_tests.support.drafting import ROWS, drafted, noise, outcomes, sampled, told
+from churn_assets_tests.support.drafting import ROWS, draft_of, noise, outcomes, sample_of, signal
 
 ENGINE = PolarsEngine()
 ODD = "a \"b\" 'c' \\ {d} %s\n#e"
 COLUMNS = {
     "visits": np.arange(ROWS) % 9,
-    ODD: told(),
+    ODD: signal(),
     "plan": [f"plan {i % 3} {ODD}" for i in range(ROWS)],
     "joined": [f"{date(2020, 1, 1) + timedelta(days=i):%d.%m.%Y}" for i in range(ROWS)],
     "gone": ["NA" if i % 7 == 0 else f"{value:.4f}" for i, value in enumerate(noise())],
@@ -37,7 +37,7 @@ COLUMNS = {
 
 @pytest.fixture(scope="module")
 def draft() -> Draft:
-    return drafted(COLUMNS)
+    return draft_of(COLUMNS)
 
 
 def use_case(text: str) -> UseCase:
@@ -45,38 +45,38 @@ def use_case(text: str) -> UseCase:
     module = ModuleType("churn_assets.usecases.case")
     exec(compile(text, "case.py", "exec"), module.__dict__)
     sys.modules[module.__name__] = module
-    found: UseCase = module.__dict__["case"]
-    return found
+    case: UseCase = module.__dict__["case"]
+    return case
 
 
 def failing(draft: Draft, change: Callable[[str], str] = str) -> set[str]:
     """The tests of a use case that fail once its file was changed."""
     use_case(change(use_case_text(draft)))
     names: dict[str, object] = {}
-    exec(compile(text_of_test(draft), "test_case.py", "exec"), names)
+    exec(compile(use_case_tests_text(draft), "test_case.py", "exec"), names)
     tests = {name: test for name, test in names.items() if name.startswith("test_")}
     broken = names["BROKEN"]
     assert isinstance(broken, dict)
     assert len(tests) == 4
-    found = set()
+    failures = set()
     for name, test in tests.items():
         assert callable(test)
         try:
             for source in broken if "cannot_be" in name else [None]:
                 test(source) if source else test()
         except Exception:
-            found.add(name)
-    return found
+            failures.add(name)
+    return failures
 
 
 def test_a_file_takes_its_table_through_contract_clean_and_features(draft: Draft) -> None:
     case = use_case(use_case_text(draft))
 
-    whole = sampled({"id": [f"k{i}" for i in range(ROWS)], "left": outcomes(), **COLUMNS})
-    judged = validate(nw.from_native(whole.records.lazy()), case.contract, ENGINE)
-    rows = feature_rows(case, case.clean(judged.valid), ENGINE).frame.to_native().collect()
+    whole = sample_of({"id": [f"k{i}" for i in range(ROWS)], "left": outcomes(), **COLUMNS})
+    validated = validate(nw.from_native(whole.records.lazy()), case.contract, ENGINE)
+    rows = feature_rows(case, case.clean(validated.valid), ENGINE).frame.to_native().collect()
 
-    assert (judged.rows, judged.rejected) == (ROWS, 0)
+    assert (validated.rows, validated.rejected) == (ROWS, 0)
     assert rows.height == ROWS
     assert case.numeric == ("visits", "a_b_c_d_percent_s_number_e", "gone", "joined_month")
     assert case.categorical == ("plan",)
@@ -92,6 +92,16 @@ def test_names_and_values_come_out_as_they_were_whatever_is_in_them(draft: Draft
     assert ODD in [column.source for column in case.contract.columns]
     assert case.contract["plan"].isin == tuple(f"plan {i} {ODD}" for i in range(3))
     assert case.called("a_b_c_d_percent_s_number_e") == " ".join(ODD.split())
+
+
+def test_every_column_is_described_by_what_the_file_says_of_it(draft: Draft) -> None:
+    case = use_case(use_case_text(draft))
+
+    names = [*(column.name for column in case.contract.columns), *case.inputs]
+
+    assert all(case.describe(name) for name in names)
+    assert case.describe("visits") == "visits, whole number, at least 0"
+    assert case.describe("joined_month") == "joined month"
 
 
 def test_each_question_stands_in_the_file_where_its_answer_goes(draft: Draft) -> None:
@@ -163,7 +173,7 @@ def test_the_written_test_fails_on_a_use_case_that_is_wrong(
 
 
 def test_the_written_test_holds_no_record_of_the_table(draft: Draft) -> None:
-    text = text_of_test(draft)
+    text = use_case_tests_text(draft)
 
     assert "k1" not in text
     assert "01.01.2020" not in text

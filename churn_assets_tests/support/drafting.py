@@ -16,7 +16,7 @@ from churn_assets.usecases.spec import delta_name
 ROWS = 1000
 
 
-def drafted(
+def draft_of(
     columns: dict[str, Any],
     keys: Sequence[str] = ("id",),
     label: str = "left",
@@ -25,10 +25,10 @@ def drafted(
     """A draft of a table of these columns, beside a key and a label if they are not given."""
     rows = len(next(iter(columns.values())))
     whole = {"id": [f"k{i}" for i in range(rows)], "left": outcomes(rows), **columns}
-    return draft("case", profile(sampled(whole), keys, label, positive))
+    return draft("case", profile(sample_of(whole), keys, label, positive))
 
 
-def sampled(columns: dict[str, Any]) -> Sample:
+def sample_of(columns: dict[str, Any]) -> Sample:
     """A whole table as a sample of it."""
     records = pl.DataFrame({delta_name(name): values for name, values in columns.items()})
     return Sample(records, tuple(columns), records.height, "/data/table.csv")
@@ -36,11 +36,11 @@ def sampled(columns: dict[str, Any]) -> Sample:
 
 def outcomes(rows: int = ROWS) -> list[str]:
     """Three in ten leave, in no order."""
-    drawn = np.random.default_rng(0).random(rows) < 0.3
-    return ["yes" if left else "no" for left in drawn]
+    left = np.random.default_rng(0).random(rows) < 0.3
+    return ["yes" if leaves else "no" for leaves in left]
 
 
-def told(share_true: float = 0.7, rows: int = ROWS, seed: int = 1) -> np.ndarray:
+def signal(share_true: float = 0.7, rows: int = ROWS, seed: int = 1) -> np.ndarray:
     """Numbers that tell something of the outcome."""
     rng = np.random.default_rng(seed)
     left = np.array(outcomes(rows)) == "yes"
@@ -52,14 +52,14 @@ def noise(rows: int = ROWS, seed: int = 2) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=rows)
 
 
-def where(found: Draft, source: str) -> str:
-    """The group that a column was put into; of what is left out, why."""
+def group_of(draft: Draft, source: str) -> str:
+    """The group of a column; of what is left out, why."""
     for group in ("numbers", "categories", "dates"):
-        if any(entry.profile.source == source for entry in getattr(found, group)):
+        if any(entry.profile.source == source for entry in getattr(draft, group)):
             return group
-    return entry(found, source).why
+    return entry_of(draft, source).why
 
 
-def entry(found: Draft, source: str) -> Entry:
+def entry_of(draft: Draft, source: str) -> Entry:
     """The entry of a column."""
-    return next(entry for entry in found.entries if entry.profile.source == source)
+    return next(entry for entry in draft.entries if entry.profile.source == source)

@@ -64,8 +64,9 @@ def test_a_key_may_have_parts() -> None:
     assert case.contract.unique == (("shop", "no"),)
 
 
-@pytest.mark.parametrize("case", USE_CASES.values(), ids=lambda case: case.name)
-def test_every_column_of_every_use_case_is_described_to_people(case: spec.UseCase) -> None:
+@pytest.mark.parametrize("name", ["telco_churn", "booking_cancellation"])
+def test_every_column_of_a_use_case_that_ships_is_described_to_people(name: str) -> None:
+    case = USE_CASES[name]
     columns = {*case.contract.columns, *case.label_contract.columns}
     names = {column.name for column in columns} | {*case.inputs, *case.beside, *case.days}
     described = {name: case.describe(name) for name in names}

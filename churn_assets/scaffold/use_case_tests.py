@@ -1,4 +1,4 @@
-"""Write the test of a use case, which holds made-up records and none of a customer."""
+"""Write the tests of a use case, which hold made-up records and none of a customer."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 from string import Template
 
 from churn_assets.scaffold.draft import Draft, Entry
-from churn_assets.scaffold.python_text import Bracketed, imported, lines, quoted
+from churn_assets.scaffold.python_text import Brackets, import_lines, lines, literal
 from churn_assets.usecases.spec import Column, DType
 
-_TEMPLATE = Path(__file__).with_name("test_text.txt")
+_TEMPLATE = Path(__file__).with_name("use_case_tests.txt")
 _WORDS = ("one", "two", "three", "four")
 _RECORDS = range(len(_WORDS))
 _BLANK = 2
 """The record that leaves blank what may be."""
 
 
-def test_text(draft: Draft) -> str:
-    """The text of the test beside the use case's file."""
+def use_case_tests_text(draft: Draft) -> str:
+    """The text of the file of tests beside the use case's file."""
     positive, negative = draft.profile.positive, draft.profile.negative
     # A part of the key that is a date stands among the others as well, and more must hold of it.
     others = draft.entries[len(draft.keys) :]
@@ -29,12 +29,12 @@ def test_text(draft: Draft) -> str:
         draft.label.column.source: [positive, negative, "", positive],
     }
     records = [
-        Bracketed(f"{quoted(source)}: [", list(map(quoted, made)), "]")
-        for source, made in values.items()
+        Brackets(f"{literal(source)}: [", list(map(literal, column)), "]")
+        for source, column in values.items()
     ]
-    broken = [f"{quoted(source)}: {quoted(value)}" for source, value in _broken(draft)]
+    broken = [f"{literal(source)}: {literal(value)}" for source, value in _broken(draft)]
     names = [*(["LEFT_OUT"] if draft.left_out else []), draft.name]
-    unknown = [quoted(draft.profile.label)]
+    unknown = [literal(draft.profile.label)]
     if draft.left_out:
         unknown.append("*(column.source for column in LEFT_OUT)")
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -49,10 +49,10 @@ def test_text(draft: Draft) -> str:
 
 def _imports(names: Mapping[str, Sequence[str]]) -> Iterator[str]:
     for module in sorted(names):
-        yield from imported(f"churn_assets.usecases.{module}", names[module])
+        yield from import_lines(f"churn_assets.usecases.{module}", names[module])
 
 
-def _dictionary(name: str, items: list[str] | list[Bracketed]) -> list[str]:
+def _dictionary(name: str, items: list[str] | list[Brackets]) -> list[str]:
     inside = [line for item in items for line in lines(item, 1, ",")]
     return [f"{name} = {{", *inside, "}"]
 
@@ -64,10 +64,10 @@ def _keys(column: Column) -> list[str]:
 def _values(entry: Entry) -> list[str]:
     """Made-up values that keep a column's contract."""
     column, is_flag = entry.column, (entry.profile.least, entry.profile.most) == (0, 1)
-    made = [_value(column, i % 2 if is_flag else i) for i in _RECORDS]
+    values = [_value(column, i % 2 if is_flag else i) for i in _RECORDS]
     if column.nullable:
-        made[_BLANK] = ""
-    return made
+        values[_BLANK] = ""
+    return values
 
 
 def _value(column: Column, i: int) -> str:
@@ -82,11 +82,11 @@ def _broken(draft: Draft) -> Iterator[tuple[str, str]]:
     """A column of each kind, and a value that it must not hold."""
     yield draft.keys[0].column.source, ""
     if draft.numbers:
-        yield draft.numbers[0].column.source, "no number"
+        yield draft.numbers[0].column.source, "not a number"
     for entry in draft.categories:
         if entry.column.isin is not None:
             yield entry.column.source, "no such value"
             break
     if draft.dates:
-        yield draft.dates[0].column.source, "no day"
+        yield draft.dates[0].column.source, "not a day"
     yield draft.profile.label, "neither"
