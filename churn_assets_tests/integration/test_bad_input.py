@@ -22,14 +22,14 @@ BELOW_RAW = "raw silver rejects features"
 FEW = 200
 CSV = customers(FEW).write_csv()
 LINES = CSV.splitlines(keepends=True)
-MLFLOW_GIVEN_UP_SECONDS = 30
+MLFLOW_PATIENCE_SECONDS = 30
 
 
 def line(number: int, **values: str) -> str:
     """The good file with other values, as they stand in the text, on one of its lines."""
     header, record = LINES[0].strip().split(","), LINES[number - 1].strip().split(",")
-    changed = [values.get(name, value) for name, value in zip(header, record, strict=True)]
-    return "".join([*LINES[: number - 1], ",".join(changed) + "\n", *LINES[number:]])
+    fields = [values.get(name, value) for name, value in zip(header, record, strict=True)]
+    return "".join([*LINES[: number - 1], ",".join(fields) + "\n", *LINES[number:]])
 
 
 def parquet(frame: pl.DataFrame) -> bytes:
@@ -49,7 +49,7 @@ def write(folder: Path, content: str | bytes, name: str = "odd.csv") -> Path:
 
 
 def snapshot(project: Project) -> dict[str, Any]:
-    """Every table's newest version, who is Champion, and what every customer was told."""
+    """Every table's newest version, who is Champion, and what every customer's prediction says."""
     return {
         **project.states(),
         "record": project.champion(),
@@ -58,13 +58,13 @@ def snapshot(project: Project) -> dict[str, Any]:
     }
 
 
-def changed(project: Project, before: Mapping[str, Any]) -> set[str]:
+def changes(project: Project, before: Mapping[str, Any]) -> set[str]:
     """What is not as it was."""
     after = snapshot(project)
     return {name for name in after if after[name] != before[name]}
 
 
-def said(run: Run) -> str:
+def error_line(run: Run) -> str:
     """The one line that a refused run says."""
     assert not run.success
     assert len(run.error.splitlines()) == 1, run.error
@@ -74,7 +74,7 @@ def said(run: Run) -> str:
 
 @pytest.fixture(scope="module")
 def good(new_project: Callable[..., Project]) -> Project:
-    """A project after a good run; each test compares with what it found."""
+    """A project after a good run; each test compares with its tables before."""
     project = new_project()
     run = project.run(project.write())
     assert run.success, run.error
@@ -132,8 +132,8 @@ def test_a_file_that_cannot_be_read_rightly_is_refused_with_its_place_and_nothin
 
     run = good.run(path)
 
-    assert said(run).startswith(f"{path}: {says}")
-    assert changed(good, before) == set()
+    assert error_line(run).startswith(f"{path}: {says}")
+    assert changes(good, before) == set()
 
 
 @pytest.mark.parametrize(
@@ -152,8 +152,8 @@ def test_a_parquet_file_that_cannot_be_read_is_refused_and_nothing_is_lost(
 
     run = good.run(path)
 
-    assert said(run).startswith(f"{path}: {says}")
-    assert changed(good, before) == set()
+    assert error_line(run).startswith(f"{path}: {says}")
+    assert changes(good, before) == set()
 
 
 @pytest.mark.parametrize(
@@ -183,9 +183,9 @@ def test_a_place_without_records_is_refused_by_its_name_and_nothing_is_lost(
 
     run = good.run(sources={"telco_churn": source})
 
-    assert said(run).startswith(f"{place}: {says}")
+    assert error_line(run).startswith(f"{place}: {says}")
     assert "hidden" not in run.error
-    assert changed(good, before) == set()
+    assert changes(good, before) == set()
 
 
 # Refused by the contract
@@ -199,11 +199,11 @@ def test_a_customer_who_comes_twice_stops_the_run_before_anything_below_raw(
     run = good.run(path)
 
     twice = LINES[4].split(",")[0]
-    assert said(run).startswith(
+    assert error_line(run).startswith(
         f"{path}: column 'customerID' must be unique, and 3 records repeat a value (such as "
         f"'{twice}'"
     )
-    assert changed(good, before) == {"raw"}
+    assert changes(good, before) == {"raw"}
 
 
 def test_a_column_of_a_type_that_says_no_number_stops_the_run_before_anything_below_raw(
@@ -214,39 +214,39 @@ def test_a_column_of_a_type_that_says_no_number_stops_the_run_before_anything_be
 
     run = good.run(path)
 
-    assert said(run).startswith(f"{path}: column 'tenure' is of type Date")
-    assert changed(good, before) == {"raw"}
+    assert error_line(run).startswith(f"{path}: column 'tenure' is of type Date")
+    assert changes(good, before) == {"raw"}
 
 
 def test_too_many_rejects_stop_the_run_before_silver_and_are_kept_for_a_look(
     good: Project, tmp_path: Path
 ) -> None:
-    broken = FEW // 10
+    faults = FEW // 10
     place = pl.int_range(pl.len())
     frame = customers(FEW).with_columns(
-        MonthlyCharges=pl.when(place < broken).then(pl.lit("many")).otherwise("MonthlyCharges")
+        MonthlyCharges=pl.when(place < faults).then(pl.lit("many")).otherwise("MonthlyCharges")
     )
     path, before = write(tmp_path, frame.write_csv()), snapshot(good)
 
     run = good.run(path)
 
-    assert said(run).startswith(
-        f"{path}: {broken} of {FEW} records (10.0%) break the contract, and at most 5.0% may. "
-        f"Most often: MonthlyCharges: is not a finite number ({broken})."
+    assert error_line(run).startswith(
+        f"{path}: {faults} of {FEW} records (10.0%) break the contract, and at most 5.0% may. "
+        f"Most often: MonthlyCharges: is not a finite number ({faults})."
     )
-    assert changed(good, before) == {"raw", "rejects"}
+    assert changes(good, before) == {"raw", "rejects"}
     rejects = good.rows("rejects")
-    assert rejects["MonthlyCharges"].to_list() == ["many"] * broken
+    assert rejects["MonthlyCharges"].to_list() == ["many"] * faults
     assert set(rejects["reasons"]) == {"MonthlyCharges: is not a finite number"}
 
 
 def test_as_many_rejects_as_the_setting_allows_pass(good: Project, tmp_path: Path) -> None:
     path = write(tmp_path, line(9, MonthlyCharges="many"))
 
-    refused = good.run(path, tables=BELOW_RAW, max_reject_share=0.5 / FEW)
+    too_strict = good.run(path, tables=BELOW_RAW, max_reject_share=0.5 / FEW)
     run = good.run(path, tables=BELOW_RAW, max_reject_share=1 / FEW)
 
-    assert "1 of 200 records (0.5%) break the contract" in said(refused)
+    assert "1 of 200 records (0.5%) break the contract" in error_line(too_strict)
     assert run.success, run.error
     assert good.state("silver").rows == FEW - 1
 
@@ -372,10 +372,10 @@ def test_one_class_only_is_refused_and_the_champion_stands(good: Project, tmp_pa
 
     run = good.run(path)
 
-    assert said(run).startswith(f"{path}: ")
+    assert error_line(run).startswith(f"{path}: ")
     assert "labels of both classes, and the train rows have only negative ones" in run.error
     assert "Label 'churn' counts as positive where it is 'Yes'" in run.error
-    assert changed(good, before) <= {"raw", "rejects", "silver", "features"}
+    assert changes(good, before) <= {"raw", "rejects", "silver", "features"}
 
 
 UNLABELLED = {
@@ -396,7 +396,7 @@ def test_customers_without_any_label_are_all_scored_by_the_champion_and_nothing_
     run = good.run(path)
 
     assert run.success, run.error
-    assert not {"model", "champion", "record", "alias"} & changed(good, before)
+    assert not {"model", "champion", "record", "alias"} & changes(good, before)
     predictions = good.rows("predictions")
     assert set(predictions["customer_id"]) == set(newcomers["customerID"])
     assert set(predictions["model_version"]) == {before["record"].version}
@@ -406,14 +406,14 @@ def test_customers_without_any_label_are_scored_though_the_newest_challenger_was
     good: Project, tmp_path: Path
 ) -> None:
     shuffled = customers(ROWS).with_columns(pl.col("Churn").shuffle(seed=1))
-    refused = good.run(write(tmp_path, shuffled.write_csv()))
+    worse = good.run(write(tmp_path, shuffled.write_csv()))
     newcomers, before = customers(FEW, seed=2), snapshot(good)
 
     run = good.run(write(tmp_path, newcomers.drop("Churn").write_csv(), "new.csv"))
 
-    assert refused.blocked_by
+    assert worse.blocked_by
     assert run.success, run.error
-    assert not {"model", "champion", "record", "alias"} & changed(good, before)
+    assert not {"model", "champion", "record", "alias"} & changes(good, before)
     assert good.registry.by_alias("challenger").version > before["record"].version
     predictions = good.rows("predictions")
     assert set(predictions["customer_id"]) == set(newcomers["customerID"])
@@ -428,7 +428,9 @@ def test_customers_without_any_label_are_refused_where_there_is_no_champion(
 
     run = project.run(path)
 
-    assert said(run).startswith(f"{path}: no customer has a known label, and there is no model yet")
+    assert error_line(run).startswith(
+        f"{path}: no customer has a known label, and there is no model yet"
+    )
     assert "column 'Churn' is filled for past customers" in run.error
     assert project.state("predictions") is None
 
@@ -458,9 +460,11 @@ def test_a_read_only_lake_is_refused_and_read_again_as_it_was(
 
     with disk.read_only():
         run = on_disk.run(path)
-        after = changed(on_disk, before)
+        after = changes(on_disk, before)
 
-    assert said(run).startswith(f"{on_disk.table('raw').uri}: the table raw could not be written")
+    assert error_line(run).startswith(
+        f"{on_disk.table('raw').uri}: the table raw could not be written"
+    )
     assert "this place is read-only. Give write permission, or set CHURN_LAKE" in run.error
     assert after == set()
 
@@ -470,7 +474,7 @@ def test_a_lake_below_a_file_is_refused_by_its_name(project: Project, tmp_path: 
 
     run = project.run(write(tmp_path, CSV), lake=str(lake))
 
-    assert said(run).startswith(f"{lake}/telco_churn/raw: the table raw could not be written")
+    assert error_line(run).startswith(f"{lake}/telco_churn/raw: the table raw could not be written")
     assert "a file stands where its folder should be" in run.error
 
 
@@ -492,10 +496,10 @@ def test_a_full_disk_is_refused_the_old_version_stands_and_the_next_run_goes_on(
 
     with disk.full(left):
         run = on_disk.run(path)
-        after = changed(on_disk, before)
+        after = changes(on_disk, before)
     again = on_disk.run(path)
 
-    assert f"the table {table} could not be written: the disk is full. Free some" in said(run)
+    assert f"the table {table} could not be written: the disk is full. Free some" in error_line(run)
     assert after <= {"rejects"}
     assert again.success, again.error
     assert set(on_disk.rows("predictions")["customer_id"]) == set(newcomers["customerID"])
@@ -508,12 +512,12 @@ def test_an_mlflow_server_that_is_down_is_told_soon_and_nothing_is_lost(good: Pr
 
     run = good.run(good.write(), retrain=True, mlflow={"tracking_uri": address})
 
-    assert time.monotonic() - start < MLFLOW_GIVEN_UP_SECONDS
-    assert said(run) == (
+    assert time.monotonic() - start < MLFLOW_PATIENCE_SECONDS
+    assert error_line(run) == (
         f"MLflow at {address.replace('user:hidden@', '')}: cannot be reached. "
         "Start it, or set CHURN_MLFLOW__TRACKING_URI to one that runs."
     )
-    assert not {"model", "champion", "predictions", "record", "scores"} & changed(good, before)
+    assert not {"model", "champion", "predictions", "record", "scores"} & changes(good, before)
 
 
 # The command line
@@ -557,7 +561,7 @@ def test_the_command_refuses_bad_input_in_one_line_and_loses_nothing(
 
     assert refused(command).startswith(f"{path}: ")
     assert says in command.stderr
-    assert changed(good, before) == replaced
+    assert changes(good, before) == replaced
 
 
 def test_the_command_says_in_one_line_that_the_lake_s_disk_is_full(
@@ -570,7 +574,7 @@ def test_the_command_says_in_one_line_that_the_lake_s_disk_is_full(
 
     assert refused(command).startswith(f"{lake}/telco_churn/raw: ")
     assert "the disk is full. Free some space, then run again." in command.stderr
-    assert changed(on_disk, before) == set()
+    assert changes(on_disk, before) == set()
 
 
 def test_the_command_says_in_one_line_that_it_cannot_keep_history_and_still_lists_who(
@@ -583,13 +587,13 @@ def test_the_command_says_in_one_line_that_it_cannot_keep_history_and_still_list
         full = typed(root, "run", CHURN_LAKE=lake)
     with disk.read_only():
         read_only = typed(root, "run", CHURN_LAKE=lake)
-        listed = typed(root, "predictions", "--top", "1", CHURN_LAKE=lake)
+        predictions = typed(root, "predictions", "--top", "1", CHURN_LAKE=lake)
 
     assert home.returncode == 0, home.stderr
     assert refused(full).startswith(f"{root}/dagster: Dagster's history cannot be kept")
     assert refused(read_only).startswith(f"{root}/dagster: Dagster's history cannot be kept")
-    assert listed.returncode == 0, listed.stderr
+    assert predictions.returncode == 0, predictions.stderr
     first = on_disk.rows("predictions").sort("rank").row(0, named=True)
     assert first["churn_probability"] == pytest.approx(
-        float(re.search(r"0\.\d{3}", listed.stdout)[0]), abs=5e-4
+        float(re.search(r"0\.\d{3}", predictions.stdout)[0]), abs=5e-4
     )

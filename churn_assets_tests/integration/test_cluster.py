@@ -137,7 +137,7 @@ def test_a_worker_killed_while_it_scores_loses_no_row_and_doubles_none(
     cluster, marks = on_cluster.cluster, tmp_path / "marks"
     marks.mkdir()
     features, predictions = tmp_path / "features", tmp_path / "predictions"
-    copies = copied(on_cluster.project, features)
+    copies = write_copies(on_cluster.project, features)
     driver = on_cluster.driver
 
     works = [str(features), str(predictions), str(BATCH_ROWS), str(SLOW_SECONDS), str(marks)]
@@ -145,12 +145,12 @@ def test_a_worker_killed_while_it_scores_loses_no_row_and_doubles_none(
     driver.wait_until(partial(at_work, marks, {"/one/", "/two/"}), WAIT_SECONDS, "scoring")
     cluster.workers["one"].kill()
     before = len(list(marks.iterdir()))
-    done = driver.end()
+    run = driver.end()
     cluster.start_worker("one")
 
-    assert done.returncode == 0, done.stderr
+    assert run.returncode == 0, run.stderr
     assert before < copies / BATCH_ROWS / 2, "it was killed late"
-    assert any(not mark.startswith("0") for mark in told(marks)), "no task was tried again"
+    assert any(not mark.startswith("0") for mark in texts(marks)), "no task was tried again"
     scored = pl.read_delta(str(predictions))
     assert scored.height == scored["customer_id"].n_unique() == copies
     scored = scored.with_columns(pl.col("customer_id").str.split("#").list.first())
@@ -171,13 +171,13 @@ def test_a_driver_killed_while_it_writes_leaves_the_last_version_and_room_for_th
     for _ in range(MOST_KILLS):
         driver, since = on_cluster.driver, table.require().version
         driver.begin(ON_SPARK, "replace_for_ever", "features")
-        driver.wait_until(partial(replaced, table, since), WAIT_SECONDS, "replacing")
+        driver.wait_until(partial(has_newer, table, since), WAIT_SECONDS, "replacing")
         before = files_without_commit(table)
         next_data_file(Path(table.uri))
         driver.kill()
-        left = rows(on_cluster.project, "features")
-        assert left["customer_id"].equals(keys)
-        assert left["generation"].n_unique() == 1
+        features = rows(on_cluster.project, "features")
+        assert features["customer_id"].equals(keys)
+        assert features["generation"].n_unique() == 1
         orphans = files_without_commit(table) - before
         if orphans:
             break
@@ -185,13 +185,13 @@ def test_a_driver_killed_while_it_writes_leaves_the_last_version_and_room_for_th
     table.replace(again, "again")
 
     assert orphans, "no kill fell between the first data file and the commit"
-    left = rows(on_cluster.project, "features")
-    assert left["customer_id"].equals(keys)
-    assert set(left["generation"]) == {0}
+    features = rows(on_cluster.project, "features")
+    assert features["customer_id"].equals(keys)
+    assert set(features["generation"]) == {0}
 
 
-def copied(project: Project, into: Path) -> int:
-    """Many copies of the features, each under a key of its own, in several files; their rows."""
+def write_copies(project: Project, into: Path) -> int:
+    """Write many copies of the features, each under its own key, in several files; their rows."""
     features = rows(project, "features")
     for part in range(PARTS):
         copies = pl.DataFrame({"copy": [f"#{part}-{i}" for i in range(COPIES)]})
@@ -201,17 +201,17 @@ def copied(project: Project, into: Path) -> int:
     return len(features) * PARTS * COPIES
 
 
-def told(marks: Path) -> list[str]:
+def texts(marks: Path) -> list[str]:
     """What each mark says: the attempt at its task, and where it ran."""
     return [mark.read_text() for mark in marks.iterdir()]
 
 
 def at_work(marks: Path, workers: set[str]) -> bool:
-    """Whether each of the workers has begun a batch."""
-    return all(any(worker in mark for mark in told(marks)) for worker in workers)
+    """Whether each of the workers has started a batch."""
+    return all(any(worker in mark for mark in texts(marks)) for worker in workers)
 
 
-def replaced(table: Table, since: int) -> bool:
+def has_newer(table: Table, since: int) -> bool:
     """Whether a table has a newer version."""
     return table.require().version > since
 

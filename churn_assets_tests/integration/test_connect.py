@@ -69,19 +69,19 @@ def test_a_server_takes_generated_and_typed_records(on_server: OnServer, tmp_pat
     frame.with_columns(total).write_parquet(typed)
     environ = {**on_server.environ, "CHURN_LAKE": str(tmp_path / "lake")}
 
-    refined = on_spark("refine_sources", str(GENERATED_ROWS), "", str(typed), environ=environ)
+    run = on_spark("refine_sources", str(GENERATED_ROWS), "", str(typed), environ=environ)
 
-    assert refined.returncode == 0, refined.stderr
-    assert refined.stdout.splitlines() == [f"0 {GENERATED_ROWS}", f"0 {SOURCE_ROWS}"]
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines() == [f"0 {GENERATED_ROWS}", f"0 {SOURCE_ROWS}"]
 
 
 def test_a_server_lets_one_of_two_conditional_commits_win(
     on_server: OnServer, tmp_path: Path
 ) -> None:
-    told = on_spark("conflict", str(tmp_path), environ=on_server.environ)
+    run = on_spark("conflict", str(tmp_path), environ=on_server.environ)
 
-    assert told.returncode == 0, told.stderr
-    assert told.stdout.splitlines() == [
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines() == [
         "overwrite early=committed late=conflict rows=1",
         "append base transaction early=committed late=conflict rows=2",
         "append early=committed late=committed rows=3",

@@ -45,7 +45,7 @@ FIRST_WRITE_KILLS = 10
 INTO_TRAINING_SECONDS = 0.5
 
 
-def killed(wait: Callable[[], None], target: Callable[..., None], *arguments: Any) -> None:
+def kill_during(wait: Callable[[], None], target: Callable[..., None], *arguments: Any) -> None:
     """Start a process, and kill it so long after it began its work."""
     started = FORKS.Event()
     process = FORKS.Process(target=target, args=(*arguments, started))
@@ -76,14 +76,14 @@ def _next_data_file(folder: Path) -> None:
 
 
 def files_without_commit(table: Table) -> set[str]:
-    """Data files that no version names: what a killed write had begun."""
+    """Data files that no version names: what a killed write left behind."""
     log = Path(table.uri, "_delta_log").glob("*.json")
     actions = [json.loads(line) for entry in log for line in entry.read_text().splitlines()]
-    named = {action["add"]["path"] for action in actions if "add" in action}
-    return {file.name for file in Path(table.uri).glob("*.parquet")} - named
+    in_log = {action["add"]["path"] for action in actions if "add" in action}
+    return {file.name for file in Path(table.uri).glob("*.parquet")} - in_log
 
 
-def made(folder: Path, name: str, rows: int) -> Table:
+def new_table(folder: Path, name: str, rows: int) -> Table:
     """A table with a key, a text and a generation."""
     table = Lake(str(folder), PolarsEngine(), layers=LAYERS).of(USE_CASE)[name]
     frame = pl.LazyFrame(
@@ -102,12 +102,12 @@ def made(folder: Path, name: str, rows: int) -> Table:
 def test_a_killed_replacement_leaves_the_old_rows_or_the_new_ones(
     name: str, tmp_path: Path
 ) -> None:
-    table = made(tmp_path, name, REPLACED_ROWS)
+    table = new_table(tmp_path, name, REPLACED_ROWS)
     between = 0
 
     for moment in moments(table):
         before = files_without_commit(table)
-        killed(moment, replace_for_ever, str(tmp_path), name)
+        kill_during(moment, replace_for_ever, str(tmp_path), name)
         between += bool(files_without_commit(table) - before)
 
         rows = table.scan().to_native().collect()
@@ -119,17 +119,17 @@ def test_a_killed_replacement_leaves_the_old_rows_or_the_new_ones(
 
 @pytest.mark.parametrize("name", ["model", "champion"])
 def test_a_killed_append_leaves_each_record_once(name: str, tmp_path: Path) -> None:
-    table = made(tmp_path, name, 1)
+    table = new_table(tmp_path, name, 1)
     between = 0
 
     for moment in moments(table):
-        kept = table.scan().to_native().collect()[GENERATION].to_list()
+        earlier = table.scan().to_native().collect()[GENERATION].to_list()
         before = files_without_commit(table)
-        killed(moment, append_for_ever, str(tmp_path), name)
+        kill_during(moment, append_for_ever, str(tmp_path), name)
         between += bool(files_without_commit(table) - before)
 
         records = sorted(table.scan().to_native().collect()[GENERATION].to_list())
-        assert set(kept) <= set(records)
+        assert set(earlier) <= set(records)
         assert records == list(range(1, len(records) + 1))
 
     assert between > 0, "no kill fell between the first data file and the commit"
@@ -141,7 +141,9 @@ def test_a_killed_first_write_leaves_a_whole_table_or_room_for_one(tmp_path: Pat
     for kill in range(FIRST_WRITE_KILLS):
         root = tmp_path / str(kill)
         root.mkdir()
-        killed(partial(time.sleep, times.uniform(0, LONGEST_SECONDS)), create_for_ever, str(root))
+        kill_during(
+            partial(time.sleep, times.uniform(0, LONGEST_SECONDS)), create_for_ever, str(root)
+        )
 
         for folder in root.iterdir():
             table = Lake(str(folder), PolarsEngine(), layers=LAYERS).of(USE_CASE)["raw"]
@@ -170,8 +172,8 @@ def test_a_killed_run_keeps_the_next_one_from_nothing(tmp_path: Path) -> None:
 
     assert again.returncode == 0, again.stderr
     with DagsterInstance.from_config(str(tmp_path / "dagster")) as instance:
-        ended = [run.status for run in instance.get_runs()]
-    assert ended == [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE]
+        statuses = [run.status for run in instance.get_runs()]
+    assert statuses == [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE]
 
 
 @pytest.mark.slow
@@ -183,7 +185,7 @@ def test_a_run_that_is_killed_anywhere_is_finished_by_the_next_one(tmp_path: Pat
     times = random.Random(0)
 
     for _ in range(KILLED_RUNS):
-        killed(
+        kill_during(
             partial(time.sleep, times.uniform(0, LONGEST_RUN_SECONDS)), run_for_ever, str(broken)
         )
         assert {_rows(tables[name]) for name in ("raw", "silver", "features")} == {ROWS}

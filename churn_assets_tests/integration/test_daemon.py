@@ -23,7 +23,7 @@ FIRST, LATER = 3000, 4000
 
 
 @dataclass(frozen=True)
-class Refreshed:
+class Refresh:
     """What the daemon made of a source that had changed."""
 
     project: Project
@@ -38,17 +38,17 @@ class Refreshed:
 
 
 def doubtful(frame: pl.DataFrame) -> pl.DataFrame:
-    """One label in eight turned round: learnable, and sure to be beaten."""
-    turned = pl.when(pl.col("Churn") == "Yes").then(pl.lit("No")).otherwise(pl.lit("Yes"))
+    """One label in eight is the opposite: learnable, and sure to be beaten."""
+    opposite = pl.when(pl.col("Churn") == "Yes").then(pl.lit("No")).otherwise(pl.lit("Yes"))
     return frame.with_columns(
-        Churn=pl.when(pl.int_range(pl.len()) % 8 == 0).then(turned).otherwise("Churn")
+        Churn=pl.when(pl.int_range(pl.len()) % 8 == 0).then(opposite).otherwise("Churn")
     )
 
 
 @pytest.fixture(scope="module")
-def refreshed(
+def refresh(
     new_project: Callable[..., Project], tmp_path_factory: pytest.TempPathFactory
-) -> Refreshed:
+) -> Refresh:
     project = new_project(keeps_history=True)
     before = [
         project.run(project.write(doubtful, rows=FIRST)),
@@ -85,23 +85,23 @@ def refreshed(
             what="scored with the third Champion",
         )
         daemon.wait_until(lambda: _idle(project), seconds=60, what="idle")
-    known = {run.run_id for run in before}
-    runs = [r for r in project.instance.get_run_records() if r.dagster_run.run_id not in known]
-    return Refreshed(project, sorted(runs, key=lambda record: record.create_timestamp))
+    earlier = {run.run_id for run in before}
+    runs = [r for r in project.instance.get_run_records() if r.dagster_run.run_id not in earlier]
+    return Refresh(project, sorted(runs, key=lambda record: record.create_timestamp))
 
 
 def test_a_missed_window_carries_a_changed_source_through_to_new_predictions(
-    refreshed: Refreshed,
+    refresh: Refresh,
 ) -> None:
-    states = refreshed.project.states()
+    states = refresh.project.states()
 
     assert states["raw"].rows == states["features"].rows == states["predictions"].rows == LATER
-    assert refreshed.project.champion().version == 3
+    assert refresh.project.champion().version == 3
     assert states["predictions"].reads["features"] == states["features"].version
 
 
-def test_each_missed_window_is_answered_by_one_run(refreshed: Refreshed) -> None:
-    raw = [record for record in refreshed.runs if "raw" in refreshed.tables(record)]
+def test_each_missed_window_is_answered_by_one_run(refresh: Refresh) -> None:
+    raw = [record for record in refresh.runs if "raw" in refresh.tables(record)]
 
     starts = [record.create_timestamp.timestamp() for record in raw]
 
@@ -109,25 +109,25 @@ def test_each_missed_window_is_answered_by_one_run(refreshed: Refreshed) -> None
     assert all(later - earlier >= WINDOW_SECONDS for earlier, later in pairwise(starts))
 
 
-def test_each_promotion_is_scored_with_once(refreshed: Refreshed) -> None:
+def test_each_promotion_is_scored_with_once(refresh: Refresh) -> None:
     keys = Counter(
         record.dagster_run.tags["dagster/run_key"]
-        for record in refreshed.runs
+        for record in refresh.runs
         if "dagster/run_key" in record.dagster_run.tags
     )
 
     assert list(keys.values()) == [1, 1]
 
 
-def test_what_failed_for_a_while_is_all_that_failed(refreshed: Refreshed) -> None:
-    failed = [
+def test_what_failed_for_a_while_is_all_that_failed(refresh: Refresh) -> None:
+    failures = [
         record
-        for record in refreshed.runs
+        for record in refresh.runs
         if record.dagster_run.status is not dg.DagsterRunStatus.SUCCESS
     ]
 
-    assert {record.dagster_run.status for record in failed} == {dg.DagsterRunStatus.FAILURE}
-    assert not any(refreshed.tables(record) for record in failed)
+    assert {record.dagster_run.status for record in failures} == {dg.DagsterRunStatus.FAILURE}
+    assert not any(refresh.tables(record) for record in failures)
 
 
 def _idle(project: Project) -> bool:

@@ -28,12 +28,24 @@ FILES = ("pyproject.toml", "README.md", "workspace.yaml")
 
 @dataclass(frozen=True)
 class Copy:
-    """A copy of the project, in which use cases were begun and run."""
+    """A copy of the project with new use cases, after a run of each.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the copy.
+    tables : mapping of str to Table
+        What each use case is made from.
+    summaries : mapping of str to str
+        What `churn new` printed of each.
+    outcome : mapping of str to any
+        What `support.programs.running` printed.
+    """
 
     folder: Path
     tables: Mapping[str, Table]
-    said: Mapping[str, str]
-    found: Mapping[str, Any]
+    summaries: Mapping[str, str]
+    outcome: Mapping[str, Any]
 
 
 def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -60,24 +72,24 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
     for file in FILES:
         shutil.copyfile(CHECKOUT / file, folder / file)
     (folder / "data").mkdir()
-    tables, said = {name: make() for name, make in SHAPES.items()}, {}
+    tables, summaries = {name: make() for name, make in SHAPES.items()}, {}
     for name, table in tables.items():
         start = time.monotonic()
         new = python(folder, "-m", "churn_assets.cli", "new", *table.arguments(folder / "data"))
         assert new.returncode == 0, new.stderr
-        said[name] = f"{new.stdout}\nnew took {time.monotonic() - start:.1f} s"
-    ran = python(folder, "-m", "churn_assets_tests.support.programs.running", *tables)
-    assert ran.returncode == 0, ran.stderr
-    return Copy(folder, tables, said, json.loads(ran.stdout.splitlines()[-1]))
+        summaries[name] = f"{new.stdout}\nnew took {time.monotonic() - start:.1f} s"
+    run = python(folder, "-m", "churn_assets_tests.support.programs.running", *tables)
+    assert run.returncode == 0, run.stderr
+    return Copy(folder, tables, summaries, json.loads(run.stdout.splitlines()[-1]))
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_table_of_any_shape_ends_with_a_champion_and_every_record_scored(
     copy: Copy, name: str
 ) -> None:
-    run = copy.found["runs"][name]
+    run = copy.outcome["runs"][name]
 
-    print(copy.said[name], f"run took {run['seconds']:.1f} s", run["scores"])
+    print(copy.summaries[name], f"run took {run['seconds']:.1f} s", run["scores"])
     assert run["status"] == 0
     assert run["predicted"] == copy.tables[name].records.height
     assert run["champion"] == [1]
@@ -86,24 +98,24 @@ def test_a_table_of_any_shape_ends_with_a_champion_and_every_record_scored(
 
 def test_each_use_case_has_its_assets_in_a_group_of_its_own(copy: Copy) -> None:
     for name in SHAPES:
-        found = {key for key, group in copy.found["groups"].items() if group == name}
+        keys = {key for key, group in copy.outcome["groups"].items() if group == name}
 
-        assert found == {f"{name}/{table}" for table in TABLES}
+        assert keys == {f"{name}/{table}" for table in TABLES}
 
 
 def test_the_written_tests_pass(copy: Copy) -> None:
-    assert copy.found["tested"] == 0
+    assert copy.outcome["tests"] == 0
 
 
 def test_what_is_written_is_in_the_project_s_style(copy: Copy) -> None:
-    written = [f"churn_assets/usecases/{name}.py" for name in SHAPES]
-    written += [f"churn_assets_tests/usecases/test_{name}.py" for name in SHAPES]
+    files = [f"churn_assets/usecases/{name}.py" for name in SHAPES]
+    files += [f"churn_assets_tests/usecases/test_{name}.py" for name in SHAPES]
 
-    checked = python(copy.folder, "-m", "ruff", "check", "--no-cache", *written)
-    formatted = python(copy.folder, "-m", "ruff", "format", "--no-cache", "--check", *written)
+    check = python(copy.folder, "-m", "ruff", "check", "--no-cache", *files)
+    format_check = python(copy.folder, "-m", "ruff", "format", "--no-cache", "--check", *files)
 
-    assert checked.returncode == 0, checked.stdout
-    assert formatted.returncode == 0, formatted.stdout
+    assert check.returncode == 0, check.stdout
+    assert format_check.returncode == 0, format_check.stdout
 
 
 def test_the_settings_keep_every_line_and_name_each_source(copy: Copy) -> None:

@@ -61,11 +61,11 @@ def both(
         source = None
         few["use_case"] = USE_CASES[request.param]
         few["sources"] = {request.param: {"rows": MADE_UP_ROWS}}
-    found = Both(new_project(**few), new_project(**few, **spark_settings))
-    for project in (found.embedded, found.spark):
+    both = Both(new_project(**few), new_project(**few, **spark_settings))
+    for project in (both.embedded, both.spark):
         run = project.run(source)
         assert run.success, run.error
-    return found
+    return both
 
 
 @pytest.mark.parametrize("table", ["raw", "silver", "rejects", "features"])

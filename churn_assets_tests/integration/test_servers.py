@@ -104,13 +104,13 @@ def test_credentials_are_kept_nowhere(on_s3: Project, s3: S3) -> None:
     name = s3.storage_options["aws_access_key_id"].encode()
 
     objects = s3.client.list_objects_v2(Bucket="lake")["Contents"]
-    kept = [
+    contents = [
         s3.client.get_object(Bucket="lake", Key=entry["Key"])["Body"].read() for entry in objects
     ]
-    kept += [path.read_bytes() for path in Path(on_s3.folder).rglob("*") if path.is_file()]
+    contents += [path.read_bytes() for path in Path(on_s3.folder).rglob("*") if path.is_file()]
 
-    assert len(kept) > len(objects)
-    assert not any(secret in content or name in content for content in kept)
+    assert len(contents) > len(objects)
+    assert not any(secret in content or name in content for content in contents)
 
 
 def test_parquet_and_delta_on_s3_are_sources(project: Project, s3: S3, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ CHECKOUT = Path(__file__).parents[2]
 HOST = "127.0.0.1"
 GRACE_SECONDS = 30.0
 WORK_SECONDS = 280.0
-"""Less than a test may take, so that what it waited for is told."""
+"""Less than a test may take, so that its message says what it waited for."""
 
 FORKS = multiprocessing.get_context("forkserver")
 """Processes of their own that import nothing again: a server does, and forks for each.
@@ -83,7 +83,7 @@ class Background:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # A group of its own, so that what is left of it can be found.
+                # A group of its own, so that none of it stays.
                 start_new_session=True,
             )
 
@@ -91,8 +91,8 @@ class Background:
         """Wait for something, while the program runs."""
         deadline = time.monotonic() + seconds
         while not ready():
-            ended = self._process.poll()
-            assert ended is None, f"ended with {ended} before {what}:\n{self.tail()}"
+            status = self._process.poll()
+            assert status is None, f"ended with {status} before {what}:\n{self.tail()}"
             assert time.monotonic() < deadline, f"not {what} in {seconds:.0f} s:\n{self.tail()}"
             time.sleep(0.5)
 
@@ -116,11 +116,11 @@ class Background:
             self._process.send_signal(signal.SIGINT)
         while self._alive() and time.monotonic() < deadline:
             time.sleep(0.1)
-        ended = not self._alive()
-        if not ended:
+        by_itself = not self._alive()
+        if not by_itself:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        return ended
+        return by_itself
 
     def _alive(self) -> bool:
         self._process.poll()
@@ -145,7 +145,7 @@ def forked(
     module : str
         What is run.
     *arguments : str
-        What it is given.
+        Its arguments.
     environ : mapping of str to str
         Beside what the tests have.
     folder : Path
@@ -209,8 +209,8 @@ def background(
     try:
         yield program
     finally:
-        ended = program.stop()
-    assert ended, f"had to be killed:\n{program.tail()}"
+        by_itself = program.stop()
+    assert by_itself, f"had to be killed:\n{program.tail()}"
 
 
 def free_ports(count: int) -> list[int]:

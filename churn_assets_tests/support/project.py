@@ -33,7 +33,7 @@ ROWS = 3000
 ONLY_TELCO = {
     f"CHURN_USE_CASES__{name.upper()}": "false" for name in USE_CASES if name != USE_CASE.name
 }
-"""Variables that switch the other use cases off, where one is looked at."""
+"""Variables that switch the other use cases off, where only one is of interest."""
 
 QUICK = {"candidates": ("logistic_regression", "lightgbm"), "folds": 2}
 """Training that takes a second, for tests of what comes after it."""
@@ -67,7 +67,7 @@ class Run:
         )
 
     def metadata(self, table: str) -> Mapping[str, Any]:
-        """What Dagster was told of a table."""
+        """What Dagster keeps of a table's materialization."""
         return next(
             event.step_materialization_data.materialization.metadata
             for event in self.events
@@ -151,10 +151,10 @@ class Project:
             self._settings["sources"] = {self.use_case.name: {"uri": str(source)}}
         name = self.use_case.name
         defs = definitions(self.settings(**changes))
-        named = None if tables is None else tables.split()
-        selection = None if named is None else [dg.AssetKey([name, table]) for table in named]
-        wanted = named is None or "model" in named
-        config = {"ops": {f"{name}_model": {"config": {"retrain": retrain}}}} if wanted else {}
+        names = None if tables is None else tables.split()
+        selection = None if names is None else [dg.AssetKey([name, table]) for table in names]
+        trains = names is None or "model" in names
+        config = {"ops": {f"{name}_model": {"config": {"retrain": retrain}}}} if trains else {}
         result = defs.resolve_job_def(name).execute_in_process(
             instance=self.instance,
             asset_selection=selection,

@@ -15,7 +15,7 @@ Rng = np.random.Generator
 
 @dataclass(frozen=True)
 class Table:
-    """A table, and what `churn new` is told of it."""
+    """A table, and what is typed for `churn new`."""
 
     name: str
     records: pl.DataFrame
@@ -39,10 +39,10 @@ class Table:
     def arguments(self, folder: Path) -> list[str]:
         """What is typed after `churn new`."""
         keys = [part for key in self.keys for part in ("--key", key)]
-        told = ["--label", self.label, "--positive", self.positive]
+        label = ["--label", self.label, "--positive", self.positive]
         how = ["--delimiter", self.delimiter] if self.delimiter != "," else []
         how += ["--encoding", self.encoding] if self.encoding != "utf-8" else []
-        return [self.name, "--from", str(self.write(folder)), *keys, *told, *how]
+        return [self.name, "--from", str(self.write(folder)), *keys, *label, *how]
 
 
 def churns(rng: Rng, score: np.ndarray, rate: float) -> np.ndarray:
@@ -134,5 +134,5 @@ def two_keys(rows: int = 2400) -> Table:
 
 
 SHAPES: dict[str, Callable[[], Table]] = {
-    made.__name__: made for made in (wide, lopsided, numeric, accents, two_keys)
+    table.__name__: table for table in (wide, lopsided, numeric, accents, two_keys)
 }

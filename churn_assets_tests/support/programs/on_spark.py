@@ -96,18 +96,18 @@ def replace_for_ever(name: str) -> None:
 def _imported_there() -> str:
     """What comes of importing this project's package on a worker."""
 
-    def told(batch: pa.RecordBatch) -> pa.RecordBatch:
+    def imported_from(batch: pa.RecordBatch) -> pa.RecordBatch:
         try:
             import churn_assets
 
-            said = churn_assets.__file__
+            text = churn_assets.__file__
         except ImportError as error:
-            said = str(error)
-        return pa.record_batch({"said": [said] * len(batch)})
+            text = str(error)
+        return pa.record_batch({"text": [text] * len(batch)})
 
     frame = _LAKE.engine.from_arrow(pa.table({"key": [1]}))
-    said = _LAKE.engine.map_batches(frame, told, pa.schema({"said": pa.string()}))
-    return str(_LAKE.engine.collect(said)["said"][0].as_py())
+    texts = _LAKE.engine.map_batches(frame, imported_from, pa.schema({"text": pa.string()}))
+    return str(_LAKE.engine.collect(texts)["text"][0].as_py())
 
 
 def refine_sources(generated: str, *uris: str) -> None:
@@ -122,8 +122,8 @@ def round_trip(table: str) -> None:
     """Write a row into a Delta table, and say what it holds then."""
     row = _LAKE.engine.from_arrow(pa.table({"who": ["first"]}))
     _LAKE.engine.write_delta(table, row, Commit("overwrite"), storage_options=None)
-    kept = _LAKE.engine.read_delta(table, None, storage_options=None)
-    print(_LAKE.engine.collect(kept).to_pylist())
+    rows = _LAKE.engine.read_delta(table, None, storage_options=None)
+    print(_LAKE.engine.collect(rows).to_pylist())
 
 
 def conflict(folder: str) -> None:
@@ -139,7 +139,7 @@ def conflict(folder: str) -> None:
 def _race(folder: Path, mode: Any, commit: dict[str, Any]) -> list[str]:
     table, running, go = folder / "table", folder / "running", folder / "go"
     folder.mkdir()
-    said = {}
+    outcomes = {}
 
     def slowly(batch: pa.RecordBatch) -> pa.RecordBatch:
         running.touch()
@@ -154,9 +154,9 @@ def _race(folder: Path, mode: Any, commit: dict[str, Any]) -> list[str]:
             _LAKE.engine.write_delta(
                 str(table), frame, Commit(mode, note, **commit), storage_options=None
             )
-            said[who] = "committed"
+            outcomes[who] = "committed"
         except ConflictError:
-            said[who] = "conflict"
+            outcomes[who] = "conflict"
 
     rows = pa.table({"who": ["first"]})
     first = _LAKE.engine.from_arrow(rows)
@@ -171,10 +171,10 @@ def _race(folder: Path, mode: Any, commit: dict[str, Any]) -> list[str]:
     write("early", first)
     go.touch()
     late.join(WAIT_SECONDS)
-    kept = _LAKE.engine.collect(
+    height = _LAKE.engine.collect(
         _LAKE.engine.read_delta(str(table), None, storage_options=None)
     ).num_rows
-    return [f"early={said.get('early')}", f"late={said.get('late')}", f"rows={kept}"]
+    return [f"early={outcomes.get('early')}", f"late={outcomes.get('late')}", f"rows={height}"]
 
 
 def _wait_until(ready: Callable[[], bool]) -> None:

@@ -1,7 +1,7 @@
 """Runs use cases one after another in a process of its own, and their tests before.
 
 `python -m ...running NAME...` runs `churn run` for each, and prints as
-its last line what came of it, as JSON.
+its last line the outcome, as JSON.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from churn_assets.settings import load_settings
 def main(*names: str) -> None:
     settings = load_settings()
     files = [f"churn_assets_tests/usecases/test_{name}.py" for name in names]
-    tested = pytest.main(["-q", "-p", "no:cacheprovider", *files])
+    tests = pytest.main(["-q", "-p", "no:cacheprovider", *files])
     runs = {name: _run(name, f"{settings.lake_uri}/{name}") for name in names}
     nodes = defs().resolve_asset_graph().asset_nodes
     groups = {"/".join(node.key.path): node.group_name for node in nodes}
-    print(json.dumps({"tested": int(tested), "runs": runs, "groups": groups}))
+    print(json.dumps({"tests": int(tests), "runs": runs, "groups": groups}))
 
 
 def _run(name: str, lake: str) -> dict[str, Any]:
