@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from churn_assets.types import Frame
 
 
-SPLITS = ("train", "validation", "test")
 _BUCKET, _ROWS, _LABEL_DAY = "__bucket", "__rows", "__label_day"
 _NEVER = date.max
 

@@ -6,10 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from churn_assets.tables.engines.engine import Engine
-from churn_assets.tables.featurise import SPLITS
 from churn_assets.tables.lake import Table, changed_types
 from churn_assets.tables.sampling import sampled
-from churn_assets.usecases.spec import DType, UseCase
+from churn_assets.usecases.spec import SPLITS, DType, UseCase
 
 if TYPE_CHECKING:
     from churn_assets.types import Frame

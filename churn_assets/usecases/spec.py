@@ -186,6 +186,9 @@ class Labels:
     time: str | None = None
 
 
+SPLITS = ("train", "validation", "test")
+
+
 @dataclass(frozen=True)
 class Split:
     """Who is trained on and who is only judged by.

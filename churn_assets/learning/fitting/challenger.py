@@ -112,9 +112,9 @@ def train_challenger(
         return latest
     if labelled.rows.empty:
         raise TrainingError(
-            f"{_source(place)}: no customer has a known label, and there is no model "
-            f"yet. Give a source whose column '{use_case.label_contract[use_case.label.column].source}' "
-            "is filled for past customers."
+            f"{_source(place)}: no customer has a known label, and there is no model yet. Give a "
+            f"source whose column '{use_case.label_contract[use_case.label.column].source}' is "
+            "filled for past customers."
         )
     made_from = origin(use_case, settings, features.data_version)
     on_record = tables["model"].state()

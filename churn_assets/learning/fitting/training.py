@@ -18,10 +18,9 @@ from churn_assets.learning.fitting.trial import Trial, loss
 from churn_assets.learning.metrics import metrics
 from churn_assets.learning.odds import averaged, recalibrated
 from churn_assets.learning.recipe import CROSS_VALIDATED_ROWS, Candidate, TrainingSettings
-from churn_assets.tables.featurise import SPLITS
 from churn_assets.tables.lake import Table
 from churn_assets.tables.sampling import sampled
-from churn_assets.usecases.spec import UseCase
+from churn_assets.usecases.spec import SPLITS, UseCase
 
 if TYPE_CHECKING:
     import pandas as pd
