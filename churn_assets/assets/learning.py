@@ -7,7 +7,7 @@ from pydantic import Field
 
 from churn_assets.assets.resources import Mlflow
 from churn_assets.assets.shared import pictures, plain_metadata
-from churn_assets.assets.table import Shown, table
+from churn_assets.assets.table import Materialization, table
 from churn_assets.learning.fitting.origin import model_code
 from churn_assets.learning.scoring import predictions_code, score
 from churn_assets.settings import Settings
@@ -61,7 +61,7 @@ def learning_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefiniti
         config: TrainConfig,
         lake: dg.ResourceParam[Lake],
         mlflow: dg.ResourceParam[Mlflow],
-    ) -> Shown:
+    ) -> Materialization:
         """A registered Challenger: version, run, metrics, threshold, data versions."""
         from churn_assets.learning.fitting.challenger import train_challenger
 
@@ -73,7 +73,7 @@ def learning_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefiniti
             studies=settings.studies_folder,
             progress=context.log.info,
         )
-        return Shown(challenger.committed, _of_challenger(challenger, mlflow, case))
+        return Materialization(challenger.committed, _of_challenger(challenger, mlflow, case))
 
     @table(
         case,
@@ -88,7 +88,7 @@ def learning_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefiniti
         config: ChampionConfig,
         lake: dg.ResourceParam[Lake],
         mlflow: dg.ResourceParam[Mlflow],
-    ) -> Shown:
+    ) -> Materialization:
         """One promotion or rollback: version, who and when, every gate's evidence."""
         from churn_assets.learning.judging.promotion import promote, rollback
 
@@ -97,7 +97,7 @@ def learning_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefiniti
             committed, promotion = rollback(place, config.version, who)
         else:
             committed, promotion = promote(place, who, settings.gates, most_rows)
-        return Shown(committed, plain_metadata(vars(promotion)))
+        return Materialization(committed, plain_metadata(vars(promotion)))
 
     @table(
         case,

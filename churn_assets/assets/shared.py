@@ -24,7 +24,7 @@ def key(use_case: UseCase, table: str) -> dg.AssetKey:
 
 
 def preview(table: Table, rows: int) -> dg.MetadataValue[Any] | None:
-    """The first records of a table, or None where none are to be shown."""
+    """The first records of a table, or None where there are none to show."""
     if rows == 0:
         return None
     records = table.engine.collect(table.scan().head(rows)).to_pylist()
@@ -42,11 +42,11 @@ def _cell(value: Any) -> str:
     return text[:CELL_CHARACTERS].replace("\\", "\\\\").replace("|", "\\|")
 
 
-def pictures(drawn: Mapping[str, bytes]) -> dg.MarkdownMetadataValue:
+def pictures(images: Mapping[str, bytes]) -> dg.MarkdownMetadataValue:
     """PNG files by name, which the UI shows in rows of two."""
-    encoded = {name: base64.b64encode(png).decode() for name, png in drawn.items()}
-    shown = [f"![{name}](data:image/png;base64,{png})" for name, png in encoded.items()]
-    rows = [" ".join(shown[i : i + 2]) for i in range(0, len(shown), 2)]
+    encoded = {name: base64.b64encode(png).decode() for name, png in images.items()}
+    links = [f"![{name}](data:image/png;base64,{png})" for name, png in encoded.items()]
+    rows = [" ".join(links[i : i + 2]) for i in range(0, len(links), 2)]
     return dg.MetadataValue.md("\n\n".join(rows))
 
 
@@ -64,12 +64,12 @@ def refusals() -> Iterator[None]:
 
 def plain_metadata(row: Any) -> dict[str, Any]:
     """Metadata of plain values; JSON text is shown as JSON, the rest as text."""
-    shown: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     for name, value in row.items():
         if isinstance(value, str) and value[:1] in ("{", "["):
-            shown[name] = dg.MetadataValue.json(json.loads(value))
+            metadata[name] = dg.MetadataValue.json(json.loads(value))
         elif isinstance(value, (str, bool, int, float, dict, list)):
-            shown[name] = value
+            metadata[name] = value
         elif value is not None:
-            shown[name] = str(value)
-    return shown
+            metadata[name] = str(value)
+    return metadata

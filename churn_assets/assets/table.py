@@ -26,7 +26,7 @@ Declare = Callable[[Callable[..., Any]], dg.AssetsDefinition]
 
 
 @dataclass(frozen=True)
-class Shown:
+class Materialization:
     """A committed table, and what else the UI shows of it than the writer kept with it.
 
     Parameters
@@ -55,8 +55,9 @@ def table(
 ) -> Declare:
     """Declare the asset of the table that a function writes, by the function's name and docstring.
 
-    The function returns what it committed, a `Committed` or `Shown`, or gives several. What the
-    core refuses ends the step with one line; metadata and a preview are shown of each table.
+    The function returns what it committed, a `Committed` or `Materialization`, or yields several.
+    What the core refuses ends the step with one line; the UI shows metadata and a preview of each
+    table.
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ def table(
     beside : mapping of str to str, optional
         Tables that the function writes as well, and what a row of each is.
     kinds : sequence of str
-        Shown in the UI beside `deltalake`; by default the engine.
+        Materialization in the UI beside `deltalake`; by default the engine.
     fresh_minutes : float, optional
         The table is stale after so long, and then refreshed by itself; without it, it follows
         what it is made from, as soon as that has passed its blocking checks.
@@ -99,15 +100,19 @@ def table(
 
         @wraps(function)
         def materialize(*arguments: Any, **resources: Any) -> Iterator[dg.MaterializeResult[Any]]:
+            lake: Lake = resources["lake"]
             with refusals():
-                for shown in _each(function(*arguments, **resources)):
-                    name = shown.committed.table
-                    records = None
-                    if not kinds:
-                        lake: Lake = resources["lake"]
-                        records = preview(lake.of(case)[name], settings.preview_rows)
-                    of_columns = lineage if name == function.__name__ else None
-                    yield materialized(case, shown, lineage=of_columns, preview=records)
+                for materialization in _each(function(*arguments, **resources)):
+                    name = materialization.committed.table
+                    yield materialize_result(
+                        case,
+                        materialization,
+                        lineage=lineage if name == function.__name__ else None,
+                        # Tables of records; what was trained and decided is metadata itself.
+                        preview=None
+                        if kinds
+                        else preview(lake.of(case)[name], settings.preview_rows),
+                    )
 
         name = f"{case.name}_{function.__name__}"
         return dg.multi_asset(name=name, specs=specs, **options)(materialize)
@@ -115,18 +120,18 @@ def table(
     return declare
 
 
-def _each(result: Committed | Shown | Iterable[Committed]) -> Iterator[Shown]:
-    if isinstance(result, Shown):
+def _each(result: Committed | Materialization | Iterable[Committed]) -> Iterator[Materialization]:
+    if isinstance(result, Materialization):
         yield result
     elif isinstance(result, Committed):
-        yield Shown(result, result.details)
+        yield Materialization(result, result.details)
     else:
-        yield from (Shown(committed, committed.details) for committed in result)
+        yield from (Materialization(committed, committed.details) for committed in result)
 
 
-def materialized(
+def materialize_result(
     case: UseCase,
-    shown: Shown,
+    materialization: Materialization,
     *,
     lineage: Lineage | None = None,
     preview: Any = None,
@@ -137,14 +142,14 @@ def materialized(
     ----------
     case : UseCase
         Whose table it is.
-    shown : Shown
+    materialization : Materialization
         The version that holds now, and what else to show.
     lineage : mapping, optional
         What each column is made from.
     preview : MetadataValue, optional
         Some records.
     """
-    committed = shown.committed
+    committed = materialization.committed
     columns = [
         dg.TableColumn(name, of, description=describe(case, committed.table, name))
         for name, of in committed.columns.items()
@@ -159,7 +164,7 @@ def materialized(
         "written": committed.changed,
         "written_by": committed.written_by,
         "versions_read": dict(committed.reads),
-        **shown.metadata,
+        **materialization.metadata,
     }
     if lineage:
         metadata["dagster/column_lineage"] = dg.TableColumnLineage(

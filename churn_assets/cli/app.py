@@ -202,7 +202,7 @@ def new(
         from churn_assets.scaffold.summary import summary
 
         configured = settings.sources.get(name)
-        begun = begin(
+        new_case = begin(
             name,
             _source({"uri": address, **given}, configured),
             key,
@@ -216,7 +216,7 @@ def new(
             ),
             configured,
         )
-        typer.echo(summary(begun))
+        typer.echo(summary(new_case))
 
 
 @app.command()

@@ -83,9 +83,9 @@ def featurise(
     details: dict[str, Any] = {}
     labels = None
     if use_case.labels is not None:
-        judged = _judged_labels(use_case, tables["labels"], read["labels"], max_reject_share)
-        labels = judged.valid
-        details["labels"] = _told(use_case, judged, silver, features.engine)
+        validated = _valid_labels(use_case, tables["labels"], read["labels"], max_reject_share)
+        labels = validated.valid
+        details["labels"] = _label_counts(use_case, validated, silver, features.engine)
     earlier = None if before is None else before.details.get("split")
     made = feature_rows(use_case, silver, features.engine, labels=labels, earlier=earlier)
     reads = {name: state.version for name, state in read.items()}
@@ -201,19 +201,19 @@ def _newest(days: Mapping[date, int], share: float) -> date | None:
     return None
 
 
-def _judged_labels(
+def _valid_labels(
     use_case: UseCase, table: Table, state: Committed, max_reject_share: float
 ) -> contract.Validated:
     """The labels by their contract."""
     assert use_case.labels is not None
-    asked, source = use_case.labels.contract, state.details.get("source_uri", state.uri)
+    wanted, source = use_case.labels.contract, state.details.get("source_uri", state.uri)
     records = table.scan(state.version)
-    contract.require_types(records, asked, source)
+    contract.require_types(records, wanted, source)
     newest = newest_by(state, use_case.labels.time)
-    judged = contract.validate(records, asked, table.engine, newest)
-    contract.require_table(judged, asked, table.engine, source)
-    require_few_rejects(judged, max_reject_share, source, kept=state.uri, guarded="features")
-    return judged
+    validated = contract.validate(records, wanted, table.engine, newest)
+    contract.require_table(validated, wanted, table.engine, source)
+    require_few_rejects(validated, max_reject_share, source, kept=state.uri, guarded="features")
+    return validated
 
 
 def _labelled(use_case: UseCase, frame: Frame, labels: Frame) -> Frame:
@@ -245,26 +245,28 @@ def _is_too_new(use_case: UseCase) -> nw.Expr:
     return nw.coalesce(nw.col(use_case.time) > nw.col(_LABEL_DAY), nw.lit(False))
 
 
-def _told(
-    use_case: UseCase, judged: contract.Validated, silver: Frame, engine: Engine
+def _label_counts(
+    use_case: UseCase, validated: contract.Validated, silver: Frame, engine: Engine
 ) -> dict[str, Any]:
     """What became of the labels."""
     import narwhals.stable.v2 as nw
 
     keys = list(use_case.keys)
-    labels = _label_rows(use_case, judged.valid)
+    labels = _label_rows(use_case, validated.valid)
     without = labels.join(silver.select(*keys), on=keys, how="anti")
-    told: dict[str, Any] = {
-        "records": judged.rows,
-        "rejected": judged.rejected,
-        "rules": dict(judged.broken),
+    counts: dict[str, Any] = {
+        "records": validated.rows,
+        "rejected": validated.rejected,
+        "rules": dict(validated.broken),
         "of_nobody": _count(without, engine),
     }
     if _LABEL_DAY in labels.collect_schema():
         joined = use_case.features(silver).join(labels, on=keys, how="inner")
         given = ~nw.col(use_case.label.column).is_null()
-        told["older_than_the_record"] = _count(joined.filter(given & _is_too_new(use_case)), engine)
-    return told
+        counts["older_than_the_record"] = _count(
+            joined.filter(given & _is_too_new(use_case)), engine
+        )
+    return counts
 
 
 def _count(frame: Frame, engine: Engine) -> int:

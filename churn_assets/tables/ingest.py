@@ -96,7 +96,7 @@ def _ingest(expected: Expected, source: Source, table: Table) -> Committed:
 
 
 def _sources(state: Committed) -> list[str]:
-    """What a table was made from, one after another."""
+    """What the records of a table were read from, one after another."""
     return list(state.details.get("taken", [state.made_from]))
 
 

@@ -55,14 +55,14 @@ def refine(
     source = raw.details.get("source_uri", raw.uri)
     records = tables["raw"].scan(raw.version)
     contract.require_types(records, use_case.contract, source)
-    judged = contract.validate(records, use_case.contract, engine, newest_by(raw, use_case.time))
-    contract.require_table(judged, use_case.contract, engine, source)
+    validated = contract.validate(records, use_case.contract, engine, newest_by(raw, use_case.time))
+    contract.require_table(validated, use_case.contract, engine, source)
     # Where none was counted, none is looked for in all records once more.
-    found = judged.rejects if judged.rejected else judged.rejects.head(0)
-    rejects = rejects or tables["rejects"].replace(found, version, reads, rules=judged.broken)
+    found = validated.rejects if validated.rejected else validated.rejects.head(0)
+    rejects = rejects or tables["rejects"].replace(found, version, reads, rules=validated.broken)
     yield rejects
-    require_few_rejects(judged, max_reject_share, source, kept=rejects.uri, guarded="silver")
-    yield tables["silver"].replace(use_case.clean(judged.valid), version, reads)
+    require_few_rejects(validated, max_reject_share, source, kept=rejects.uri, guarded="silver")
+    yield tables["silver"].replace(use_case.clean(validated.valid), version, reads)
 
 
 def newest_by(state: Committed, time: str | None) -> tuple[str, ...]:
@@ -73,7 +73,7 @@ def newest_by(state: Committed, time: str | None) -> tuple[str, ...]:
 
 
 def require_few_rejects(
-    judged: contract.Validated, max_reject_share: float, source: str, *, kept: str, guarded: str
+    validated: contract.Validated, max_reject_share: float, source: str, *, kept: str, guarded: str
 ) -> None:
     """Refuse records of which too many break the contract.
 
@@ -82,12 +82,12 @@ def require_few_rejects(
     ContractError
         Naming the rules that most of them break.
     """
-    if judged.rejected <= max_reject_share * judged.rows:
+    if validated.rejected <= max_reject_share * validated.rows:
         return
-    worst = sorted(judged.broken.items(), key=lambda rule: -rule[1])[:3]
+    worst = sorted(validated.broken.items(), key=lambda rule: -rule[1])[:3]
     raise ContractError(
-        f"{source}: {judged.rejected:,} of {judged.rows:,} records "
-        f"({judged.rejected / judged.rows:.1%}) break the contract, and at most "
+        f"{source}: {validated.rejected:,} of {validated.rows:,} records "
+        f"({validated.rejected / validated.rows:.1%}) break the contract, and at most "
         f"{max_reject_share:.1%} may. Most often: "
         + "; ".join(f"{rule} ({count:,})" for rule, count in worst)
         + f". They are kept in {kept}; {guarded} was not replaced. Mend the source, "
