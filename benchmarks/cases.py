@@ -273,7 +273,7 @@ def shares(*source: str) -> None:
     import mlflow.sklearn
     import sklearn.linear_model  # noqa: F401
 
-    from churn_assets.learning.plots import pictures
+    from churn_assets.learning.plots import score_pictures
     from churn_assets.learning.registry import Registry
 
     settings = Settings()
@@ -293,7 +293,7 @@ def shares(*source: str) -> None:
 
     spent["training"] = _cpu(fit)
     spent["pictures"] = _cpu(
-        lambda: pictures(trained.test_labels, trained.test_scores, trained.threshold)
+        lambda: score_pictures(trained.test_labels, trained.test_scores, trained.threshold)
     )
 
     def log() -> None:

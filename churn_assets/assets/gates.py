@@ -45,7 +45,7 @@ def learning_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetCheck
             from churn_assets.learning.card.gather import keep_card
 
             with refusals():
-                keep_card(use_case, place.tables, place.registry, judgement, drawings)
+                keep_card(place, judgement, drawings)
         requested = {check.name for check in context.selected_asset_check_keys}
         for verdict in judgement.verdicts:
             if verdict.gate in requested:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _BINS = 10
 
 
-def pictures(labels: Bools, scores: Floats, threshold: float) -> dict[str, bytes]:
+def score_pictures(labels: Bools, scores: Floats, threshold: float) -> dict[str, bytes]:
     """ROC curve, precision-recall curve, confusion matrix and calibration by name.
 
     Parameters

@@ -1,1 +1,1 @@
-"""What HTML pages share: their frame, style and pictures."""
+"""What HTML pages share: their frame, style, parts and pictures."""

@@ -3,191 +3,135 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from html import escape
 
-from churn_assets.pages.html import (
-    at,
-    bar,
-    chip,
-    header,
-    lead,
-    listed,
-    page,
-    table,
-    tiles,
-    track,
-    when,
-)
+from churn_assets.pages.chart import Box, Chart
+from churn_assets.pages.html import render
 from churn_assets.scaffold.draft import LEAK, Draft, Entry
 from churn_assets.scaffold.profile import BLANK, Bar, ColumnProfile
 from churn_assets.usecases.spec import DType
 
 PICTURES, STRONGEST = 60, 20
 """So many inputs are drawn, and so many compared, those that tell most; a table has all."""
-WIDTH, HEIGHT, LEFT, RIGHT, BELOW, ABOVE = 320, 180, 40, 10, 24, 10
-"""Of a drawing, and of its margins."""
-_GAP, _LEAST_SHARE = 0.12, 0.005
-"""Between two bars, as a share of their width; and what is written as a whole hundredth."""
+HEIGHT = 180
+"""Of a drawing, in pixels."""
+_GAP = 0.12
+"""Between two bars, as a share of their width."""
 
 
 def profile_page(draft: Draft, made_at: datetime) -> str:
     """The page as one HTML text."""
     profile = draft.profile
-    inputs = sorted((*draft.numbers, *draft.categories), key=_strength)
+    inputs = sorted((*draft.numbers, *draft.categories), key=_weakness)
     top = _top((*inputs, *draft.dates))
-    sections = {
-        "Questions": _questions(draft),
-        "Leaks": _leaks(draft),
-        "Outcome": _outcome(draft),
-        "Strength": _strengths(inputs),
-        "Inputs": _pictures("Inputs", inputs, draft, top),
-        "Dates": _pictures("Dates", draft.dates, draft, top),
-        "Left out": _left_out(draft),
-        "Key": _key(draft),
-        "Columns": _columns(draft),
-    }
-    read = "" if profile.is_whole else f" It was made from {profile.read:,} of them."
-    return page(
-        f"{draft.name}: profile",
-        _header(draft),
-        _tiles(draft),
-        sections,
-        f"Made {when(made_at)}. It holds counts of records and no record.{read}",
+    return render(
+        "scaffold/profile.html",
+        draft=draft,
+        made_at=made_at,
+        outcomes={
+            profile.positive: profile.positives,
+            profile.negative: profile.known - profile.positives,
+            "not known yet": profile.valid - profile.known,
+        },
+        unknown=profile.valid - profile.known,
+        strongest=[e.profile for e in inputs[:STRONGEST] if e.profile.auc is not None],
+        inputs=_drawings(inputs, top),
+        dates=_drawings(draft.dates, top),
+        leaking=_drawings(draft.leaks, _top(draft.leaks)),
+        left_out_entries=[entry for entry in draft.left_out if entry.why != LEAK],
+        key_facts=_key_facts(draft),
+        roles=_roles(draft),
+        ranges={column.name: _range(column) for column in profile.columns},
+        most_pictures=PICTURES,
     )
 
 
-def _header(draft: Draft) -> str:
-    profile = draft.profile
-    asked = len(draft.questions)
-    leaks = len(draft.leaks)
-    suspected = "1 suspected leak" if leaks == 1 else f"{leaks} suspected leaks"
-    chips = [
-        chip(f"{profile.rows:,} records"),
-        chip(f"{len(profile.columns)} columns"),
-        chip("1 question" if asked == 1 else f"{asked} questions"),
-        *([chip(suspected, "fail")] if leaks else []),
-    ]
-    return header(
-        "Profile",
-        draft.name,
-        profile.file_name,
-        chips,
-        f"What the table is like, and what each column alone tells of {profile.label} "
-        f"{profile.positive}.",
-    )
+@dataclass(frozen=True)
+class Drawing:
+    """A column as it is drawn: bars of its records, and the share of the positive in each.
 
+    Parameters
+    ----------
+    column : ColumnProfile
+        What is drawn.
+    chart : Chart
+        Where; its range counts the bars.
+    """
 
-def _tiles(draft: Draft) -> str:
-    profile = draft.profile
-    left_out, unknown = len(draft.left_out) + len(draft.unread), profile.valid - profile.known
-    shown = [
-        (
-            f"{profile.label}: {profile.positive}",
-            f"{profile.rate:.1%}",
-            f"of {profile.known:,} known outcomes",
-        ),
-        ("Inputs", f"{draft.inputs}", draft.kinds),
-        ("Left out", f"{left_out}", "columns that are no inputs"),
-        ("Not known yet", f"{unknown:,}", "outcomes; these records are to be scored"),
-    ]
-    return tiles(shown if unknown else shown[:-1])
+    column: ColumnProfile
+    chart: Chart
 
+    @property
+    def is_text(self) -> bool:
+        """Whether it has values, not ranges in their order."""
+        return self.column.type.dtype is DType.STRING
 
-def _questions(draft: Draft) -> str:
-    rows = [[escape(of), escape(asked)] for of, asked in draft.questions]
-    return (
-        "<h2>Questions</h2>"
-        + lead("Each stands in the file as well, where its answer goes.")
-        + table([], rows, numbers=(), kind="told")
-    )
-
-
-def _outcome(draft: Draft) -> str:
-    profile = draft.profile
-    counts = {
-        profile.positive: profile.positives,
-        profile.negative: profile.known - profile.positives,
-        "not known yet": profile.valid - profile.known,
-    }
-    rows = [
-        [
-            escape(name),
-            f"{count:,}",
-            f"{count / profile.valid:.1%}",
-            track(bar(0, count / profile.valid, "" if name == profile.positive else "dim")),
+    @property
+    def boxes(self) -> list[tuple[Bar, Box]]:
+        """Each bar and how it is drawn, the highest over the whole chart."""
+        bars, top = self.column.bars, self.chart.top
+        most = max((bar.rows for bar in bars), default=1)
+        return [
+            (bar, self.chart.box(i + _GAP / 2, i + 1 - _GAP / 2, top * bar.rows / most))
+            for i, bar in enumerate(bars)
         ]
-        for name, count in counts.items()
-        if count
-    ]
-    return f"<h2>{escape(profile.label)}</h2>" + table(
-        ["", "records", "share", ""], rows, numbers=(1, 2)
-    )
 
+    @property
+    def dots(self) -> list[tuple[float, float]]:
+        """A point for the share of the positive in each bar, where that is known."""
+        return self._points(self.column.bars)
 
-def _strengths(inputs: Sequence[Entry]) -> str:
-    """The inputs that alone tell most, from guessing to knowing."""
-    rows = [
-        [
-            escape(entry.profile.source),
-            track(bar(0, 2 * entry.profile.auc - 1)),
-            f"{entry.profile.auc:.3f}",
+    @property
+    def line(self) -> list[tuple[float, float]]:
+        """The dots of ranges; records without a value are in no order with them."""
+        return self._points([bar for bar in self.column.bars if bar.name != BLANK])
+
+    @property
+    def ends(self) -> list[tuple[float, str, str]]:
+        """Place, name and anchor of what the first, the last and the blank bar are called."""
+        bars = self.column.bars
+        last = sum(bar.name != BLANK for bar in bars) - 1
+        anchors = {
+            0: "start",
+            last: "middle" if last < len(bars) - 1 else "end",
+            len(bars) - 1: "end",
+        }
+        within = {"start": 0.0, "middle": 0.5, "end": 1.0}
+        return [
+            (self.chart.x(i + within[anchor]), bars[i].name, anchor)
+            for i, anchor in anchors.items()
         ]
-        for entry in inputs[:STRONGEST]
-        if entry.profile.auc is not None
+
+    def _points(self, bars: Sequence[Bar]) -> list[tuple[float, float]]:
+        # The blank bar is the last, so that the others keep their places without it.
+        return self.chart.points(
+            (i + 0.5, bar.rate) for i, bar in enumerate(bars) if bar.rate is not None
+        )
+
+
+def _drawings(entries: Sequence[Entry], top: float) -> list[Drawing]:
+    return [
+        Drawing(column, Chart(column.source, 0, max(len(column.bars), 1), top, height=HEIGHT))
+        for column in (entry.profile for entry in entries)
     ]
-    if not rows:
-        return ""
-    return (
-        "<h2>What each input tells alone</h2>"
-        + lead("ROC AUC, out of fold, from guessing (0.5) to knowing (1).")
-        + table([], rows, numbers=(2,), kind="tight")
-    )
 
 
-def _leaks(draft: Draft) -> str:
-    if not draft.leaks:
-        return ""
-    return (
-        "<h2>Suspected leaks</h2>"
-        + lead("They tell the outcome as if they were filled in after it; the model gets none.")
-        + _drawings(draft.leaks, draft, _top(draft.leaks))
-    )
-
-
-def _left_out(draft: Draft) -> str:
-    rows = [
-        [
-            escape(entry.profile.source),
-            escape(entry.why),
-            escape(" ".join((*entry.notes, *entry.questions))),
-        ]
-        for entry in draft.left_out
-        if entry.why != LEAK
-    ]
-    rows += [
-        [escape(column.source), "no single values", f"Of type {escape(column.source_type)}."]
-        for column in draft.unread
-    ]
-    if not rows:
-        return ""
-    return "<h2>Left out</h2>" + table([], rows, numbers=(), kind="told")
-
-
-def _key(draft: Draft) -> str:
+def _key_facts(draft: Draft) -> dict[str, str]:
     profile = draft.profile
     others = [source for source in profile.unique if source not in profile.keys]
-    told = {
+    facts = {
         "Key": " and ".join(profile.keys),
         "It is": "never blank, and no two records share it",
         "As unique alone": ", ".join(others),
     }
-    return "<h2>Key</h2>" + listed({name: value for name, value in told.items() if value})
+    return {name: fact for name, fact in facts.items() if fact}
 
 
-def _columns(draft: Draft) -> str:
-    groups = {
+def _roles(draft: Draft) -> dict[str, str]:
+    """What each column is taken as."""
+    return {
         **dict.fromkeys((entry.column.name for entry in draft.keys), "key"),
         draft.label.column.name: "label",
         **dict.fromkeys((entry.column.name for entry in draft.numbers), "number"),
@@ -195,22 +139,9 @@ def _columns(draft: Draft) -> str:
         **dict.fromkeys((entry.column.name for entry in draft.dates), "date"),
         **{entry.column.name: entry.why for entry in draft.left_out},
     }
-    rows = [
-        [
-            escape(column.source),
-            escape(groups.get(column.name, "not read")),
-            f"{column.distinct:,}",
-            f"{column.blank / draft.profile.valid:.1%}" if column.blank else "",
-            escape(_span(column)),
-            "" if column.auc is None else f"{column.auc:.3f}",
-        ]
-        for column in draft.profile.columns
-    ]
-    head = ["", "taken as", "values", "blank", "range", "ROC AUC alone"]
-    return "<h2>All columns</h2>" + table(head, rows, numbers=(2, 3, 5))
 
 
-def _span(column: ColumnProfile) -> str:
+def _range(column: ColumnProfile) -> str:
     if column.least is None:
         return ""
     least, most = (
@@ -220,128 +151,13 @@ def _span(column: ColumnProfile) -> str:
     return f"{least} to {most}"
 
 
-# Pictures
-
-
-def _pictures(name: str, entries: Sequence[Entry], draft: Draft, top: float) -> str:
-    if not entries:
-        return ""
-    more = f" These are the {PICTURES} that tell most." if len(entries) > PICTURES else ""
-    told = (
-        f"How often {draft.profile.positive}: blue for the records of a value or range, grey for "
-        f"all ({draft.profile.rate:.1%}). Pale bars say how many they are; the figure beside the "
-        f"name is what the column tells alone, from .5 to 1.{more}"
-    )
-    return f"<h2>{name}</h2>" + lead(told) + _drawings(entries[:PICTURES], draft, top)
-
-
-def _drawings(entries: Sequence[Entry], draft: Draft, top: float) -> str:
-    shown = "".join(
-        f"<figure><figcaption>{_caption(entry.profile)}</figcaption>"
-        f"{_drawing(entry.profile, draft, top)}</figure>"
-        for entry in entries
-    )
-    return f'<div class="figures effects">{shown}</div>'
-
-
-def _caption(column: ColumnProfile) -> str:
-    told = "" if column.auc is None else f' <span class="soft">{column.auc:.2f}</span>'
-    return f"{escape(column.source)}{told}"
-
-
-def _drawing(column: ColumnProfile, draft: Draft, top: float) -> str:
-    if column.type.dtype is DType.STRING:
-        return _levels(column, draft, top)
-    return _histogram(column, draft.profile.rate, top)
-
-
-def _levels(column: ColumnProfile, draft: Draft, top: float) -> str:
-    """Each value with the share of the positive, and of the records."""
-    rows = [
-        [
-            escape(shown.name),
-            track(
-                ("" if shown.rate is None else bar(0, shown.rate / top))
-                + at(draft.profile.rate / top, "other")
-            ),
-            "" if shown.rate is None else f"{shown.rate:.0%}",
-            f'<span class="soft">{_share(shown.rows / draft.profile.valid)} of all</span>',
-        ]
-        for shown in column.bars
-    ]
-    return table([], rows, numbers=(2, 3), kind="tight")
-
-
-def _share(share: float) -> str:
-    """A share in whole hundredths, of which a small one is not none.
-
-    >>> _share(0.126), _share(0.002)
-    ('13%', '&lt;1%')
-    """
-    return f"{share:.0%}" if share >= _LEAST_SHARE else "&lt;1%"
-
-
-def _histogram(column: ColumnProfile, rate: float, top: float) -> str:
-    bars = column.bars
-    most = max((shown.rows for shown in bars), default=1)
-    wide = (WIDTH - LEFT - RIGHT) / max(len(bars), 1)
-    high = HEIGHT - BELOW - ABOVE
-
-    def x(place: float) -> float:
-        return LEFT + wide * place
-
-    def y(share: float) -> float:
-        return HEIGHT - BELOW - high * share
-
-    columns = "".join(
-        f'<rect x="{x(i + _GAP / 2):.1f}" y="{y(shown.rows / most):.1f}" '
-        f'width="{wide * (1 - _GAP):.1f}" height="{high * shown.rows / most:.1f}">'
-        f"<title>{escape(_bar_told(shown))}</title></rect>"
-        for i, shown in enumerate(bars)
-    )
-    across = f'x1="{LEFT}" x2="{WIDTH - RIGHT}"'
-    grid = "".join(
-        f'<line {across} y1="{y(tick / top):.1f}" y2="{y(tick / top):.1f}"/>'
-        f'<text x="{LEFT - 6}" y="{y(tick / top) + 4:.1f}" text-anchor="end">{tick:.0%}</text>'
-        for tick in (0, top / 2, top)
-    )
-    mean = f'<line class="mean" {across} y1="{y(rate / top):.1f}" y2="{y(rate / top):.1f}"/>'
-    told = [
-        (shown.name, x(i + 0.5), y(shown.rate / top))
-        for i, shown in enumerate(bars)
-        if shown.rate is not None
-    ]
-    line = " ".join(f"{right:.1f},{down:.1f}" for name, right, down in told if name != BLANK)
-    dots = "".join(f'<circle cx="{right:.1f}" cy="{down:.1f}" r="2.5"/>' for _, right, down in told)
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(column.source)}">'
-        f'{grid}{columns}{mean}<polyline points="{line}"/>{dots}{"".join(_ends(bars, x))}</svg>'
-    )
-
-
-def _ends(bars: Sequence[Bar], x: Callable[[float], float]) -> Iterator[str]:
-    """What the first, the last and the blank bar are called."""
-    last = sum(shown.name != BLANK for shown in bars) - 1
-    named = {0: "start", last: "middle" if last < len(bars) - 1 else "end", len(bars) - 1: "end"}
-    for i, anchor in named.items():
-        place = x(i + {"start": 0, "middle": 0.5, "end": 1}[anchor])
-        yield (
-            f'<text x="{place:.1f}" y="{HEIGHT - 6}" text-anchor="{anchor}">'
-            f"{escape(bars[i].name)}</text>"
-        )
-
-
-def _bar_told(shown: Bar) -> str:
-    rate = "" if shown.rate is None else f", {shown.rate:.1%}"
-    return f"{shown.name}: {shown.rows:,} records{rate}"
-
-
 def _top(entries: Sequence[Entry]) -> float:
     """One scale for pictures side by side, or a slight difference would look like a great one."""
-    bars = (shown for entry in entries for shown in entry.profile.bars)
-    greatest = max((shown.rate for shown in bars if shown.rate is not None), default=1.0)
+    bars = (bar for entry in entries for bar in entry.profile.bars)
+    greatest = max((bar.rate for bar in bars if bar.rate is not None), default=1.0)
     return max(math.ceil(10 * greatest), 1) / 10
 
 
-def _strength(entry: Entry) -> float:
+def _weakness(entry: Entry) -> float:
+    """A key that sorts by what a column tells, the strongest first."""
     return -(entry.profile.auc or 0.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from churn_assets.learning.card.page import card
+from churn_assets.learning.card.page import card_page
 from churn_assets_tests.support.cards import made_up
 
 
@@ -15,7 +15,7 @@ from churn_assets_tests.support.cards import made_up
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A card with a word that cannot be broken, as a data version is."""
     path = tmp_path_factory.mktemp("card") / "model_card.html"
-    path.write_text(card(made_up("0123456789abcdef" * 4)), encoding="utf-8")
+    path.write_text(card_page(made_up("0123456789abcdef" * 4)), encoding="utf-8")
     return path
 
 
@@ -34,12 +34,12 @@ def test_a_card_fits_the_window_and_shows_its_pictures(window: Page, file: Path)
 
 
 def test_a_card_asks_for_nothing_but_itself(window: Page, file: Path) -> None:
-    asked: list[str] = []
-    window.on("request", lambda request: asked.append(request.url))
+    requests: list[str] = []
+    window.on("request", lambda request: requests.append(request.url))
 
     window.goto(file.as_uri())
 
-    assert {url for url in asked if not url.startswith("data:")} == {file.as_uri()}
+    assert {url for url in requests if not url.startswith("data:")} == {file.as_uri()}
 
 
 def test_a_card_is_dark_where_the_reader_wants_it_and_light_on_paper(

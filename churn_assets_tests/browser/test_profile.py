@@ -29,14 +29,14 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_profile_fits_the_window_shows_its_drawings_and_asks_for_nothing_else(
     window: Page, file: Path
 ) -> None:
-    asked: list[str] = []
-    window.on("request", lambda request: asked.append(request.url))
+    requests: list[str] = []
+    window.on("request", lambda request: requests.append(request.url))
 
     window.goto(file.as_uri())
 
     assert window.title() == "case: profile"
     assert window.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    assert asked == [file.as_uri()]
+    assert requests == [file.as_uri()]
     drawings = window.locator("svg")
     assert drawings.count() == 2
     for drawing in drawings.all():

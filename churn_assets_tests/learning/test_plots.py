@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from churn_assets.learning.plots import pictures
+from churn_assets.learning.plots import score_pictures
 
 
 def made(rows: int = 500) -> tuple[np.ndarray, np.ndarray]:
@@ -16,7 +16,7 @@ def made(rows: int = 500) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_each_picture_is_a_small_png_that_shows_something() -> None:
-    drawn = pictures(*made(), threshold=0.3)
+    drawn = score_pictures(*made(), threshold=0.3)
 
     assert set(drawn) == {
         "roc_curve",
@@ -35,10 +35,10 @@ def test_each_picture_is_a_small_png_that_shows_something() -> None:
 
 def test_the_same_scores_give_the_same_picture_and_others_another() -> None:
     labels, scores = made()
-    drawn = pictures(labels, scores, threshold=0.3)
+    drawn = score_pictures(labels, scores, threshold=0.3)
 
-    assert pictures(labels, scores, threshold=0.3) == drawn
-    other = pictures(labels, scores[::-1], threshold=0.3)
+    assert score_pictures(labels, scores, threshold=0.3) == drawn
+    other = score_pictures(labels, scores[::-1], threshold=0.3)
     assert all(other[name] != drawn[name] for name in drawn)
 
 
@@ -52,7 +52,7 @@ def test_odd_scores_are_drawn_without_a_warning(
 ) -> None:
     labels = np.arange(40) % 4 == 0
 
-    drawn = pictures(labels, scores, threshold)
+    drawn = score_pictures(labels, scores, threshold)
 
     assert all(drawn.values())
     assert not [str(warning.message) for warning in recwarn]

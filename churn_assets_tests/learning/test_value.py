@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from churn_assets.learning.card.value_plots import pictures
+from churn_assets.learning.card.value_plots import value_pictures
 from churn_assets.learning.value import (
     LIMITS,
     POLICIES,
@@ -195,8 +195,8 @@ if TELCO.exists():
 def test_each_picture_is_a_small_png_that_follows_its_numbers() -> None:
     labels, scores, at_stake = made()
 
-    drawn = pictures(labels, scores, 0.3, at_stake, "USD")
-    other = pictures(labels, scores[::-1], 0.3, at_stake, "USD")
+    drawn = value_pictures(labels, scores, 0.3, at_stake, "USD")
+    other = value_pictures(labels, scores[::-1], 0.3, at_stake, "USD")
 
     assert set(drawn) == {"value_curve", "save_rate_sensitivity", "lift", "gain"}
     for name, png in drawn.items():

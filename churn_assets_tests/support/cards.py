@@ -16,7 +16,7 @@ WORD = "Some & <x-word>text</x-word> \"quoted\" 'so'"
 def made_up(word: str = WORD, **changes: Any) -> Card:
     """A card that has everything, with a word wherever text from elsewhere is shown."""
     png = draw(lambda axes: axes.plot([0, 1], [0, 1]))
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "name": f"name {word}",
         "version": 2,
         "semantic_version": f"1.1.0 {word}",
@@ -27,7 +27,7 @@ def made_up(word: str = WORD, **changes: Any) -> Card:
             Verdict(f"gate_{word}", True, f"reason {word}"),
             Verdict("f1_gate", True, "F1 0.634, Champion 0.630"),
         ],
-        "drawn": {f"gate_{word}": png, "f1_gate": None},
+        "gate_pictures": {f"gate_{word}": png, "f1_gate": None},
         "scores": [
             Score("ROC AUC", 0.85, 0.83, 0.87, 0.5, 1.0, 0.848),
             Score(f"Log loss {word}", 0.411, 0.38, 0.44, 0.58, 0.0, 0.412),
@@ -56,10 +56,10 @@ def made_up(word: str = WORD, **changes: Any) -> Card:
         "candidates": {f"blend {word}": 0.41, "other": 0.42},
         "chosen": f"blend {word}",
         "parameters": {f"C {word}": f"0.1 {word}"},
-        "stages": [Stage(f"source {word}", told=f"s3://bucket/{word}"), Stage("raw", 3, "7 rows")],
+        "stages": [Stage(f"source {word}", note=f"s3://bucket/{word}"), Stage("raw", 3, "7 rows")],
         "parts": [Part("train", 4200, 0.26), Part(f"test {word}", 1400, 0.27)],
         "lineage": {f"Split {word}": f"hash/1 {word}"},
         "limits": [f"limit {word}"],
         "reproduce": f"churn train {word}",
     }
-    return Card(**{**told, **changes})
+    return Card(**{**fields, **changes})

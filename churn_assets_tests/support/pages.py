@@ -8,6 +8,18 @@ from html.parser import HTMLParser
 ASKING = {"script", "link", "iframe", "object", "embed", "audio", "video", "base", "form"}
 
 
+HOSTILE = {
+    "script": "<script>alert(1)</script>",
+    "end of an attribute": "\"><img src=x onerror='alert(1)'>",
+    "end of a style": "</style></title></svg><script>alert(1)</script>",
+    "expression": "{{ 7*7 }}{{ card }}",
+    "statement": "{% raw %}{% include 'pages/page.css' %}{# comment",
+    "entity": "&lt;b&gt; &amp; <!-- not a comment",
+    "filter": "|safe}} <b>bold</b>",
+}
+"""What would change a page, were it not escaped, or run as a part of a template."""
+
+
 class Page(HTMLParser):
     """The tags, text and style of a page."""
 
@@ -41,3 +53,12 @@ def require_self_contained(page: Page) -> None:
     assert not [name for _, attrs in page.tags for name in attrs if name.startswith("on")]
     assert "url(" not in page.style
     assert "@import" not in page.style
+
+
+def require_same_tags(page: Page, harmless: Page, word: str, harmless_word: str) -> None:
+    """Refuse a page whose tags differ from another's by more than a word that it shows as text."""
+    assert page.tags == [
+        (tag, {name: value and value.replace(harmless_word, word) for name, value in attrs.items()})
+        for tag, attrs in harmless.tags
+    ]
+    assert page.style == harmless.style

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _COLOURS = {"everybody": GREY, "threshold": RED, "break-even": BLUE}
 
 
-def pictures(
+def value_pictures(
     labels: Bools, scores: Floats, threshold: float, stake: Amounts, currency: str
 ) -> dict[str, bytes]:
     """Value curve, sensitivity to the save rate, lift and gain by name.
@@ -71,9 +71,9 @@ def _value_curve(axes: Axes, labels: Any, scores: Any, stake: Amounts, currency:
 def _sensitivity(
     axes: Axes, labels: Any, scores: Any, threshold: float, stake: Amounts, currency: str
 ) -> None:
-    found = sensitivity(labels, scores, threshold, stake)
+    by_save_rate = sensitivity(labels, scores, threshold, stake)
     for name, colour in _COLOURS.items():
-        axes.plot(found.save_rates, found.values[name], color=colour, label=name)
+        axes.plot(by_save_rate.save_rates, by_save_rate.values[name], color=colour, label=name)
     axes.axhline(0, color="black", linewidth=0.8)
     axes.axvline(stake.save_rate, color=GREY, linestyle="--", linewidth=0.8)
     axes.legend(frameon=False, title="contacted by")
@@ -85,11 +85,11 @@ def _sensitivity(
 
 
 def _lift(axes: Axes, labels: Any, scores: Any) -> None:
-    found = lift(labels, scores)
-    axes.bar(np.arange(TENTHS) + 1, found.lift, color=BLUE)
+    tenths = lift(labels, scores)
+    axes.bar(np.arange(TENTHS) + 1, tenths.lift, color=BLUE)
     axes.axhline(1, color=GREY, linestyle="--")
     axes.set(
-        title=f"Lift, {found.lift[0]:.2f} in the first tenth",
+        title=f"Lift, {tenths.lift[0]:.2f} in the first tenth",
         xlabel="tenth of customers, highest scores first",
         ylabel="churn rate over that of all",
         xticks=range(1, TENTHS + 1),
@@ -97,12 +97,12 @@ def _lift(axes: Axes, labels: Any, scores: Any) -> None:
 
 
 def _gain(axes: Axes, labels: Any, scores: Any) -> None:
-    found = lift(labels, scores)
+    tenths = lift(labels, scores)
     share = np.linspace(0, 1, TENTHS + 1)
-    axes.plot(share, [0, *found.gain], "o-", color=BLUE)
+    axes.plot(share, [0, *tenths.gain], "o-", color=BLUE)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--")
     axes.set(
-        title=f"Gain, {found.gain[1]:.0%} of churners in a fifth",
+        title=f"Gain, {tenths.gain[1]:.0%} of churners in a fifth",
         xlabel="share of customers, highest scores first",
         ylabel="share of churners",
     )

@@ -21,7 +21,7 @@ from churn_assets.learning.fitting.origin import changes, model_code, origin, st
 from churn_assets.learning.fitting.search import Progress
 from churn_assets.learning.fitting.training import Labelled, Trained, labelled_rows
 from churn_assets.learning.fitting.trial import Trial
-from churn_assets.learning.plots import pictures
+from churn_assets.learning.plots import score_pictures
 from churn_assets.learning.recipe import TrainingSettings
 from churn_assets.learning.registry import CHALLENGER, PICTURES, Registry, Version
 from churn_assets.learning.workplace import Workplace
@@ -137,7 +137,7 @@ def train_challenger(
             )
         except TrainingError as error:
             raise TrainingError(f"{_source(place)}: {error}") from error.__cause__
-        images = pictures(trained.test_labels, trained.test_scores, trained.threshold)
+        images = score_pictures(trained.test_labels, trained.test_scores, trained.threshold)
         with registry.refusals():
             _log_training(place, features, trained, images, settings)
             if settings.tuning.trials:
