@@ -23,11 +23,8 @@ from churn_assets.learning.card.page import (
     card_page,
 )
 from churn_assets.learning.card.value_plots import value_pictures
-from churn_assets.learning.explaining.contributions import (
-    contributions,
-    importance,
-    partial_dependence,
-)
+from churn_assets.learning.explaining.contributions import contributions, importance
+from churn_assets.learning.explaining.dependence import partial_dependence
 from churn_assets.learning.fitting.challenger import flat, latest_challenger
 from churn_assets.learning.metrics import f1
 from churn_assets.learning.registry import CARD

@@ -47,13 +47,13 @@ def contributions(model: Any, inputs: pd.DataFrame) -> Contributions:
 
     Trees of LightGBM and XGBoost are explained by their Shapley values, a logistic regression
     by its terms, each less its mean over the training rows, an average of models by the average
-    of their contributions. Any other model is walked from a customer of whom nothing is known to
-    each one, one input after the other, in an order and in its reverse.
+    of their contributions. Any other model is walked: from a customer of whom nothing is known to
+    each customer, one input after the other, in an order and in its reverse.
 
     Parameters
     ----------
     model : Pipeline, Blend or Recalibrated
-        Fitted; a Pipeline's first step tells by `sources_` which input each encoded column
+        Fitted; a Pipeline's first step has `sources_`: the input that each encoded column
         comes from.
     inputs : DataFrame of shape (n_customers, n_inputs)
         At least one row.
@@ -66,9 +66,9 @@ def contributions(model: Any, inputs: pd.DataFrame) -> Contributions:
     shares of two inputs that work together are rough, while their sum is exact.
     """
     if isinstance(model, Recalibrated):
-        found = contributions(model.base, inputs)
-        base = model.slope * found.base + model.intercept
-        return Contributions(base, model.slope * found.values, found.names)
+        inner = contributions(model.base, inputs)
+        base = model.slope * inner.base + model.intercept
+        return Contributions(base, model.slope * inner.values, inner.names)
     if isinstance(model, Blend):
         parts = [contributions(member, inputs) for member in model.pipelines_]
         return Contributions(
@@ -76,74 +76,16 @@ def contributions(model: Any, inputs: pd.DataFrame) -> Contributions:
             np.mean([part.values for part in parts], axis=0),
             parts[0].names,
         )
-    explain = _EXACT.get(type(model[-1]).__name__, _walked)
+    explain = _EXACT.get(type(model[-1]).__name__, _walk)
     base, encoded = explain(model, inputs)
     return Contributions(base, _by_input(encoded, model[0], inputs), tuple(inputs.columns))
 
 
-def importance(found: Contributions) -> dict[str, float]:
+def importance(explained: Contributions) -> dict[str, float]:
     """Mean absolute contribution of each input in log-odds, the greatest first."""
-    means = np.abs(found.values).mean(axis=0)
+    means = np.abs(explained.values).mean(axis=0)
     order = np.argsort(-means, kind="stable")
-    return {found.names[i]: float(means[i]) for i in order}
-
-
-@dataclass(frozen=True)
-class PartialDependence:
-    """The mean score, were one input the same for everybody.
-
-    Parameters
-    ----------
-    name : str
-        The input.
-    values : list of float or list of str
-        What it was set to, ascending; none where nobody's is known.
-    scores : array of shape (n_values,)
-        Mean score at each.
-    """
-
-    name: str
-    values: list[Any]
-    scores: Floats
-
-
-def partial_dependence(
-    model: Any, inputs: pd.DataFrame, name: str, most: int = 20, rows: int = 500
-) -> PartialDependence:
-    """The mean score of some customers with one input set to one value after the other.
-
-    Parameters
-    ----------
-    model : Pipeline, Blend or Recalibrated
-        Fitted.
-    inputs : DataFrame
-        Customers; what they have says which values are tried.
-    name : str
-        The input that is set.
-    most : int
-        Values to try at most: quantiles of a number, the commonest categories.
-    rows : int
-        Customers at most, drawn evenly.
-
-    References
-    ----------
-    Friedman (2001), "Greedy function approximation", Annals of Statistics 29(5).
-    """
-    import pandas as pd
-
-    known = inputs[name].dropna()
-    if known.empty:
-        return PartialDependence(name, [], np.zeros(0))
-    values: list[Any]
-    if pd.api.types.is_numeric_dtype(known):
-        numbers = known.to_numpy(dtype=np.float64)
-        values = np.unique(np.quantile(numbers, np.linspace(0, 1, most), method="nearest")).tolist()
-    else:
-        values = sorted(known.astype(str).value_counts().index[:most])
-    some = inputs.iloc[np.unique(np.linspace(0, len(inputs) - 1, rows).astype(int))]
-    tried = pd.concat([some.assign(**{name: value}) for value in values], ignore_index=True)
-    scores = model.predict_proba(tried)[:, 1].reshape(len(values), len(some))
-    return PartialDependence(name, values, scores.mean(axis=1))
+    return {explained.names[i]: float(means[i]) for i in order}
 
 
 def _by_input(encoded: Floats, encoder: Any, inputs: pd.DataFrame) -> Floats:
@@ -157,20 +99,20 @@ def _by_input(encoded: Floats, encoder: Any, inputs: pd.DataFrame) -> Floats:
 
 def _lightgbm(model: Any, inputs: pd.DataFrame) -> tuple[float, Floats]:
     encoded = model[:-1].transform(inputs)
-    looked_up = shapley_values(model[-1].booster_, encoded) if len(inputs) >= _MANY else None
-    if looked_up:
-        return looked_up
-    found = model[-1].predict(encoded, pred_contrib=True)
-    return float(found[0, -1]), found[:, :-1]
+    by_tables = shapley_values(model[-1].booster_, encoded) if len(inputs) >= _MANY else None
+    if by_tables:
+        return by_tables
+    shares = model[-1].predict(encoded, pred_contrib=True)
+    return float(shares[0, -1]), shares[:, :-1]
 
 
 def _xgboost(model: Any, inputs: pd.DataFrame) -> tuple[float, Floats]:
     from xgboost import DMatrix
 
     matrix = DMatrix(model[:-1].transform(inputs))
-    found = model[-1].get_booster().predict(matrix, pred_contribs=True).astype(np.float64)
-    base, values = float(found[0, -1]), found[:, :-1]
-    # It reckons in single precision; what its rounding leaves goes to the greatest.
+    shares = model[-1].get_booster().predict(matrix, pred_contribs=True).astype(np.float64)
+    base, values = float(shares[0, -1]), shares[:, :-1]
+    # It computes in single precision; what rounding leaves goes to the greatest.
     left = log_odds(model.predict_proba(inputs)[:, 1].astype(np.float64))
     left -= base + values.sum(axis=1)
     values[np.arange(len(values)), np.abs(values).argmax(axis=1)] += left
@@ -184,7 +126,7 @@ def _linear(model: Any, inputs: pd.DataFrame) -> tuple[float, Floats]:
     return float(model[-1].intercept_[0]), terms
 
 
-def _walked(model: Any, inputs: pd.DataFrame) -> tuple[float, Floats]:
+def _walk(model: Any, inputs: pd.DataFrame) -> tuple[float, Floats]:
     """Tell one input of each customer after the other, and see what the score does.
 
     What an input adds is put at the first of its encoded columns.

@@ -17,18 +17,25 @@ if TYPE_CHECKING:
     from churn_assets.usecases.spec import UseCase
 
 
+_UNKNOWN = "not known"
+_LEAST_TIMES, _TENTHS_FROM, _WHOLE_FROM, _MOST_TIMES = 1.005, 1.1, 10, 100
+"""Factors of the odds, from which one is written in hundredths, tenths, whole numbers, as more."""
+_WHOLE_IN_FULL = 1e6
+_DIGITS = 4
+
+
 def reasons(
-    found: Contributions, inputs: pd.DataFrame, use_case: UseCase, most: int = 3
+    explained: Contributions, inputs: pd.DataFrame, use_case: UseCase, most: int = 3
 ) -> list[pa.StringArray]:
     """The strongest contributions to each customer's score, in words.
 
-    Each tells the input as people call it, its value, whether it raises or lowers the risk, and
+    Each names the input as people call it, its value, whether it raises or lowers the risk, and
     what it multiplies or divides the odds by: "contract: Month-to-month raises the risk (odds
     times 1.9)".
 
     Parameters
     ----------
-    found : Contributions
+    explained : Contributions
         Of these customers.
     inputs : DataFrame of shape (n_customers, n_inputs)
         Their inputs.
@@ -41,30 +48,23 @@ def reasons(
     -------
     list of arrays of shape (n_customers,)
         The strongest first; null where no other input moves the odds by half a percent. Of
-        two equal ones the first input is told.
+        two equal ones the first input is named.
     """
     import pyarrow as pa
 
     rows = np.arange(len(inputs))
     # Noise in the last bits must not choose between equal ones.
-    strengths = np.round(np.abs(found.values), 9)
-    told = []
-    for _ in range(min(most, len(found.names))):
+    strengths = np.round(np.abs(explained.values), 9)
+    places = []
+    for _ in range(min(most, len(explained.names))):
         strongest = strengths.argmax(axis=1)
         strengths[rows, strongest] = -1
-        told.append(_sentences(strongest, found, inputs, use_case))
-    return told + [pa.nulls(len(inputs), pa.string())] * (most - len(told))
-
-
-_NOT_KNOWN = "not known"
-_LEAST_TIMES, _TENTHS_FROM, _WHOLE_FROM, _MOST_TIMES = 1.005, 1.1, 10, 100
-"""Odds times less are told not at all, then in hundredths, in tenths, in whole numbers, as more."""
-_WHOLE_IN_FULL = 1e6
-_DIGITS = 4
+        places.append(_sentences(strongest, explained, inputs, use_case))
+    return places + [pa.nulls(len(inputs), pa.string())] * (most - len(places))
 
 
 def _sentences(
-    chosen: NDArray[np.int64], found: Contributions, inputs: pd.DataFrame, use_case: UseCase
+    chosen: NDArray[np.int64], explained: Contributions, inputs: pd.DataFrame, use_case: UseCase
 ) -> pa.StringArray:
     """The sentence on one input of each customer."""
     import pyarrow as pa
@@ -72,13 +72,13 @@ def _sentences(
 
     subjects = np.zeros(len(chosen), dtype=np.int64)
     texts: list[str] = []
-    for i, name in enumerate(found.names):
+    for i, name in enumerate(explained.names):
         rows = np.flatnonzero(chosen == i)
         codes, values = _values(inputs[name].iloc[rows], name)
         subjects[rows] = codes + len(texts)
-        said = use_case.called(name)
-        texts += [f"{said}: {value}" for value in values]
-    amounts = found.values[np.arange(len(chosen)), chosen]
+        subject = use_case.called(name)
+        texts += [f"{subject}: {value}" for value in values]
+    amounts = explained.values[np.arange(len(chosen)), chosen]
     codes, strengths = _strengths(amounts)
     return pc.binary_join_element_wise(
         pa.array(texts, pa.string()).take(pa.array(subjects)),
@@ -97,7 +97,7 @@ def _values(column: pd.Series[Any], name: str) -> tuple[NDArray[np.int64], list[
         is_flag = name.startswith(("is_", "has_"))
         return codes, [_number(number, is_flag) for number in distinct]
     codes, distinct = pd.factorize(column, use_na_sentinel=False)
-    return codes, [_NOT_KNOWN if pd.isna(value) else str(value) for value in distinct]
+    return codes, [_UNKNOWN if pd.isna(value) else str(value) for value in distinct]
 
 
 def _rounded(numbers: Floats) -> Floats:
@@ -115,7 +115,7 @@ def _rounded(numbers: Floats) -> Floats:
 
 def _number(number: float, is_flag: bool) -> str:
     if np.isnan(number):
-        return _NOT_KNOWN
+        return _UNKNOWN
     if is_flag and number in (0, 1):
         return "yes" if number else "no"
     return f"{number + 0.0:,.10g}"
@@ -125,19 +125,19 @@ def _strengths(amounts: Floats) -> tuple[NDArray[np.int64], list[str | None]]:
     """Which text each contribution is, and the texts; None for one that does next to nothing."""
     times = np.exp(np.minimum(np.abs(amounts), np.log(2 * _MOST_TIMES)))
     decimals = [times < _LEAST_TIMES, times < _TENTHS_FROM, times < _WHOLE_FROM]
-    shown = np.select(
+    rounded = np.select(
         decimals, [np.ones(len(times)), np.round(times, 2), np.round(times, 1)], np.round(times)
     )
-    signed = np.copysign(np.minimum(shown, _MOST_TIMES + 1), amounts)
+    signed = np.copysign(np.minimum(rounded, _MOST_TIMES + 1), amounts)
     distinct, codes = np.unique(signed, return_inverse=True)
-    return codes, [_strength(one) for one in distinct]
+    return codes, [_strength(factor) for factor in distinct]
 
 
 def _strength(signed: float) -> str | None:
     times = abs(signed)
     if times == 1:
         return None
-    said = f"more than {_MOST_TIMES}" if times > _MOST_TIMES else f"{times:g}"
+    factor = f"more than {_MOST_TIMES}" if times > _MOST_TIMES else f"{times:g}"
     if signed > 0:
-        return f"raises the risk (odds times {said})"
-    return f"lowers the risk (odds divided by {said})"
+        return f"raises the risk (odds times {factor})"
+    return f"lowers the risk (odds divided by {factor})"

@@ -93,9 +93,9 @@ def shapley_values(booster: Booster, encoded: Floats) -> tuple[float, Floats] | 
     Yang (2021), "Fast TreeSHAP", arXiv:2109.09847, has the tables; Owen (1972), "Multilinear
     extensions of games", Management Science 18(5), the integral that a share is found by.
     """
-    if booster not in _KNOWN:
-        _KNOWN[booster] = _tables(booster)
-    tables = _KNOWN[booster]
+    if booster not in _TABLES:
+        _TABLES[booster] = _tables(booster)
+    tables = _TABLES[booster]
     if tables is None:
         return None
     values = np.zeros(encoded.shape, order="F")
@@ -105,14 +105,14 @@ def shapley_values(booster: Booster, encoded: Floats) -> tuple[float, Floats] | 
     return float(sum(table.expected for table in tables)), values
 
 
-class _Known(WeakKeyDictionary["Booster", "Sequence[Table] | None"]):
+class _Tables(WeakKeyDictionary["Booster", "Sequence[Table] | None"]):
     """The tables of each model, as long as it is there; a worker begins with none."""
 
-    def __reduce__(self) -> tuple[type[_Known], tuple[()]]:
+    def __reduce__(self) -> tuple[type[_Tables], tuple[()]]:
         return type(self), ()
 
 
-_KNOWN = _Known()
+_TABLES = _Tables()
 
 
 def _look_up(tables: Sequence[Table], encoded: Floats, values: Floats) -> None:
@@ -155,7 +155,7 @@ _Leaf = tuple[float, tuple[_Step, ...]]
 
 
 def _leaves(node: Any, path: tuple[_Step, ...], splits: list[Split]) -> Iterator[_Leaf]:
-    """Value and path of each leaf; the splits are added to those found before."""
+    """Value and path of each leaf; the splits are added to those of earlier leaves."""
     if "leaf_value" in node:
         yield node["leaf_value"], path
         return
@@ -181,20 +181,21 @@ def _table(splits: Sequence[Split], leaves: Sequence[_Leaf]) -> Table:
     shares = {split.column: np.zeros(len(codes)) for split in splits}
     expected = 0.0
     for value, path in leaves:
-        # Whether a column lets a row pass to the leaf, and the share that passes if it is not told.
-        told: dict[int, Bools] = {}
-        untold: dict[int, float] = {}
+        # Whether a column lets a row pass to the leaf, and the share that passes without
+        # its value.
+        passing: dict[int, Bools] = {}
+        without: dict[int, float] = {}
         for step in path:
             column = splits[step.split].column
             passes = (codes >> step.split & 1) == step.left
-            told[column] = told.get(column, True) & passes
-            untold[column] = untold.get(column, 1.0) * step.share
-        expected += value * float(np.prod(list(untold.values())))
-        gains = {column: told[column] - untold[column] for column in told}
-        # Each column told with probability t: the mean share that passes all others, over t.
-        partly = {c: untold[c] + np.multiply.outer(gains[c], _POINTS) for c in told}
+            passing[column] = passing.get(column, True) & passes
+            without[column] = without.get(column, 1.0) * step.share
+        expected += value * float(np.prod(list(without.values())))
+        gains = {column: passing[column] - without[column] for column in passing}
+        # Each column known with probability t: the mean share that passes all others, over t.
+        partly = {c: without[c] + np.multiply.outer(gains[c], _POINTS) for c in passing}
         for column, gain in gains.items():
-            others = [partly[other] for other in told if other != column]
-            passing = np.prod(others, axis=0) @ _WEIGHTS if others else 1.0
-            shares[column] += value * gain * passing
+            others = [partly[other] for other in passing if other != column]
+            chance = np.prod(others, axis=0) @ _WEIGHTS if others else 1.0
+            shares[column] += value * gain * chance
     return Table(tuple(splits), shares, expected)
