@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
+from churn_assets.learning.card import gather as gather_module
 from churn_assets.learning.card.gather import gather_card
 from churn_assets.learning.card.page import Card, card_page
 from churn_assets.learning.judging.court import Judgement, decide
@@ -254,6 +256,12 @@ def test_a_group_of_so_few_that_one_is_recognised_is_not_told(
 
     assert len(card.groups) == len(set(groups)) - 1
     assert "three of them" not in card_page(card)
+
+
+def test_an_input_that_nobody_has_is_not_drawn() -> None:
+    inputs = pd.DataFrame({name: [None, None] for name in USE_CASE.inputs})
+
+    assert list(gather_module._effects(USE_CASE, None, inputs, USE_CASE.inputs)) == []
 
 
 def _gathered(project: Project, judgement: Judgement, use_case: UseCase = USE_CASE) -> Card:
