@@ -1,4 +1,4 @@
-"""The settings of a training, and what predictions depend on beside their rows."""
+"""The settings of a training: what it chooses from, how, and of how many customers."""
 
 from __future__ import annotations
 

@@ -348,11 +348,11 @@ def test_a_server_that_does_not_answer_is_named_without_its_credentials() -> Non
     with pytest.raises(RegistryError) as refusal:
         registry.by_alias(CHAMPION)
 
-    said = str(refusal.value)
-    assert said.startswith("MLflow at http://127.0.0.1:9: ")
-    assert said.endswith("Start it, or set CHURN_MLFLOW__TRACKING_URI to one that runs.")
-    assert not [part for part in ("someone", "very", "secret", "word") if part in said]
-    assert "\n" not in said
+    message = str(refusal.value)
+    assert message.startswith("MLflow at http://127.0.0.1:9: ")
+    assert message.endswith("Start it, or set CHURN_MLFLOW__TRACKING_URI to one that runs.")
+    assert not [part for part in ("someone", "very", "secret", "word") if part in message]
+    assert "\n" not in message
     assert "secret" not in repr(registry)
 
 

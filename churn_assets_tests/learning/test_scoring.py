@@ -221,14 +221,14 @@ def test_reasons_tell_each_customer_of_their_own_values(finished: Project) -> No
         name: USE_CASE.words.get(name, name.replace("_", " ")) for name in USE_CASE.categorical
     }
 
-    told = 0
-    for name, said in known.items():
+    sentences = 0
+    for name, words in known.items():
         for reason in REASONS:
-            values = predictions[reason].str.extract(f"^{said}: (.+) (?:raises|lowers) the risk ")
+            values = predictions[reason].str.extract(f"^{words}: (.+) (?:raises|lowers) the risk ")
             assert (values.drop_nulls() == features[name].filter(values.is_not_null())).all()
-            told += values.count()
+            sentences += values.count()
 
-    assert told > ROWS
+    assert sentences > ROWS
     assert predictions["reason_1"].null_count() == 0
 
 

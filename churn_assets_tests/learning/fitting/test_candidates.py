@@ -39,13 +39,13 @@ def built(name: str, seed: int = 0) -> Any:
     return pipeline(USE_CASE, CATALOGUE[name], FEW.get(name, {}), seed)
 
 
-def asked(*candidates: Any) -> tuple[Any, ...]:
+def candidates_of(*candidates: Any) -> tuple[Any, ...]:
     return chosen(TrainingSettings(candidates=candidates))
 
 
 def refusal(*candidates: Any) -> str:
     with pytest.raises(TrainingError) as refused:
-        asked(*candidates)
+        candidates_of(*candidates)
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
@@ -131,11 +131,11 @@ def test_a_linear_model_keeps_no_direction() -> None:
 
 
 def test_a_name_alone_stands_for_what_the_registry_knows() -> None:
-    assert asked("lightgbm", "blend") == (CATALOGUE["lightgbm"], CATALOGUE["blend"])
+    assert candidates_of("lightgbm", "blend") == (CATALOGUE["lightgbm"], CATALOGUE["blend"])
 
 
 def test_what_is_said_of_a_known_candidate_goes_before_the_registry() -> None:
-    (changed,) = asked({"name": "lightgbm", "parameters": {"num_leaves": 4}})
+    (changed,) = candidates_of({"name": "lightgbm", "parameters": {"num_leaves": 4}})
 
     assert changed.parameters == {"num_leaves": 4}
     assert changed.estimator == CATALOGUE["lightgbm"].estimator
@@ -147,7 +147,7 @@ def test_any_estimator_of_scikit_learns_kind_becomes_a_candidate_by_its_name(
 ) -> None:
     rows, labels = labelled[INPUTS].head(500), labelled["label"].head(500).astype(bool)
 
-    (own,) = asked(
+    (own,) = candidates_of(
         {
             "name": "neighbours",
             "estimator": "sklearn.neighbors.KNeighborsClassifier",
@@ -163,7 +163,7 @@ def test_any_estimator_of_scikit_learns_kind_becomes_a_candidate_by_its_name(
 
 
 def test_a_blend_draws_members_that_were_not_asked_for_from_the_registry() -> None:
-    candidates = asked("blend", {"name": "lightgbm", "parameters": {"num_leaves": 4}})
+    candidates = candidates_of("blend", {"name": "lightgbm", "parameters": {"num_leaves": 4}})
 
     single = {candidate.name: candidate for candidate in singles(candidates)}
 
@@ -172,13 +172,13 @@ def test_a_blend_draws_members_that_were_not_asked_for_from_the_registry() -> No
 
 
 @pytest.mark.parametrize(
-    ("candidate", "said"),
+    ("candidate", "message"),
     [
         ("lightgmb", "there is no such candidate. Known are logistic_regression, random_forest"),
         ({"name": "own", "estimator": "no_such.Model"}, "no_such.Model cannot be imported"),
         ({"name": "own", "estimator": "sklearn.svm.NoModel"}, "cannot be imported"),
         ({"name": "own", "estimator": "Model"}, "cannot be imported"),
-        ({"name": "own", "estimator": "json.dumps"}, "json.dumps is no estimator"),
+        ({"name": "own", "estimator": "json.dumps"}, "json.dumps is not an estimator"),
         ({"name": "own", "estimator": "sklearn.svm.LinearSVC"}, "gives no probabilities"),
         (
             {"name": "lightgbm", "parameters": {"num_leafs": 4}},
@@ -196,10 +196,10 @@ def test_a_blend_draws_members_that_were_not_asked_for_from_the_registry() -> No
         ),
     ],
 )
-def test_a_candidate_that_cannot_be_is_refused_in_one_line(candidate: Any, said: str) -> None:
+def test_a_candidate_that_cannot_be_is_refused_in_one_line(candidate: Any, message: str) -> None:
     found = refusal(candidate)
 
-    assert said in found
+    assert message in found
     assert found.startswith("candidate '")
 
 

@@ -7,15 +7,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import churn_assets
 from churn_assets.learning.fitting import origin as module
 from churn_assets.learning.fitting.origin import changes, libraries, model_code, origin
 from churn_assets.learning.recipe import TrainingSettings
+from churn_assets.learning.scoring import predictions_code
+from churn_assets.tables.versions import _followed
 from churn_assets_tests.support.project import USE_CASE
 
+PACKAGE = Path(churn_assets.__file__).parent
 LINEAR = TrainingSettings(candidates=["logistic_regression"])
 
 
@@ -44,6 +49,26 @@ def test_each_setting_of_the_training_changes_it(change: dict[str, float]) -> No
     changed = TrainingSettings(**change)
 
     assert model_code(USE_CASE, changed) != model_code(USE_CASE, TrainingSettings())
+
+
+def test_how_a_model_is_trained_does_not_change_how_predictions_are_made() -> None:
+    """Predictions depend on the training through the Champion alone."""
+    assert predictions_code(USE_CASE) == predictions_code(USE_CASE)
+    assert predictions_code(USE_CASE) != model_code(USE_CASE, TrainingSettings())
+
+
+def test_how_a_model_is_judged_explained_or_applied_does_not_change_it() -> None:
+    followed = {
+        file.relative_to(PACKAGE).as_posix()
+        for file in _followed(["churn_assets.learning.fitting"])
+    }
+
+    assert {"learning/encoding.py", "learning/ensembles.py", "learning/metrics.py"} <= followed
+    assert not [
+        file
+        for file in followed
+        if file.startswith(("learning/judging", "learning/explaining", "learning/scor"))
+    ]
 
 
 def test_another_minor_version_of_a_library_changes_it_and_a_patch_does_not(

@@ -47,7 +47,7 @@ CANDIDATES: list[Any] = [
 ]
 
 
-def asked(trials: int = 12, **changes: Any) -> TrainingSettings:
+def with_budget(trials: int = 12, **changes: Any) -> TrainingSettings:
     budget = {"trials": trials, **changes.pop("tuning", {})}
     return TrainingSettings(**{"candidates": CANDIDATES, "tuning": budget, **changes})
 
@@ -63,7 +63,7 @@ def rows(few: pd.DataFrame, settings: TrainingSettings) -> Rows:
     return folded(learned[INPUTS], learned["label"].to_numpy(dtype=bool), is_validation, settings)
 
 
-def tried(few: pd.DataFrame, settings: TrainingSettings, **given: Any) -> list[Trial]:
+def trials_of(few: pd.DataFrame, settings: TrainingSettings, **given: Any) -> list[Trial]:
     candidates = singles(chosen(settings))
     return search(USE_CASE, candidates, rows(few, settings), settings, **given)[1]
 
@@ -71,7 +71,7 @@ def tried(few: pd.DataFrame, settings: TrainingSettings, **given: Any) -> list[T
 def test_without_a_budget_each_default_configuration_is_tried_and_no_more(
     few: pd.DataFrame,
 ) -> None:
-    trials = tried(few, asked(trials=0))
+    trials = trials_of(few, with_budget(trials=0))
 
     assert [(trial.candidate, trial.parameters) for trial in trials] == [
         ("logistic_regression", {}),
@@ -80,27 +80,27 @@ def test_without_a_budget_each_default_configuration_is_tried_and_no_more(
 
 
 def test_the_default_configurations_come_first_whatever_the_budget(few: pd.DataFrame) -> None:
-    assert len(tried(few, asked(trials=1))) == 2
-    assert [trial.parameters for trial in tried(few, asked(trials=5))[:2]] == [{}, {}]
+    assert len(trials_of(few, with_budget(trials=1))) == 2
+    assert [trial.parameters for trial in trials_of(few, with_budget(trials=5))[:2]] == [{}, {}]
 
 
 def test_a_budget_of_trials_gives_the_same_trials_each_time(few: pd.DataFrame) -> None:
-    first = tried(few, asked())
+    first = trials_of(few, with_budget())
 
     assert len(first) == 12
-    assert tried(few, asked()) == first
+    assert trials_of(few, with_budget()) == first
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_another_seed_tries_other_configurations(sampler: str, few: pd.DataFrame) -> None:
-    first = tried(few, asked(6, tuning={"sampler": sampler}))
-    other = tried(few, asked(6, tuning={"sampler": sampler}, seed=1))
+    first = trials_of(few, with_budget(6, tuning={"sampler": sampler}))
+    other = trials_of(few, with_budget(6, tuning={"sampler": sampler}, seed=1))
 
     assert [trial.parameters for trial in other[2:]] != [trial.parameters for trial in first[2:]]
 
 
 def test_each_value_lies_in_its_space_and_has_its_type(few: pd.DataFrame) -> None:
-    trials = tried(few, asked(14, tuning={"sampler": "random"}))[2:]
+    trials = trials_of(few, with_budget(14, tuning={"sampler": "random"}))[2:]
 
     assert {trial.candidate for trial in trials} == {"logistic_regression", "lightgbm"}
     for trial in trials:
@@ -113,7 +113,7 @@ def test_each_value_lies_in_its_space_and_has_its_type(few: pd.DataFrame) -> Non
 
 
 def test_the_best_configuration_has_the_least_loss_of_its_own_scores(few: pd.DataFrame) -> None:
-    settings = asked()
+    settings = with_budget()
     given = rows(few, settings)
 
     best, trials = search(USE_CASE, singles(chosen(settings)), given, settings)
@@ -128,7 +128,7 @@ def test_the_best_configuration_has_the_least_loss_of_its_own_scores(few: pd.Dat
 def test_a_configuration_worse_than_the_median_is_stopped_before_the_last_fold(
     few: pd.DataFrame,
 ) -> None:
-    trials = tried(few, asked(20))
+    trials = trials_of(few, with_budget(20))
 
     stopped = [trial for trial in trials if trial.state == "pruned"]
     assert stopped
@@ -153,8 +153,8 @@ def test_candidates_take_turns_and_one_without_a_space_is_not_tried_again(
         "inputs": "linear",
     }
 
-    trials = tried(few, asked(9, candidates=[*CANDIDATES, neighbours]))
-    alone = tried(few, asked(9, candidates=[neighbours]))
+    trials = trials_of(few, with_budget(9, candidates=[*CANDIDATES, neighbours]))
+    alone = trials_of(few, with_budget(9, candidates=[neighbours]))
 
     tally = Counter(trial.candidate for trial in trials)
     assert tally == {"logistic_regression": 4, "lightgbm": 4, "neighbours": 1}
@@ -169,7 +169,7 @@ def test_a_configuration_that_cannot_be_fitted_is_passed_over(few: pd.DataFrame)
         "space": {"n_neighbors": [5, 10_000]},
     }
 
-    trials = tried(few, asked(6, candidates=[candidate], tuning={"sampler": "grid"}))
+    trials = trials_of(few, with_budget(6, candidates=[candidate], tuning={"sampler": "grid"}))
 
     assert [trial.state for trial in trials] == ["complete", "complete", "failed"]
 
@@ -181,7 +181,7 @@ def test_a_grid_tries_every_point_once_and_then_ends(few: pd.DataFrame) -> None:
     space = {"C": [0.01, 0.1, 1.0], "fit_intercept": [True, False]}
     candidate = {**CANDIDATES[0], "space": space}
 
-    trials = tried(few, asked(50, candidates=[candidate], tuning={"sampler": "grid"}))
+    trials = trials_of(few, with_budget(50, candidates=[candidate], tuning={"sampler": "grid"}))
 
     points = {(trial.parameters["C"], trial.parameters["fit_intercept"]) for trial in trials[1:]}
     assert len(trials) == 7
@@ -192,7 +192,7 @@ def test_a_range_becomes_five_points_evenly_spaced(few: pd.DataFrame) -> None:
     space = {"C": {"low": 0.01, "high": 100.0, "log": True}}
     candidate = {**CANDIDATES[0], "space": space}
 
-    trials = tried(few, asked(50, candidates=[candidate], tuning={"sampler": "grid"}))
+    trials = trials_of(few, with_budget(50, candidates=[candidate], tuning={"sampler": "grid"}))
 
     assert sorted(trial.parameters["C"] for trial in trials[1:]) == pytest.approx(
         [0.01, 0.1, 1, 10, 100]
@@ -214,9 +214,9 @@ def test_the_beginning_of_a_grid_is_spread_over_all_of_it() -> None:
 def test_a_search_that_is_kept_is_the_same_as_one_that_is_not(
     few: pd.DataFrame, tmp_path: Path
 ) -> None:
-    kept = tried(few, asked(), journal=tmp_path / "made" / "a.journal", study="a")
+    found = trials_of(few, with_budget(), journal=tmp_path / "made" / "a.journal", study="a")
 
-    assert kept == tried(few, asked())
+    assert found == trials_of(few, with_budget())
 
 
 def test_a_search_with_fewer_trials_goes_on_where_it_ended(
@@ -224,31 +224,31 @@ def test_a_search_with_fewer_trials_goes_on_where_it_ended(
 ) -> None:
     journal = {"journal": tmp_path / "a.journal", "study": "a"}
     # An odd number ends amid a batch.
-    first = tried(few, asked(7), **journal)
+    first = trials_of(few, with_budget(7), **journal)
     fitted: list[int] = []
     fit = tuning._fold_scores
     monkeypatch.setattr(tuning, "_fold_scores", lambda *given: fitted.append(1) or fit(*given))
 
-    more = tried(few, asked(12), **journal)
+    more = trials_of(few, with_budget(12), **journal)
 
     assert more[:7] == first
     made = len(fitted)
-    assert more == tried(few, asked(12))
+    assert more == trials_of(few, with_budget(12))
     assert made < len(fitted) - made
 
 
 def test_a_study_of_another_name_in_the_same_file_begins_anew(
     few: pd.DataFrame, tmp_path: Path
 ) -> None:
-    tried(few, asked(), journal=tmp_path / "a.journal", study="a")
+    trials_of(few, with_budget(), journal=tmp_path / "a.journal", study="a")
 
-    other = tried(few, asked(seed=1), journal=tmp_path / "a.journal", study="b")
+    other = trials_of(few, with_budget(seed=1), journal=tmp_path / "a.journal", study="b")
 
-    assert other == tried(few, asked(seed=1))
+    assert other == trials_of(few, with_budget(seed=1))
 
 
 def tuned(few: pd.DataFrame, journal: Path | None) -> Trained:
-    return train(USE_CASE, few, asked(16), study=journal, data_version="1")
+    return train(USE_CASE, few, with_budget(16), study=journal, data_version="1")
 
 
 def test_a_training_that_was_killed_gives_the_model_of_one_that_was_not(
@@ -281,13 +281,13 @@ def lines(journal: Path) -> int:
 
 def test_a_line_that_was_half_written_is_written_again(few: pd.DataFrame, tmp_path: Path) -> None:
     journal = tmp_path / "a.journal"
-    tried(few, asked(6), journal=journal, study="a")
+    trials_of(few, with_budget(6), journal=journal, study="a")
     journal.write_bytes(journal.read_bytes()[:-40])
 
-    trials = tried(few, asked(8), journal=journal, study="a")
+    trials = trials_of(few, with_budget(8), journal=journal, study="a")
 
-    assert trials == tried(few, asked(8))
-    assert tried(few, asked(8), journal=journal, study="a") == trials
+    assert trials == trials_of(few, with_budget(8))
+    assert trials_of(few, with_budget(8), journal=journal, study="a") == trials
 
 
 def test_a_file_that_is_no_journal_is_named_with_what_to_do(
@@ -297,7 +297,7 @@ def test_a_file_that_is_no_journal_is_named_with_what_to_do(
     journal.write_bytes(b"no journal\n")
 
     with pytest.raises(TrainingError) as refusal:
-        tried(few, asked(4), journal=journal, study="a")
+        trials_of(few, with_budget(4), journal=journal, study="a")
 
     assert str(refusal.value).startswith(str(journal))
     assert "Remove the file" in str(refusal.value)
@@ -318,22 +318,24 @@ def test_a_file_that_is_no_journal_is_named_with_what_to_do(
     ids=lambda change: next(iter(change)),
 )
 def test_whatever_changes_a_trial_changes_the_study(change: dict[str, Any]) -> None:
-    assert study_name(USE_CASE, asked(**change), "1") != study_name(USE_CASE, asked(), "1")
+    assert study_name(USE_CASE, with_budget(**change), "1") != study_name(
+        USE_CASE, with_budget(), "1"
+    )
 
 
 def test_other_rows_are_another_study_and_another_budget_is_not() -> None:
-    name = study_name(USE_CASE, asked(), "1")
+    name = study_name(USE_CASE, with_budget(), "1")
 
-    assert study_name(USE_CASE, asked(), "2") != name
-    assert study_name(USE_CASE, asked(trials=50, tuning={"seconds": 5}), "1") == name
-    assert study_name(USE_CASE, asked(threshold="value"), "1") == name
+    assert study_name(USE_CASE, with_budget(), "2") != name
+    assert study_name(USE_CASE, with_budget(trials=50, tuning={"seconds": 5}), "1") == name
+    assert study_name(USE_CASE, with_budget(threshold="value"), "1") == name
 
 
 # While it goes on
 
 
 def test_a_budget_in_seconds_ends_a_search_after_the_defaults(few: pd.DataFrame) -> None:
-    trials = tried(few, asked(10_000, tuning={"seconds": 0.5}))
+    trials = trials_of(few, with_budget(10_000, tuning={"seconds": 0.5}))
 
     assert 2 <= len(trials) < 10_000
 
@@ -342,12 +344,12 @@ def test_progress_says_how_far_a_search_is(
     few: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tuning, "_SECONDS", 0.0)
-    said: list[str] = []
+    lines: list[str] = []
 
-    tried(few, asked(8), progress=said.append)
+    trials_of(few, with_budget(8), progress=lines.append)
 
-    assert said[0].startswith("4 of 8 trials, 0 stopped early; best log_loss 0.")
-    assert said[-1].startswith("8 of 8 trials")
+    assert lines[0].startswith("4 of 8 trials, 0 stopped early; best log_loss 0.")
+    assert lines[-1].startswith("8 of 8 trials")
 
 
 # Experiments
