@@ -142,9 +142,9 @@ def contender(data: Data, name: str, places: Split, seed: int, version: int) -> 
     parameters, share = MODELS[name]
 
     def scores(fitted_on: np.ndarray, scored: np.ndarray) -> np.ndarray:
-        drawn = fitted_on[: round(share * len(fitted_on))]
+        part = fitted_on[: round(share * len(fitted_on))]
         model = LGBMClassifier(**parameters, random_state=seed, n_jobs=1, verbose=-1)
-        model.fit(data.encoded[drawn], data.labels[drawn])
+        model.fit(data.encoded[part], data.labels[part])
         return model.predict_proba(data.encoded[scored])[:, 1]
 
     unseen = scores(places.fit, places.held)
@@ -176,14 +176,14 @@ def resplit(data: Data, seed: int) -> dict[str, Any]:
             truth: {
                 "auc": auc_difference(labels, ours.scores, theirs.scores).value,
                 "brier": brier_gain(labels, ours.scores, theirs.scores).value,
-                **passed(evidence(data, places, ours, theirs)),
+                **passing_rules(evidence_of(data, places, ours, theirs)),
             }
             for truth, (ours, theirs) in pairs.items()
         },
     }
 
 
-def evidence(data: Data, places: Split, challenger: Contender, champion: Contender) -> Evidence:
+def evidence_of(data: Data, places: Split, challenger: Contender, champion: Contender) -> Evidence:
     rows = data.rows.iloc[places.judged]
     return Evidence(
         challenger,
@@ -196,9 +196,9 @@ def evidence(data: Data, places: Split, challenger: Contender, champion: Contend
     )
 
 
-def passed(given: Evidence) -> dict[str, bool]:
+def passing_rules(evidence: Evidence) -> dict[str, bool]:
     """Which rules let the Challenger pass."""
-    judgement = decide(lambda: given, USE_CASE, SETTINGS)
+    judgement = decide(lambda: evidence, USE_CASE, SETTINGS)
     gates = {verdict.gate: verdict.passed for verdict in judgement.verdicts}
     return {rule: all(gates[gate] for gate in needed) for rule, needed in RULES.items()}
 
@@ -217,22 +217,22 @@ def chain(data: Data, seed: int) -> dict[str, Any]:
     def passes(rule: str, challenger: Contender, champion: Contender) -> bool:
         # The other gates take longer, so they are asked only where F1 lets it pass.
         return own_f1(labels, challenger) >= own_f1(labels, champion) and (
-            rule == "f1" or passed(evidence(data, places, challenger, champion))[rule]
+            rule == "f1" or passing_rules(evidence_of(data, places, challenger, champion))[rule]
         )
 
-    found: dict[str, Any] = {}
+    outcome: dict[str, Any] = {}
     for rule in ("f1", "refresh", "improve"):
         champion, promoted = first, 0
         for one in retrained:
             if passes(rule, one, champion):
                 champion, promoted = one, promoted + 1
-        found[rule] = {
+        outcome[rule] = {
             "first": own_f1(labels, first),
             "last": own_f1(labels, champion),
             "promoted": promoted,
             "better": passes(rule, better, champion),
         }
-    return found
+    return outcome
 
 
 def promotions(outcomes: Sequence[Mapping[str, Any]]) -> None:
@@ -246,16 +246,16 @@ def promotions(outcomes: Sequence[Mapping[str, Any]]) -> None:
         for truth in outcomes[0]["pairs"]
     }
     for truth, rate in rates.items():
-        shown = "".join(f"{rate[rule]:>16.3f}" for rule in RULES)
-        print(f"{truth:<20}{rate['auc']:>+8.4f}{rate['brier']:>+8.4f}{shown}")
+        columns = "".join(f"{rate[rule]:>16.3f}" for rule in RULES)
+        print(f"{truth:<20}{rate['auc']:>+8.4f}{rate['brier']:>+8.4f}{columns}")
     worse, better = ([rates[f"{truth}: {name}"] for name in WORSE] for truth in ("worse", "better"))
     equals = rates["equal"]["improve"]
     _aim("equals promoted by improve, at most .10", equals, equals <= 0.10)  # noqa: PLR2004
     most = max(rate["improve"] for rate in worse)
     _aim("worse ones promoted by improve, none", most, most == 0)
     power = float(np.mean([rate["improve, no f1"] for rate in better]))
-    told = "better ones promoted by improve without F1, both kinds, at least .85"
-    _aim(told, power, power >= 0.85)  # noqa: PLR2004
+    aim = "better ones promoted by improve without F1, both kinds, at least .85"
+    _aim(aim, power, power >= 0.85)  # noqa: PLR2004
 
 
 def ratchet(outcomes: Sequence[Mapping[str, Any]], chains: Sequence[Mapping[str, Any]]) -> None:
@@ -263,37 +263,37 @@ def ratchet(outcomes: Sequence[Mapping[str, Any]], chains: Sequence[Mapping[str,
     print(f"\n{RETRAINS} equal retrains, then a better model")
     print(f"{'judged by':<40}{'F1 first':>10}{'last':>8}{'promoted':>10}{'better passes':>15}")
     rng = np.random.default_rng(0)
-    found = [stored(outcomes, rng) for _ in range(STORED_CHAINS)]
-    _line("stored F1, other rows each time", found)
+    chains_of_stored = [stored(outcomes, rng) for _ in range(STORED_CHAINS)]
+    _line("stored F1, other rows each time", chains_of_stored)
     for rule in ("f1", "refresh", "improve"):
         _line(f"the same rows, {rule}", [one[rule] for one in chains])
 
 
 def stored(outcomes: Sequence[Mapping[str, Any]], rng: np.random.Generator) -> dict[str, Any]:
     """The Champion's F1 is kept from when it was promoted, and each retrain draws other rows."""
-    drawn = rng.integers(0, len(outcomes), RETRAINS + 2)
-    first, *others = (outcomes[i]["f1"] for i in drawn)
-    kept, promoted = first["few rows"], 0
+    places = rng.integers(0, len(outcomes), RETRAINS + 2)
+    first, *others = (outcomes[i]["f1"] for i in places)
+    stored_f1, promoted = first["few rows"], 0
     for other in others[:-1]:
-        if other["few rows"] >= kept:
-            kept, promoted = other["few rows"], promoted + 1
+        if other["few rows"] >= stored_f1:
+            stored_f1, promoted = other["few rows"], promoted + 1
     return {
         "first": first["few rows"],
-        "last": kept,
+        "last": stored_f1,
         "promoted": promoted,
-        "better": others[-1]["good"] >= kept,
+        "better": others[-1]["good"] >= stored_f1,
     }
 
 
-def _line(told: str, found: Sequence[Mapping[str, float]]) -> None:
+def _line(label: str, chains: Sequence[Mapping[str, float]]) -> None:
     first, last, promoted, better = (
-        np.mean([one[name] for one in found]) for name in ("first", "last", "promoted", "better")
+        np.mean([one[name] for one in chains]) for name in ("first", "last", "promoted", "better")
     )
-    print(f"{told:<40}{first:>10.3f}{last:>8.3f}{promoted:>10.1f}{better:>15.3f}", flush=True)
+    print(f"{label:<40}{first:>10.3f}{last:>8.3f}{promoted:>10.1f}{better:>15.3f}", flush=True)
 
 
-def _aim(told: str, found: float, met: bool) -> None:
-    print(f"{'met' if met else 'MISSED'}: {told}: {found:.3f}")
+def _aim(aim: str, value: float, met: bool) -> None:
+    print(f"{'met' if met else 'MISSED'}: {aim}: {value:.3f}")
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ class Evidence:
     stake : Amounts or None
         What each test row is worth; None without a business case.
     stress : Stress or None
-        How the Challenger takes hostile rows; None where there is no row to make them from.
+        How the Challenger takes hostile rows; None without rows to make them from.
     settings : str
         The gates' settings as JSON, which an approval binds as well.
     """

@@ -24,7 +24,7 @@ FARTHEST = 1000
 HOSTILE_ROWS = 20
 SWEPT_ROWS, SWEPT_VALUES = 50, 20
 SLIGHTEST = 1e-9
-"""A step of a score that is not taken for one."""
+"""A smaller step of a score counts as none."""
 _EVERY_INPUT = "every input"
 
 

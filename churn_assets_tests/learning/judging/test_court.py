@@ -78,9 +78,9 @@ def test_the_gates_are_pure() -> None:
 
 
 def test_a_verdict_that_was_kept_before_gates_could_warn_is_read_as_one_that_blocks() -> None:
-    kept = {"gate": "f1_gate", "passed": True, "reason": "F1 0.600", "numbers": {"rows": 4}}
+    stored = {"gate": "f1_gate", "passed": True, "reason": "F1 0.600", "numbers": {"rows": 4}}
 
-    assert Verdict(**kept).blocking
+    assert Verdict(**stored).blocking
 
 
 # Whatever is amiss refuses

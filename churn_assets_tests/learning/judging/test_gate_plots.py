@@ -31,7 +31,7 @@ FIRST = {"better_than_chance", "first_champion", "floors", "calibration", "slice
 COMPARED = FIRST - {"first_champion"} | {"f1_gate", "non_inferiority", "superiority", "value"}
 
 
-def drawn(given: Evidence) -> dict[str, bytes]:
+def drawings(given: Evidence) -> dict[str, bytes]:
     """Every picture that there is, by gate."""
     judgement = decide(lambda: given, USE_CASE, ALL_GATES)
     return {gate: png for gate, png in pictures(judgement).items() if png is not None}
@@ -45,10 +45,10 @@ def drawn(given: Evidence) -> dict[str, bytes]:
 def test_each_picture_is_a_small_png_that_shows_something(
     champion: Any, gates: set[str], recwarn: pytest.WarningsRecorder
 ) -> None:
-    found = drawn(evidence(champion=champion))
+    pngs = drawings(evidence(champion=champion))
 
-    assert set(found) == gates
-    for gate, png in found.items():
+    assert set(pngs) == gates
+    for gate, png in pngs.items():
         image = Image.open(io.BytesIO(png))
         assert image.format == "PNG", gate
         assert 200 <= image.width <= 800, gate
@@ -59,10 +59,10 @@ def test_each_picture_is_a_small_png_that_shows_something(
 
 def test_the_same_evidence_gives_the_same_pictures_and_other_evidence_others() -> None:
     given = evidence(noise=0.7, champion=contender(made_up(1.5)[1]))
-    first = drawn(given)
+    first = drawings(given)
 
-    assert drawn(given) == first
-    other = drawn(
+    assert drawings(given) == first
+    other = drawings(
         replace(
             given,
             challenger=replace(given.challenger, scores=made_up(1.0)[1]),
@@ -77,7 +77,7 @@ def test_a_score_that_goes_the_wrong_way_is_shown() -> None:
     falls = Sweep(1, (0.0, 1.0, 2.0), (0.5, 0.4, 0.6), rows=50, broken=3, worst=0.1)
 
     def picture(sweep: Sweep) -> bytes:
-        return drawn(replace(given, stress=Stress(9, sweeps={"price": sweep})))["stress"]
+        return drawings(replace(given, stress=Stress(9, sweeps={"price": sweep})))["stress"]
 
     assert picture(falls) != picture(replace(falls, broken=0))
 
@@ -90,8 +90,8 @@ def test_a_score_that_goes_the_wrong_way_is_shown() -> None:
 def test_odd_scores_are_drawn_without_a_warning(
     scores: np.ndarray, recwarn: pytest.WarningsRecorder
 ) -> None:
-    assert set(drawn(evidence(scores=scores, champion=contender(scores)))) == COMPARED
-    assert "first_champion" in drawn(replace(evidence(scores=scores), slices={}))
+    assert set(drawings(evidence(scores=scores, champion=contender(scores)))) == COMPARED
+    assert "first_champion" in drawings(replace(evidence(scores=scores), slices={}))
     assert not [str(warning.message) for warning in recwarn]
 
 
@@ -102,11 +102,11 @@ def test_many_slices_and_inputs_still_fit() -> None:
         slices={f"a column with a long name {i}": halves for i in range(20)},
         stress=Stress(9, ranges={f"an input with a long name {i}": (0.1, 0.9) for i in range(60)}),
     )
-    found = drawn(given)
+    pngs = drawings(given)
 
     assert len(verdict_of("slices", given).numbers["slices"]) == 40
     for gate in ("slices", "stress"):
-        assert Image.open(io.BytesIO(found[gate])).height < 400
+        assert Image.open(io.BytesIO(pngs[gate])).height < 400
 
 
 def test_where_no_slice_is_judged_and_no_hostile_row_is_scored_there_is_nothing_to_show() -> None:
@@ -116,7 +116,7 @@ def test_where_no_slice_is_judged_and_no_hostile_row_is_scored_there_is_nothing_
         stress=Stress(9, error="tenure null: ValueError"),
     )
 
-    assert set(drawn(given)) == COMPARED - {"slices", "stress"}
+    assert set(drawings(given)) == COMPARED - {"slices", "stress"}
 
 
 def test_a_gate_that_could_not_decide_shows_nothing() -> None:
@@ -127,8 +127,8 @@ def test_a_gate_that_could_not_decide_shows_nothing() -> None:
 
     assert {verdict.gate for verdict in refused.verdicts} == set(NAMES)
     assert not any(pictures(replace(refused, evidence=evidence())).values())
-    assert set(drawn(nan)) == {"stress"}
-    assert "value" not in drawn(no_stake)
+    assert set(drawings(nan)) == {"stress"}
+    assert "value" not in drawings(no_stake)
 
 
 def test_a_champion_that_stands_is_shown_without_pictures() -> None:
