@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churn_assets.errors import ChurnError, RegistryError, first_line, public_uri
+from churn_assets.errors import ChurnError, RegistryError, first_line, public_text, public_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -376,7 +376,7 @@ class Registry:
                 reason = "cannot be reached"
             else:
                 # Whole, since a URI that is cut in two may show its credentials.
-                reason = public_uri(first_line(error, most=sys.maxsize))[:400].rstrip(".")
+                reason = public_text(first_line(error, most=sys.maxsize))[:400].rstrip(".")
             todo = _START if unreachable else advice
             raise RegistryError(
                 f"MLflow at {public_uri(self.tracking_uri)}: {reason}. {todo}".rstrip()

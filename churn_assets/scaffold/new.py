@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churn_assets.errors import SettingsError, SourceError, UseCaseError
+from churn_assets.errors import SettingsError, SourceError, UseCaseError, public_uri
 from churn_assets.scaffold.draft import Draft, draft
 from churn_assets.scaffold.names import fault_of_use_case, own_name
 from churn_assets.scaffold.profile import profile
@@ -20,7 +20,6 @@ from churn_assets.scaffold.use_case_tests import use_case_tests_text
 from churn_assets.tables.contract import validate
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.featurise import feature_rows
-from churn_assets.tables.sources.files import public
 from churn_assets.usecases import USE_CASES
 from churn_assets.usecases.spec import UseCase
 
@@ -159,7 +158,7 @@ def _require_free(name: str, use_case: Path, test: Path) -> None:
 def _entry(name: str, source: Source) -> tuple[Mapping[str, Any], str]:
     """What the settings are to say of a source, and the variable for what no file may hold."""
     entry = source.model_dump(exclude_defaults=True, exclude={"rename", "storage_options"})
-    if public(source.uri) == source.uri:
+    if public_uri(source.uri) == source.uri:
         return entry, ""
     del entry["uri"]
     return entry, f"CHURN_SOURCES__{name.upper()}__URI"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.sources.columns import Expected
-from churn_assets.tables.sources.read import explain, read_records
+from churn_assets.tables.sources.open import open_source
 from churn_assets.tables.sources.source import Source
 from churn_assets.usecases.spec import Contract, delta_name
 
@@ -72,7 +72,8 @@ def draw(source: Source, settings: str, key: Sequence[str], most_rows: int = MOS
     import polars as pl
 
     expected = Expected(Contract(), settings)
-    table = read_records(source, expected, PolarsEngine())
+    opened = open_source(source, expected)
+    table = opened.records(PolarsEngine())
     columns = [delta_name(name) for name in table.sources]
     key_columns = [delta_name(name) for name in key if name in table.sources]
     lazy = table.frame.select(*columns).to_native()
@@ -82,7 +83,7 @@ def draw(source: Source, settings: str, key: Sequence[str], most_rows: int = MOS
             [with_place.bottom_k(most_rows, by=_PLACE), lazy.select(pl.len())], engine="streaming"
         )
     except Exception as error:
-        refusal = explain(error, source, expected)
+        refusal = opened.explain(error)
         if refusal is None:
             raise
         raise refusal from error

@@ -11,8 +11,9 @@ from churn_assets.tables import engines
 from churn_assets.tables.contract import require_types
 from churn_assets.tables.engines.engine import ConflictError
 from churn_assets.tables.lake import Committed, Table, changed_types, require_known_layout
-from churn_assets.tables.sources.columns import INGESTED_AT, Expected
-from churn_assets.tables.sources.read import Records, explain, fingerprint, look_up, read_records
+from churn_assets.tables.sources.columns import BETWEEN, INGESTED_AT, NOTHING, Expected
+from churn_assets.tables.sources.kind import Records
+from churn_assets.tables.sources.open import open_source
 from churn_assets.tables.sources.source import Source
 from churn_assets.tables.versions import code_version, data_version
 from churn_assets.usecases.spec import UseCase, delta_name
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 
 _RECORD = "__record"
-_NOTHING = "\x00"
-_BETWEEN = "\x1f"
 
 
 def raw_code() -> str:
@@ -61,8 +60,8 @@ def ingest_labels(use_case: UseCase, source: Source, tables: Mapping[str, Table]
 def _ingest(expected: Expected, source: Source, table: Table) -> Committed:
     import narwhals.stable.v2 as nw
 
-    found = look_up(source, expected)
-    version = fingerprint(source, expected, found)
+    opened = open_source(source, expected)
+    version = opened.fingerprint()
     made_from = data_version(raw_code(), {"source": version})
     current = table.state()
     # A contract that asks for more than it did wants the source looked at again.
@@ -70,7 +69,7 @@ def _ingest(expected: Expected, source: Source, table: Table) -> Committed:
     if current and made_from in _sources(current) and columns <= set(current.columns):
         return current
     try:
-        records = read_records(source, expected, table.engine, found)
+        records = opened.records(table.engine)
         frame = records.frame.with_columns(**{INGESTED_AT: nw.lit(datetime.now(UTC))})
         details: dict[str, Any] = {
             "source_uri": records.uri,
@@ -89,7 +88,7 @@ def _ingest(expected: Expected, source: Source, table: Table) -> Committed:
             **details,
         )
     except Exception as error:
-        refusal = explain(error, source, expected)
+        refusal = opened.explain(error)
         if refusal is None:
             raise
         raise refusal from error
@@ -114,9 +113,9 @@ def _add(
 
     require_types(frame, expected.contract, records.uri)
     columns = [delta_name(column.source) for column in expected.contract.columns]
-    values = [nw.coalesce(nw.col(name).cast(nw.String), nw.lit(_NOTHING)) for name in columns]
+    values = [nw.coalesce(nw.col(name).cast(nw.String), nw.lit(NOTHING)) for name in columns]
     # What the contract does not name makes no other record.
-    record = nw.concat_str(values, separator=_BETWEEN).alias(_RECORD)
+    record = nw.concat_str(values, separator=BETWEEN).alias(_RECORD)
     new = frame.with_columns(record).unique(subset=[_RECORD], keep="any")
     if current is None:
         first = {"history": True, "taken": [made_from], **details}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from churn_assets.errors import public_uri
+from churn_assets.errors import public_text, public_uri
 from churn_assets.learning.card.intervals import f1_margin, score_intervals
 from churn_assets.learning.card.page import (
     Card,
@@ -113,10 +113,10 @@ def gather_card(
         name=registry.model_name,
         version=challenger.version,
         semantic_version=tags.get("semantic_version", ""),
-        description=public_uri(challenger.description),
+        description=public_text(challenger.description),
         trained_at=row.get("trained_at"),
         made_at=datetime.now(UTC),
-        verdicts=[replace(verdict, reason=public_uri(verdict.reason)) for verdict in verdicts],
+        verdicts=[replace(verdict, reason=public_text(verdict.reason)) for verdict in verdicts],
         gate_pictures=gate_pictures,
         scores=score_intervals(evidence.labels, challenger, champion) if is_measurable else (),
         test_rows=len(evidence.labels),

@@ -8,18 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from churn_assets.errors import SourceError
-from churn_assets.tables.sources.text import Header, likely_delimiter, shown_delimiter
+from churn_assets.tables.sources.text import Header, delimiter_text, likely_delimiter
 from churn_assets.usecases.spec import Contract, Generate, UseCase, delta_name
 
 SOURCE_URI, INGESTED_AT = "source_uri", "ingested_at"
 # Names that tables add beside the columns of the source.
 _RESERVED = (SOURCE_URI, INGESTED_AT, "reasons")
+NOTHING, BETWEEN = "\x00", "\x1f"
+"""What stands for a null, and between values, where a record is compared as one text."""
 _MOST_LISTED, _MOST_CHARACTERS = 3, 60
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What is asked of a source.
+    """What a source must give.
 
     Parameters
     ----------
@@ -33,7 +35,7 @@ class Expected:
         Column of the contract that the source may lack, and is null then.
     generate : callable, optional
         Makes up records where no source is set.
-    also : frozenset of str
+    other_columns : frozenset of str
         Source columns that another table of the use case is made from.
     """
 
@@ -97,7 +99,7 @@ class Columns:
 
 
 def columns_of(
-    shown: str,
+    place: str,
     in_file: Sequence[str],
     rename: Mapping[str, str],
     expected: Expected,
@@ -106,7 +108,7 @@ def columns_of(
 
     Parameters
     ----------
-    shown : str
+    place : str
         Name of the file, for refusals.
     in_file : sequence of str
         Names in the file.
@@ -121,54 +123,54 @@ def columns_of(
         Where a column is missing or has no name of its own.
     """
     where, contract = expected.settings, expected.contract
-    wanted = {delta_name(column.source): column.source for column in contract.columns}
+    needed = {delta_name(column.source): column.source for column in contract.columns}
     for old in rename:
         if old not in in_file:
             raise SourceError(
-                f"{shown}: there is no column {quoted(old)} to rename.{hint(old, in_file)} "
+                f"{place}: there is no column {quoted(old)} to rename.{hint(old, in_file)} "
                 f"Correct {where}.rename."
             )
     sources = tuple(rename.get(name, name) for name in in_file)
     names = tuple(map(delta_name, sources))
-    _require_distinct(shown, names, where)
+    _require_distinct(place, names, where)
     label = None if expected.label is None else contract[expected.label].source
-    missing = [source for name, source in wanted.items() if name not in names]
+    missing = [source for name, source in needed.items() if name not in names]
     if missing and missing != [label]:
-        raise _missing(shown, missing, len(wanted), in_file, where)
-    known = wanted.keys() | expected.other_columns
+        raise _missing(place, missing, len(needed), in_file, where)
+    named = needed.keys() | expected.other_columns
     return Columns(
         names,
         sources,
         delta_name(missing[0]) if missing else None,
-        tuple(name for name in names if name not in known),
+        tuple(name for name in names if name not in named),
     )
 
 
-def _require_distinct(shown: str, names: Sequence[str], where: str) -> None:
-    seen: dict[str, str] = {}
+def _require_distinct(place: str, names: Sequence[str], where: str) -> None:
+    by_folded_name: dict[str, str] = {}
     for name in names:
         # Delta takes names that differ in case only for one.
-        if name.casefold() in seen:
+        if name.casefold() in by_folded_name:
             raise SourceError(
-                f"{shown}: two columns of one name, {quoted(seen[name.casefold()])} and "
+                f"{place}: two columns of one name, {quoted(by_folded_name[name.casefold()])} and "
                 f"{quoted(name)}. "
                 f"Remove one from the file, or give them two names there or in {where}.rename."
             )
         if name.casefold() in _RESERVED:
             raise SourceError(
-                f"{shown}: the name of column {quoted(name)} is taken by what is kept with each "
+                f"{place}: the name of column {quoted(name)} is taken by what is kept with each "
                 f"record. Give it another under {where}.rename."
             )
-        seen[name.casefold()] = name
+        by_folded_name[name.casefold()] = name
 
 
 def _missing(
-    shown: str, missing: Sequence[str], columns: int, in_file: Sequence[str], where: str
+    place: str, missing: Sequence[str], columns: int, in_file: Sequence[str], where: str
 ) -> SourceError:
     named = listed(list(map(quoted, missing)), _MOST_LISTED)
     one = len(missing) == 1
     return SourceError(
-        f"{shown}: {'column' if one else 'columns'} {named} {'is' if one else 'are'} "
+        f"{place}: {'column' if one else 'columns'} {named} {'is' if one else 'are'} "
         f"missing (found {columns - len(missing)} of {columns} columns)."
         f"{hint(missing[0], in_file)} Name another column for {'it' if one else 'each'} under "
         f"{where}.rename, or add {'it' if one else 'them'} to the file."
@@ -199,7 +201,7 @@ def hint(name: str, known: Sequence[str]) -> str:
 
 
 def require_delimiter(
-    shown: str, header: Header, delimiter: str, rename: Mapping[str, str], expected: Expected
+    place: str, header: Header, delimiter: str, rename: Mapping[str, str], expected: Expected
 ) -> None:
     """Refuse a header in which next to nothing is a column, where another delimiter fits.
 
@@ -208,13 +210,13 @@ def require_delimiter(
     SourceError
         Naming the delimiter that the file seems to have.
     """
-    wanted = {column.source for column in expected.contract.columns} | set(rename)
-    if len(wanted & set(header.names)) > 1:
+    names = {column.source for column in expected.contract.columns} | set(rename)
+    if len(names & set(header.names)) > 1:
         return
-    likely = likely_delimiter(header, wanted, delimiter)
+    likely = likely_delimiter(header, names, delimiter)
     if likely:
         raise SourceError(
-            f"{shown}: the file seems to be delimited by {shown_delimiter(likely)}: "
+            f"{place}: the file seems to be delimited by {delimiter_text(likely)}: "
             f"set {expected.settings}.delimiter."
         )
 

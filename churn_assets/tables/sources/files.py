@@ -20,7 +20,7 @@ from urllib.error import HTTPError
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import Request, url2pathname, urlopen
 
-from churn_assets.errors import SourceError
+from churn_assets.errors import SourceError, public_uri
 
 Format = Literal["csv", "parquet", "delta"]
 
@@ -28,6 +28,7 @@ BLOCK_BYTES = 1 << 20
 _WEB = ("http", "https")
 _STORES = ("s3", "s3a", "gs", "az", "abfs", "abfss")
 DATABASE = "postgresql"
+PASSWORD_ADVICE = "In a user or password write @ as %40, / as %2F, ? as %3F and # as %23."
 _FORMATS: Mapping[str, Format] = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -51,8 +52,10 @@ class File:
         Path below the source's folder.
     uri : str
         What an engine opens; may hold credentials.
-    public, shown : str
-        The same without credentials: as kept with its records, and as the user wrote it.
+    public : str
+        The same without credentials, as kept with its records.
+    place : str
+        Likewise as the user wrote it, for refusals.
     etag : str
         Changes with the content, where a server promises that; empty elsewhere.
     """
@@ -60,7 +63,7 @@ class File:
     name: str
     uri: str = field(repr=False)
     public: str
-    shown: str
+    place: str
     etag: str = ""
 
     def blocks(self) -> Iterator[bytes]:
@@ -77,13 +80,13 @@ class DiskFile(File):
 
     def blocks(self) -> Iterator[bytes]:
         """The content in blocks."""
-        with reading(self.shown), Path(self.uri).open("rb") as file:
+        with reading(self.place), Path(self.uri).open("rb") as file:
             while block := file.read(BLOCK_BYTES):
                 yield block
 
     def tail(self, size: int) -> bytes:
         """The last bytes, or all of them if there are fewer."""
-        with reading(self.shown), Path(self.uri).open("rb") as file:
+        with reading(self.place), Path(self.uri).open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - size))
             return file.read(size)
 
@@ -93,13 +96,13 @@ class WebFile(File):
 
     def blocks(self) -> Iterator[bytes]:
         """The content in blocks."""
-        with reading(self.shown), _requested(self.uri) as response:
+        with reading(self.place), _response(self.uri) as response:
             left = int(response.headers.get("Content-Length") or -1)
             while block := response.read(BLOCK_BYTES):
                 left -= len(block)
                 yield block
             if left > 0:
-                raise SourceError(f"{self.shown}: the answer was cut short. Run again.")
+                raise SourceError(f"{self.place}: the answer was cut short. Run again.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,26 +114,26 @@ class ObjectFile(File):
 
     def blocks(self) -> Iterator[bytes]:
         """The content in blocks."""
-        with reading(self.shown):
+        with reading(self.place):
             for block in self.store.get(self.key).stream(min_chunk_size=BLOCK_BYTES):
                 yield bytes(block)
 
     def tail(self, size: int) -> bytes:
         """The last bytes, or all of them if there are fewer."""
-        with reading(self.shown):
+        with reading(self.place):
             whole = self.store.head(self.key)["size"]
             start = max(0, whole - size)
             return bytes(self.store.get_range(self.key, start=start, end=whole))
 
 
 @dataclass(frozen=True)
-class Found:
+class Location:
     """What lies at a source's URI.
 
     Parameters
     ----------
     uri : str
-        For an engine; `public` and `shown` as in `File`.
+        For an engine; `public` and `place` as in `File`.
     format : {"csv", "parquet", "delta"}
         What the files hold.
     files : tuple of File
@@ -139,13 +142,13 @@ class Found:
 
     uri: str = field(repr=False)
     public: str
-    shown: str
+    place: str
     format: Format
     files: tuple[File, ...] = ()
 
 
-def find(uri: str, format: Format | None, options: Mapping[str, str], where: str) -> Found:
-    """Find the files of a source.
+def locate(uri: str, format: Format | None, options: Mapping[str, str], where: str) -> Location:
+    """Find what lies at a source's URI.
 
     Parameters
     ----------
@@ -164,42 +167,25 @@ def find(uri: str, format: Format | None, options: Mapping[str, str], where: str
         Where nothing readable lies there.
     """
     scheme = _scheme(uri)
-    shown = public(uri)
-    with reading(shown, where):
+    place = public_uri(uri)
+    with reading(place, where):
         if scheme in _WEB:
-            return _settle(uri, shown, format, [_on_web(uri)], where)
+            return _location(uri, place, format, [_on_web(uri, where)], where)
         if scheme in _STORES:
             return _in_store(uri, format, options, where)
         if scheme in ("", "file"):
             return _on_disk(uri, format, where)
-    known = ", ".join(f"{known}://" for known in (*_WEB, *_STORES, DATABASE))
+    starts = ", ".join(f"{start}://" for start in (*_WEB, *_STORES, DATABASE))
     raise SourceError(
-        f"{shown}: addresses of '{scheme}' cannot be read. Set {where}.uri to a path, or to an "
-        f"address that starts with {known}."
+        f"{place}: addresses of '{scheme}' cannot be read. Set {where}.uri to a path, or to an "
+        f"address that starts with {starts}."
     )
-
-
-def public(uri: str) -> str:
-    """Give a URI without user, password, query string and fragment.
-
-    >>> public("https://user:pw@host/x.csv?sig=abc")
-    'https://host/x.csv'
-    """
-    scheme = _scheme(uri)
-    if scheme in ("", "file"):
-        return uri
-    start, rest = uri.split("://", 1)
-    authority, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
-    user, at, host = authority.rpartition("@")
-    # abfss://container@account: what stands before the @ is a place there, not a person.
-    container = f"{user}@" if at and start.startswith("abfs") and ":" not in user else ""
-    return f"{start}://{container}{host}{slash}{path}"
 
 
 def on_disk(files: Sequence[File], contents: Sequence[Iterator[bytes]]) -> list[File]:
     """Write contents of files to disk, to be read from there until this process ends."""
     root = new_folder()
-    return [_written(file, root, blocks) for file, blocks in zip(files, contents, strict=True)]
+    return [_copied(file, root, blocks) for file, blocks in zip(files, contents, strict=True)]
 
 
 def new_folder() -> Path:
@@ -208,32 +194,34 @@ def new_folder() -> Path:
 
 
 @contextmanager
-def reading(shown: str, where: str = "") -> Iterator[None]:
-    """Say in one line, without quoting what a server said, why something cannot be read."""
+def reading(place: str, where: str = "") -> Iterator[None]:
+    """Say in one line, without a server's words, why something cannot be read."""
     settings = f" Check {where}.uri and {where}.storage_options." if where else ""
     try:
         yield
     except (OSError, HTTPException) as error:
-        raise SourceError(f"{shown}: {_reason(error)}{settings}") from None
+        raise SourceError(f"{place}: {_reason(error)}{settings}") from None
     except Exception as error:
         if not type(error).__module__.startswith(("obstore", "deltalake", "_internal")):
             raise
-        raise SourceError(f"{shown}: {_reason(error)}{settings}") from None
+        raise SourceError(f"{place}: {_reason(error)}{settings}") from None
 
 
 def _scheme(uri: str) -> str:
-    named = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", uri)
-    return named[1].lower() if named else ""
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", uri)
+    return scheme[1].lower() if scheme else ""
 
 
-def _on_disk(uri: str, format: Format | None, where: str) -> Found:
-    typed = url2pathname(urlsplit(uri).path) if uri.startswith("file://") else uri
-    path = Path(typed).expanduser()
+def _on_disk(uri: str, format: Format | None, where: str) -> Location:
+    name = url2pathname(urlsplit(uri).path) if uri.startswith("file://") else uri
+    path = Path(name).expanduser()
+    # An address with a slash too few is taken for a path.
+    place = public_uri(str(path))
     if path.is_dir():
         if (path / "_delta_log").is_dir():
-            return Found(str(path.absolute()), str(path.absolute()), str(path), "delta")
-        below = sorted(found for found in path.rglob("*") if found.is_file())
-        files = [_disk_file(found, path) for found in below if _visible(found.relative_to(path))]
+            return Location(str(path.absolute()), str(path.absolute()), place, "delta")
+        below = sorted(file for file in path.rglob("*") if file.is_file())
+        files = [_disk_file(file, path) for file in below if _visible(file.relative_to(path))]
     elif path.exists():
         _require_regular(path)
         files = [_disk_file(path, path.parent)]
@@ -243,7 +231,7 @@ def _on_disk(uri: str, format: Format | None, where: str) -> Found:
         files = [_disk_file(match, base) for match in matches if match.is_file()]
     else:
         raise FileNotFoundError
-    return _settle(str(path.absolute()), str(path), format, files, where)
+    return _location(str(path.absolute()), place, format, files, where)
 
 
 def _disk_file(path: Path, base: Path) -> DiskFile:
@@ -256,17 +244,24 @@ def _require_regular(path: Path) -> None:
         raise SourceError(f"{path}: is a device, pipe or socket. Give a file or a folder.")
 
 
-def _on_web(uri: str) -> WebFile:
-    shown = public(uri)
-    name = unquote(PurePosixPath(urlsplit(uri).path).name)
-    with _requested(uri) as response:
-        etag = _strong(response.headers.get("ETag"), response.headers.get("Content-Length"))
-    return WebFile(name or "download", uri, shown, shown, etag)
+def _on_web(uri: str, where: str) -> WebFile:
+    place = public_uri(uri)
+    try:
+        name = unquote(PurePosixPath(urlsplit(uri).path).name)
+        with _response(uri) as response:
+            etag = _strong(response.headers.get("ETag"), response.headers.get("Content-Length"))
+    except ValueError:
+        raise SourceError(
+            f"{place}: is not a valid address. {PASSWORD_ADVICE} Correct {where}.uri."
+        ) from None
+    return WebFile(name or "download", uri, place, place, etag)
 
 
-def _requested(uri: str) -> HTTPResponse:
+def _response(uri: str) -> HTTPResponse:
     """Open an address; a password goes to the host that it is for, not on to where that points."""
     parts = urlsplit(uri)
+    # Raises where it is not a number: then it is part of a password.
+    _ = parts.port
     bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="")
     request = Request(
         quote(bare.geturl(), safe=_IN_ADDRESSES), headers={"Accept-Encoding": "identity"}
@@ -279,15 +274,15 @@ def _requested(uri: str) -> HTTPResponse:
     return response
 
 
-def _in_store(uri: str, format: Format | None, options: Mapping[str, str], where: str) -> Found:
-    shown = public(uri)
-    if shown != uri:
+def _in_store(uri: str, format: Format | None, options: Mapping[str, str], where: str) -> Location:
+    place = public_uri(uri)
+    if place != uri:
         raise SourceError(
-            f"{shown}: an object's address takes no password and no '?' or '#'. Put keys under "
+            f"{place}: an object's address takes no password and no '?' or '#'. Put keys under "
             f"{where}.storage_options, and write * for a glob."
         )
     root, key = re.fullmatch(r"([^:]+://[^/]*)/?(.*)", uri, re.DOTALL).groups()  # type: ignore[union-attr]
-    store = _store(root, options, shown, where)
+    store = _store(root, options, place, where)
 
     def files(entries: Sequence[Any], base: str) -> list[File]:
         ordered = sorted(entries, key=lambda entry: str(entry["path"]))
@@ -296,16 +291,16 @@ def _in_store(uri: str, format: Format | None, options: Mapping[str, str], where
     if glob.has_magic(key):
         base = _base(key)
         matches = [entry for entry in _below(store, base) if _matches(entry["path"], key)]
-        return _settle(uri, shown, format, files(matches, base), where)
+        return _location(uri, place, format, files(matches, base), where)
     folder = key.rstrip("/")
     if folder == key and key:
         try:
             entry = store.head(key)
-            return _settle(uri, shown, format, files([entry], _base(key)), where)
+            return _location(uri, place, format, files([entry], _base(key)), where)
         except FileNotFoundError:
             pass
     if folder and _below(store, f"{folder}/_delta_log"):
-        return Found(uri, shown, shown, "delta")
+        return Location(uri, place, place, "delta")
     base = f"{folder}/" if folder else ""
     below = [
         entry
@@ -314,7 +309,7 @@ def _in_store(uri: str, format: Format | None, options: Mapping[str, str], where
     ]
     if not below:
         raise FileNotFoundError
-    return _settle(uri, shown, format, files(below, base), where)
+    return _location(uri, place, format, files(below, base), where)
 
 
 def _object_file(store: Any, root: str, entry: Any, base: str) -> ObjectFile:
@@ -324,7 +319,7 @@ def _object_file(store: Any, root: str, entry: Any, base: str) -> ObjectFile:
     return ObjectFile(key.removeprefix(base), uri, uri, uri, etag, store, key)
 
 
-def _store(root: str, options: Mapping[str, str], shown: str, where: str) -> Any:
+def _store(root: str, options: Mapping[str, str], place: str, where: str) -> Any:
     from datetime import timedelta
 
     from obstore.exceptions import UnknownConfigurationKeyError
@@ -350,7 +345,7 @@ def _store(root: str, options: Mapping[str, str], shown: str, where: str) -> Any
     except UnknownConfigurationKeyError as error:
         key = re.search(r"'(\w+)'", str(error))
         raise SourceError(
-            f"{shown}: {where}.storage_options has a key that this store does not know"
+            f"{place}: {where}.storage_options has a key that this store does not know"
             f"{f', {key[1]!r}' if key else ''}. Correct or remove it."
         ) from None
 
@@ -370,10 +365,10 @@ def _client_options(options: Mapping[str, str]) -> tuple[dict[str, Any], dict[st
     client: dict[str, Any] = {}
     config = {}
     for key, value in options.items():
-        named = _CLIENT.fullmatch(key.lower())
-        if named:
-            is_flag = named[1] in _FLAGS
-            client[named[1]] = value.lower() in ("true", "1") if is_flag else value
+        option = _CLIENT.fullmatch(key.lower())
+        if option:
+            is_flag = option[1] in _FLAGS
+            client[option[1]] = value.lower() in ("true", "1") if is_flag else value
         elif not _WRITERS_ONLY.search(key.lower()):
             config[key] = value
     return client, config
@@ -385,30 +380,30 @@ def _below(store: Any, prefix: str) -> Sequence[Any]:
     return [entry for entry in entries if entry["path"].rstrip("/") != prefix.rstrip("/")]
 
 
-def _settle(
-    uri: str, shown: str, format: Format | None, files: Sequence[File], where: str
-) -> Found:
+def _location(
+    uri: str, place: str, format: Format | None, files: Sequence[File], where: str
+) -> Location:
     """Settle on one format of all files."""
     if format == "delta":
-        raise SourceError(f"{shown}: is no Delta table. Check {where}.uri and {where}.format.")
+        raise SourceError(f"{place}: is not a Delta table. Check {where}.uri and {where}.format.")
     if not files:
-        raise SourceError(f"{shown}: no file lies there. Check {where}.uri.")
-    known = {file.shown: _FORMATS.get(PurePosixPath(file.name).suffix.lower()) for file in files}
-    formats = sorted({kind for kind in known.values() if kind})
+        raise SourceError(f"{place}: no file lies there. Check {where}.uri.")
+    by_file = {file.place: _FORMATS.get(PurePosixPath(file.name).suffix.lower()) for file in files}
+    formats = sorted({kind for kind in by_file.values() if kind})
     if len(formats) > 1:
-        one, other = (next(f for f, kind in known.items() if kind == k) for k in formats[:2])
+        one, other = (next(f for f, kind in by_file.items() if kind == k) for k in formats[:2])
         raise SourceError(
-            f"{shown}: holds files of different formats, such as {one} and {other}. "
+            f"{place}: holds files of different formats, such as {one} and {other}. "
             f"Choose some with a glob such as *.{formats[0]} in {where}.uri."
         )
-    unknown = next((file for file, kind in known.items() if kind is None), None)
+    unknown = next((file for file, kind in by_file.items() if kind is None), None)
     if format is None and unknown:
         raise SourceError(
             f"{unknown}: its ending does not say what it holds. Set {where}.format to csv or "
             f"parquet, or choose files with a glob such as *.csv in {where}.uri."
         )
-    absolute = files[0].public if len(files) == 1 else public(uri)
-    return Found(uri, absolute, shown, format or formats[0], tuple(files))
+    absolute = files[0].public if len(files) == 1 else public_uri(uri)
+    return Location(uri, absolute, place, format or formats[0], tuple(files))
 
 
 def _visible(path: PurePosixPath | Path) -> bool:
@@ -426,8 +421,8 @@ def _matches(key: str, pattern: str) -> bool:
     """Whether an object matches as a file on disk would: * stays within a folder."""
     if "**" in pattern:
         return fnmatchcase(key, pattern.replace("**/", "*")) or fnmatchcase(key, pattern)
-    parts, wanted = key.split("/"), pattern.split("/")
-    return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
+    parts, patterns = key.split("/"), pattern.split("/")
+    return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
 
 
 def _strong(etag: str | None, size: int | str | None) -> str:
@@ -435,13 +430,13 @@ def _strong(etag: str | None, size: int | str | None) -> str:
     return f"{etag} {size}" if etag and not etag.startswith("W/") else ""
 
 
-def _written(file: File, root: Path, blocks: Iterator[bytes]) -> File:
+def _copied(file: File, root: Path, blocks: Iterator[bytes]) -> File:
     path = root / file.name
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as copy:
         for block in blocks:
             copy.write(block)
-    return DiskFile(file.name, str(path), file.public, file.shown, file.etag)
+    return DiskFile(file.name, str(path), file.public, file.place, file.etag)
 
 
 @cache
@@ -455,14 +450,14 @@ _KINDS = {
     "PermissionError": "this user may not read it. Give read permission.",
     "PermissionDeniedError": "access is denied.",
     "UnauthenticatedError": "access is denied.",
-    "TableNotFoundError": "is no Delta table.",
+    "TableNotFoundError": "is not a Delta table.",
     "URLError": "cannot be reached.",
     "IncompleteRead": "the answer was cut short. Run again.",
 }
 _REASONS = (
     (r"NoSuchBucket|404", "there is no such bucket."),
     (r"40[13]|credential|[Tt]oken|AccessDenied", "access is denied."),
-    (r"not a Delta table|no log files", "is no Delta table."),
+    (r"not a Delta table|no log files", "is not a Delta table."),
     (r"error sending request|connect|dns|timed? ?out", "cannot be reached."),
 )
 
@@ -478,10 +473,10 @@ def _reason(error: Exception) -> str:
         return "cannot be reached."
     if isinstance(error, OSError):
         return f"cannot be read: {error.strerror or kind}."
-    found = (reason for pattern, reason in _REASONS if re.search(pattern, str(error)))
-    return next(found, "cannot be read.")
+    reasons = (reason for pattern, reason in _REASONS if re.search(pattern, str(error)))
+    return next(reasons, "cannot be read.")
 
 
 def _status(code: int) -> str:
-    known = {401: "access is denied.", 403: "access is denied.", 404: "there is no such file."}
-    return known.get(code, f"the server answered with status {code}.")
+    reasons = {401: "access is denied.", 403: "access is denied.", 404: "there is no such file."}
+    return reasons.get(code, f"the server answered with status {code}.")

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import SourceError
 from churn_assets.tables.engines.engine import Engine
-from churn_assets.tables.sources.columns import (
-    Columns,
-)
+from churn_assets.tables.sources.columns import Columns
 from churn_assets.usecases.spec import delta_name
 
 if TYPE_CHECKING:
@@ -16,17 +14,17 @@ if TYPE_CHECKING:
 
     from churn_assets.types import Frame
 
+MOST_DIGITS = 38
+"""Of a decimal in a Delta table."""
 
-_MOST_DIGITS = 38
 
-
-def raw_types(schema: pa.Schema, columns: Columns, shown: str) -> dict[str, Any]:
+def raw_types(schema: pa.Schema, columns: Columns, place: str) -> dict[str, Any]:
     """Type of each column in raw, one that a Delta table holds and every engine reads."""
     types = {name: _raw_type(of) for name, of in zip(columns.names, schema.types, strict=True)}
-    for (name, kept), of in zip(types.items(), schema.types, strict=True):
-        if kept is None:
+    for (name, raw_type), of in zip(types.items(), schema.types, strict=True):
+        if raw_type is None:
             raise SourceError(
-                f"{shown}: column '{name}' is of type {of}, which a Delta table cannot "
+                f"{place}: column '{name}' is of type {of}, which a Delta table cannot "
                 "hold. Store it as text or as a number, or leave it out."
             )
     return types
@@ -43,14 +41,14 @@ def _raw_type(of: pa.DataType) -> Any:
         return inner and nw.List(inner)
     if pa.types.is_struct(of):
         fields = {delta_name(field.name): _inner_type(field.type) for field in of}
-        is_kept = fields and None not in fields.values() and fields.keys() == set(of.names)
-        return nw.Struct(fields) if is_kept else None
+        fits = fields and None not in fields.values() and fields.keys() == set(of.names)
+        return nw.Struct(fields) if fits else None
     if pa.types.is_timestamp(of):
         return nw.Datetime("us", "UTC" if of.tz else None)
     if pa.types.is_decimal(of):
-        return nw.Decimal(of.precision, of.scale) if of.precision <= _MOST_DIGITS else None
-    is_kept_as = {
-        # As text, a whole number that is too large for Delta is kept, and judged like any other.
+        return nw.Decimal(of.precision, of.scale) if of.precision <= MOST_DIGITS else None
+    types = {
+        # As text, a whole number that is too large for Delta is kept, and validated like any other.
         nw.String: (
             pa.types.is_string,
             pa.types.is_large_string,
@@ -73,8 +71,8 @@ def _raw_type(of: pa.DataType) -> Any:
             pa.types.is_fixed_size_binary,
         ),
     }
-    kept = (kept for kept, fits in is_kept_as.items() if any(fit(of) for fit in fits))
-    return next(kept, None)
+    fitting = (raw_type for raw_type, checks in types.items() if any(fits(of) for fits in checks))
+    return next(fitting, None)
 
 
 def _inner_type(of: pa.DataType) -> Any:
@@ -91,6 +89,6 @@ def as_raw(frame: Frame, types: dict[str, Any], engine: Engine) -> Frame:
     names = frame.collect_schema().names()
     renamed = engine.rename(frame, [*types, *names[len(types) :]])
     schema = renamed.collect_schema()
-    casts = [nw.col(name).cast(kept) for name, kept in types.items() if schema[name] != kept]
+    casts = [nw.col(name).cast(of) for name, of in types.items() if schema[name] != of]
     # Spark Connect takes no empty list of them.
     return renamed.with_columns(*casts) if casts else renamed

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-from churn_assets.tables.sources.files import (
-    Format,
-    public,
-)
-
-if TYPE_CHECKING:
-    pass
-
+from churn_assets.errors import public_uri
+from churn_assets.tables.sources.files import Format
 
 _SAMPLE_ROWS = 7043
 
@@ -84,7 +78,7 @@ class Source(BaseModel):
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """Show the settings, but no password of the URI."""
         for name, value in super().__repr_args__():
-            yield name, public(self.uri) if name == "uri" else value
+            yield name, public_uri(self.uri) if name == "uri" else value
 
     @property
     def options(self) -> dict[str, str]:

@@ -10,20 +10,36 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from churn_assets.errors import SourceError, first_line
-from churn_assets.tables.sources.columns import Expected, columns_of, hint, quoted
-from churn_assets.tables.sources.files import DATABASE, DiskFile, Found, new_folder
+from churn_assets.tables.sources.columns import (
+    BETWEEN,
+    NOTHING,
+    Expected,
+    columns_of,
+    hint,
+    quoted,
+)
+from churn_assets.tables.sources.file_kinds import ParquetFiles
+from churn_assets.tables.sources.files import (
+    DATABASE,
+    PASSWORD_ADVICE,
+    DiskFile,
+    Location,
+    new_folder,
+)
+from churn_assets.tables.sources.raw_types import MOST_DIGITS
+from churn_assets.tables.sources.source import Source
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
     from adbc_driver_manager.dbapi import Connection, Cursor
 
-    from churn_assets.tables.sources.source import Source
-
 _SCHEMES = (f"{DATABASE}://", "postgres://")
 # One @ at most, so that nothing of a password is taken for a host, a database or an option.
-_ADDRESS = re.compile(r"\w+://(?P<user>[^@/?#]*@)?(?P<place>[^@/?#]*/[^@/?#]+)\??(?P<asked>[^@#]*)")
-_UNLESS_ASKED = {
+_ADDRESS = re.compile(
+    r"\w+://(?P<user>[^@/?#]*@)?(?P<database>[^@/?#]*/[^@/?#]+)\??(?P<options>[^@#]*)"
+)
+_DEFAULTS = {
     "fallback_application_name": "churn",
     "connect_timeout": "10",
     # A peer that is gone is found out within a minute.
@@ -44,17 +60,15 @@ _UNREACHABLE = (
     (r"database .* does not exist", "there is no such database."),
     (r"too many|remaining connection slots|starting up|shutting down", "takes no connection now."),
     (r"translate host|refused|timeout|timed out|unreachable|No such file", "cannot be reached."),
-    (r"SSL|certificate", "no encrypted connection as sslmode asks for it."),
+    (r"SSL|certificate", "there is no encrypted connection, and sslmode requires one."),
 )
 _TYPE, _MODIFIER = b"POSTGRESQL:type", b"POSTGRESQL:typmod"
 _AS_TEXT = ("json", "jsonb", "uuid")
-# They come as bare integers: cents of a currency that is not told, and numbers that may wrap.
+# They come as bare integers: cents of an unknown currency, and numbers that may wrap.
 _MISLEADING = ("money", "oid", "regproc")
-_MOST_DIGITS = 38
 # Of 0001-01-01 and 9999-12-31, since 1970.
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896
 _DAY_MICROSECONDS = 86_400_000_000
-_NOTHING, _BETWEEN = "\x00", "\x1f"
 _HASHES = 1 << 64
 
 
@@ -66,10 +80,29 @@ def is_database(uri: str) -> bool:
     >>> is_database("s3://crm/customers/*.csv")
     False
     """
-    return uri.startswith(_SCHEMES)
+    return uri.lower().startswith(_SCHEMES)
 
 
-def bring(source: Source, expected: Expected) -> Found:
+class DatabaseRows(ParquetFiles):
+    """Rows of a table or a query, in a Parquet file that they were brought to."""
+
+    @classmethod
+    def of(cls, source: Source, expected: Expected) -> DatabaseRows:
+        """The rows as they are now.
+
+        Raises
+        ------
+        SourceError
+            Where the database cannot be read, or its rows cannot be kept.
+        """
+        return cls(source, expected, bring(source, expected))
+
+    def explain(self, error: Exception) -> SourceError | None:
+        """Nothing: what came is whole, and the rows of another moment would say nothing of it."""
+        return error if isinstance(error, SourceError) else None
+
+
+def bring(source: Source, expected: Expected) -> Location:
     """Bring the rows of a table or a query to a Parquet file on disk, batch by batch.
 
     All rows are of one statement, thus of one moment, in a transaction that may only read. The
@@ -78,7 +111,7 @@ def bring(source: Source, expected: Expected) -> Found:
     Parameters
     ----------
     source : Source
-        Of an address for which `is_database` holds.
+        With an address for which `is_database` holds.
     expected : Expected
         What its columns must serve; they are looked at before any row comes.
 
@@ -88,71 +121,70 @@ def bring(source: Source, expected: Expected) -> Found:
         Where the database cannot be read, or its rows cannot be kept.
     """
     where, table, query = expected.settings, source.table.strip(), source.query.strip()
-    address, place = _address(source.uri, where)
+    address, database = _address(source.uri, where)
     if bool(table) == bool(query):
         are = "and .query are both set" if table else "and .query are both empty"
         raise SourceError(
-            f"{place}: {where}.table {are}. Set one: the name of a table, such as crm.customers, "
-            "or a SELECT."
+            f"{database}: {where}.table {are}. Set one: the name of a table, such as "
+            "crm.customers, or a SELECT."
         )
     name = _line(table) or "query"
-    shown = f"{place}/{name}"
-    with _connected(address, shown, where) as connection:
+    place = f"{database}/{name}"
+    with _connected(address, place, where) as connection:
         if table:
-            query = f"SELECT * FROM {_found(connection, table, shown, where)}"
+            query = f"SELECT * FROM {_name_of(connection, table, place, where)}"
         setting = f"{where}.{'table' if table else 'query'}"
-        # It is kept while the reader is read, which it closes when it goes.
-        cursor = _asked(connection, query, shown, setting)
+        # The reader ends with its cursor.
+        cursor = _cursor(connection, query, place, setting)
         reader = cursor.fetch_record_batch()
-        columns_of(shown, reader.schema.names, source.rename, expected)
-        schema = _kept_schema(reader.schema, shown)
-        batches = _converted(_drawn(reader, connection, shown, setting), schema, shown)
+        columns_of(place, reader.schema.names, source.rename, expected)
+        schema = _schema_on_disk(reader.schema, place)
+        batches = _converted(_batches(reader, connection, place, setting), schema, place)
         path = str(new_folder() / "rows.parquet")
-        etag = _written(path, batches, schema, shown)
-    file = DiskFile(name, path, shown, shown, etag)
-    return Found(path, shown, shown, "parquet", (file,))
+        etag = _write(path, batches, schema, place)
+    file = DiskFile(name, path, place, place, etag)
+    return Location(path, place, place, "parquet", (file,))
 
 
 def _address(uri: str, where: str) -> tuple[str, str]:
-    """The address to connect to, and what of it may be shown."""
+    """The address to connect to, and the database without credentials."""
     parts = _ADDRESS.fullmatch(uri)
     if parts is None:
         raise SourceError(
-            f"{where}.uri: is no address of a database. Write it as "
-            f"{DATABASE}://user:password@host:5432/database; in a user or password @ is %40, / is "
-            "%2F, ? is %3F and # is %23."
+            f"{where}.uri: is not an address of a database. Write it as "
+            f"{DATABASE}://user:password@host:5432/database. {PASSWORD_ADVICE}"
         )
-    options = [urlencode(_UNLESS_ASKED), parts["asked"], urlencode(_ALWAYS)]
-    place = f"{DATABASE}://{parts['place']}"
+    options = [urlencode(_DEFAULTS), parts["options"], urlencode(_ALWAYS)]
+    database = f"{DATABASE}://{parts['database']}"
     login = parts["user"] or ""
-    return f"{DATABASE}://{login}{parts['place']}?{'&'.join(filter(None, options))}", place
+    return f"{DATABASE}://{login}{parts['database']}?{'&'.join(filter(None, options))}", database
 
 
 @contextmanager
-def _connected(address: str, shown: str, where: str) -> Iterator[Connection]:
+def _connected(address: str, place: str, where: str) -> Iterator[Connection]:
     """A connection in a transaction that may only read."""
     try:
         from adbc_driver_postgresql import dbapi
     except ModuleNotFoundError as error:
         raise SourceError(
-            f"{shown}: a database needs {error.name}, which is not installed. Install the extra: "
+            f"{place}: a database needs {error.name}, which is not installed. Install the extra: "
             "pip install 'churn-assets[sql]'."
         ) from None
     try:
         connection = dbapi.connect(address)
     except dbapi.Error as error:
         # Names are left out: a host may be called like anything.
-        told = re.sub(r'"[^"]*"', "", str(error))
-        known = (why for pattern, why in _UNREACHABLE if re.search(pattern, told))
+        message = re.sub(r'"[^"]*"', "", str(error))
+        reasons = (reason for pattern, reason in _UNREACHABLE if re.search(pattern, message))
         raise SourceError(
-            f"{shown}: {next(known, 'cannot be connected to.')} Check {where}.uri."
+            f"{place}: {next(reasons, 'cannot be connected to.')} Check {where}.uri."
         ) from None
     with connection:
         connection.execute("SET TRANSACTION READ ONLY")
         yield connection
 
 
-def _found(connection: Connection, table: str, shown: str, where: str) -> str:
+def _name_of(connection: Connection, table: str, place: str, where: str) -> str:
     """The table's name, quoted by the server where that is needed."""
     from adbc_driver_postgresql.dbapi import Error
 
@@ -160,35 +192,35 @@ def _found(connection: Connection, table: str, shown: str, where: str) -> str:
         with connection.execute("SELECT to_regclass($1)::text", [table]) as cursor:
             (name,) = cursor.fetchone() or (None,)
     except Error as error:
-        raise _refused(error, shown, f"{where}.table") from None
+        raise _refused(error, place, f"{where}.table") from None
     if name is not None:
         return str(name)
     with connection.execute(_TABLES) as cursor:
-        known = [row[0] for row in cursor.fetchall()]
-    schemas = dict.fromkeys(other.rpartition(".")[0] for other in known)
+        tables = [row[0] for row in cursor.fetchall()]
+    schemas = dict.fromkeys(other.rpartition(".")[0] for other in tables)
     names = [table] if "." in table else [f"{schema}.{table}" for schema in schemas]
-    likely = next(filter(None, (hint(name, known) for name in names)), "")
+    likely = next(filter(None, (hint(name, tables) for name in names)), "")
     raise SourceError(
-        f"{shown}: there is no such table.{likely} Correct {where}.table; it is written as in SQL, "
+        f"{place}: there is no such table.{likely} Correct {where}.table; it is written as in SQL, "
         'such as crm.customers or crm."Customers".'
     )
 
 
-def _asked(connection: Connection, query: str, shown: str, setting: str) -> Cursor:
+def _cursor(connection: Connection, query: str, place: str, setting: str) -> Cursor:
     from adbc_driver_postgresql.dbapi import Error
 
     try:
         # The driver puts the query into brackets, which a comment at its end must not hide.
         cursor = connection.execute(query.rstrip("; \n\t") + "\n")
     except Error as error:
-        raise _refused(error, shown, setting) from None
+        raise _refused(error, place, setting) from None
     if not cursor.description:
-        raise SourceError(f"{shown}: the query gives no columns. Make it a SELECT in {setting}.")
+        raise SourceError(f"{place}: the query gives no columns. Make it a SELECT in {setting}.")
     return cursor
 
 
-def _drawn(
-    reader: pa.RecordBatchReader, connection: Connection, shown: str, setting: str
+def _batches(
+    reader: pa.RecordBatchReader, connection: Connection, place: str, setting: str
 ) -> Iterator[pa.RecordBatch]:
     """The batches as they come."""
     import pyarrow as pa
@@ -204,31 +236,31 @@ def _drawn(
                 connection.rollback()
             except Error:
                 raise SourceError(
-                    f"{shown}: the connection broke while rows were read. Run again."
+                    f"{place}: the connection broke while rows were read. Run again."
                 ) from None
-            raise _refused(error, shown, setting) from None
+            raise _refused(error, place, setting) from None
         yield batch
 
 
-def _refused(error: Exception, shown: str, setting: str) -> SourceError:
+def _refused(error: Exception, place: str, setting: str) -> SourceError:
     """What the server does not do, in its words where they are about names and not about rows."""
     state = getattr(error, "sqlstate", None) or ""
     details = dict(getattr(error, "details", None) or ())
-    told = re.search(r"PGRES_FATAL_ERROR\]?:? \w+: *(.+)", str(error))
-    said = details.get(b"PG_DIAG_MESSAGE_PRIMARY", b"").decode()
-    said = said or (told[1] if told else first_line(error))
+    primary = re.search(r"PGRES_FATAL_ERROR\]?:? \w+: *(.+)", str(error))
+    message = details.get(b"PG_DIAG_MESSAGE_PRIMARY", b"").decode()
+    message = message or (primary[1] if primary else first_line(error))
     advice = details.get(b"PG_DIAG_MESSAGE_HINT", b"").decode()
-    if state == "25006" or "read-only transaction" in said:
+    if state == "25006" or "read-only transaction" in message:
         return SourceError(
-            f"{shown}: what is asked for writes, and a source is only read. Make it a SELECT that "
+            f"{place}: the statement writes, and a source is only read. Make it a SELECT that "
             f"changes nothing, in {setting}."
         )
     if state == "42501":
-        return SourceError(f"{shown}: {_line(said)}. Grant this user the right to read it.")
+        return SourceError(f"{place}: {_line(message)}. Grant this user the right to read it.")
     if not state.startswith("42"):
-        said, advice = re.sub(r'"[^"]*"', '"..."', said), ""
-    why = ". ".join(_line(text).rstrip(".") for text in (said, advice) if text)
-    return SourceError(f"{shown}: PostgreSQL refused: {why}. Correct {setting}.")
+        message, advice = re.sub(r'"[^"]*"', '"..."', message), ""
+    why = ". ".join(_line(text).rstrip(".") for text in (message, advice) if text)
+    return SourceError(f"{place}: PostgreSQL refused: {why}. Correct {setting}.")
 
 
 def _line(text: str) -> str:
@@ -238,22 +270,22 @@ def _line(text: str) -> str:
 # What a table can hold
 
 
-def _kept_schema(schema: pa.Schema, shown: str) -> pa.Schema:
+def _schema_on_disk(schema: pa.Schema, place: str) -> pa.Schema:
     """Names and types of the columns on disk."""
     import pyarrow as pa
 
-    kept = [pa.field(field.name, _kept_type(field)) for field in schema]
-    for field, column in zip(schema, kept, strict=True):
+    fields = [pa.field(field.name, _type_on_disk(field)) for field in schema]
+    for field, column in zip(schema, fields, strict=True):
         if column.type == pa.null():
             raise SourceError(
-                f"{shown}: column {quoted(field.name)} is of type {_type_name(field)}, which a "
+                f"{place}: column {quoted(field.name)} is of type {_type_name(field)}, which a "
                 "Delta table cannot hold. Read it by a query that casts it to text, or that leaves "
                 "it out."
             )
-    return pa.schema(kept)
+    return pa.schema(fields)
 
 
-def _kept_type(field: pa.Field) -> pa.DataType:
+def _type_on_disk(field: pa.Field) -> pa.DataType:
     """Type on disk of a column; null where no table can hold it."""
     import pyarrow as pa
 
@@ -269,8 +301,8 @@ def _kept_type(field: pa.Field) -> pa.DataType:
 
 
 def _type_name(field: pa.Field) -> str:
-    told: bytes = (field.metadata or {}).get(_TYPE, str(field.type).encode())
-    return told.decode()
+    name: bytes = (field.metadata or {}).get(_TYPE, str(field.type).encode())
+    return name.decode()
 
 
 def _decimal_type(modifier: int) -> pa.DataType:
@@ -284,33 +316,33 @@ def _decimal_type(modifier: int) -> pa.DataType:
     import pyarrow as pa
 
     precision, scale = (modifier - 4) >> 16, (modifier - 4) & 0x7FF
-    fits = modifier >= 4 and scale <= precision <= _MOST_DIGITS  # noqa: PLR2004
+    fits = modifier >= 4 and scale <= precision <= MOST_DIGITS  # noqa: PLR2004
     return pa.decimal128(precision, scale) if fits else pa.string()
 
 
 def _converted(
-    batches: Iterator[pa.RecordBatch], schema: pa.Schema, shown: str
+    batches: Iterator[pa.RecordBatch], schema: pa.Schema, place: str
 ) -> Iterator[pa.RecordBatch]:
     """Batches whose values are of the types on disk."""
     import pyarrow as pa
 
     for batch in batches:
         columns = [
-            _column(column, field, shown)
+            _column(column, field, place)
             for column, field in zip(batch.columns, schema, strict=True)
         ]
         yield pa.record_batch(columns, schema=schema)
 
 
-def _column(column: pa.Array, field: pa.Field, shown: str) -> pa.Array:
+def _column(column: pa.Array, field: pa.Field, place: str) -> pa.Array:
     import pyarrow as pa
 
     if isinstance(column.type, pa.UuidType):
         return _uuid_texts(column.storage)
     if pa.types.is_decimal(field.type):
-        return _decimals(column.storage, field, shown)
+        return _decimals(column.storage, field, place)
     if pa.types.is_date(field.type) or pa.types.is_timestamp(field.type):
-        _require_days(column, field, shown)
+        _require_days(column, field, place)
     return column.storage if isinstance(column, pa.ExtensionArray) else column
 
 
@@ -323,7 +355,7 @@ def _uuid_texts(column: pa.Array) -> pa.Array:
     return digits.str.replace(parts, "$1-$2-$3-$4-$5").to_arrow().cast(pa.string())
 
 
-def _decimals(column: pa.Array, field: pa.Field, shown: str) -> pa.Array:
+def _decimals(column: pa.Array, field: pa.Field, place: str) -> pa.Array:
     import pyarrow as pa
 
     try:
@@ -331,12 +363,12 @@ def _decimals(column: pa.Array, field: pa.Field, shown: str) -> pa.Array:
     except pa.ArrowInvalid:
         # Their digits fit as they are declared.
         raise SourceError(
-            f"{shown}: column {quoted(field.name)} holds NaN, which no decimal is. Read it by a "
+            f"{place}: column {quoted(field.name)} holds NaN, which is not a decimal. Read it by a "
             "query that casts it to text, or that leaves such rows out."
         ) from None
 
 
-def _require_days(column: pa.Array, field: pa.Field, shown: str) -> None:
+def _require_days(column: pa.Array, field: pa.Field, place: str) -> None:
     """Refuse what other readers of tables take for another day, or for none."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -348,7 +380,7 @@ def _require_days(column: pa.Array, field: pa.Field, shown: str) -> None:
         return
     if ends["min"] < _FIRST_DAY * in_day or ends["max"] >= (_LAST_DAY + 1) * in_day:
         raise SourceError(
-            f"{shown}: column {quoted(field.name)} holds infinity, or a day before the year 1 or "
+            f"{place}: column {quoted(field.name)} holds infinity, or a day before the year 1 or "
             "after 9999, which a Delta table cannot hold. Read it by a query that says what it "
             "stands for, such as NULLIF(..., 'infinity')."
         )
@@ -357,7 +389,7 @@ def _require_days(column: pa.Array, field: pa.Field, shown: str) -> None:
 # Rows on disk, and their hash
 
 
-def _written(path: str, batches: Iterator[pa.RecordBatch], schema: pa.Schema, shown: str) -> str:
+def _write(path: str, batches: Iterator[pa.RecordBatch], schema: pa.Schema, place: str) -> str:
     """Write batches to a Parquet file, and give a hash of the rows."""
     import pyarrow.parquet as pq
 
@@ -372,7 +404,7 @@ def _written(path: str, batches: Iterator[pa.RecordBatch], schema: pa.Schema, sh
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else first_line(error)
         raise SourceError(
-            f"{shown}: its rows cannot be kept in {path}: {reason}. Free some space, or set TMPDIR "
+            f"{place}: its rows cannot be kept in {path}: {reason}. Free some space, or set TMPDIR "
             "to another folder."
         ) from None
     columns = [(field.name, str(field.type)) for field in schema]
@@ -389,7 +421,7 @@ def _hashes(batch: pa.RecordBatch) -> int:
     columns = [pl.Series(str(place), column) for place, column in enumerate(batch.columns)]
     frame = pl.DataFrame(columns)
     texts = [_text(column) for column in columns]
-    row = plh.concat_str(*texts, separator=_BETWEEN).nchash.xxhash64(seed=0)
+    row = plh.concat_str(*texts, separator=BETWEEN).nchash.xxhash64(seed=0)
     return int(frame.select(row).to_series().to_numpy().sum(dtype=np.uint64))
 
 
@@ -404,4 +436,4 @@ def _text(column: pl.Series) -> pl.Expr:
         value = value.cast(pl.Float64).reinterpret(dtype=pl.Int64)
     elif column.dtype.is_temporal():
         value = value.to_physical()
-    return value.cast(pl.String).fill_null(_NOTHING)
+    return value.cast(pl.String).fill_null(NOTHING)

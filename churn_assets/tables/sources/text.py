@@ -56,33 +56,33 @@ def read_header(file: File, delimiter: str, encoding: str, where: str) -> Header
     Raises
     ------
     SourceError
-        Where the file is empty or no text of this encoding.
+        Where the file is empty or not text of this encoding.
     """
     block = next(file.blocks(), b"")
     for signature, what in _SIGNATURES:
         if block.startswith(signature):
-            raise SourceError(f"{file.shown}: {what.format(where=where)}.")
+            raise SourceError(f"{file.place}: {what.format(where=where)}.")
     text = "".join(decoded(file, iter([block]), encoding, where, whole=False)).removeprefix(_BOM)
     if "\0" in text.partition("\n")[0]:
-        raise SourceError(f"{file.shown}: {_encoding_advice(block, encoding, where)}")
+        raise SourceError(f"{file.place}: {_encoding_advice(block, encoding, where)}")
     if "\r" in text and "\n" not in text:
         raise SourceError(
-            f"{file.shown}: its lines end with a carriage return alone. Save it with line feeds."
+            f"{file.place}: its lines end with a carriage return alone. Save it with line feeds."
         )
     rows = _rows(text, delimiter)
     names = next(rows, None)
     if names is None:
-        raise SourceError(f"{file.shown}: is empty. It needs a header line, and records below it.")
-    named = tuple(name or f"column_{place}" for place, name in enumerate(names, start=1))
+        raise SourceError(f"{file.place}: is empty. It needs a header line, and records below it.")
+    named = tuple(name or f"column_{number}" for number, name in enumerate(names, start=1))
     return Header(named, next(rows, None) is not None, text)
 
 
-def likely_delimiter(header: Header, wanted: Collection[str], delimiter: str) -> str | None:
-    """Find the delimiter that splits the header into more wanted names, if another one does."""
+def likely_delimiter(header: Header, expected: Collection[str], delimiter: str) -> str | None:
+    """Find the delimiter that splits the header into more expected names, if another one does."""
 
     def score(candidate: str) -> tuple[int, int]:
         names = next(_rows(header.text, candidate), [])
-        return len(set(names) & set(wanted)), len(names)
+        return len(set(names) & set(expected)), len(names)
 
     best = max(DELIMITERS, key=score)
     return best if best != delimiter and score(best) > score(delimiter) else None
@@ -106,7 +106,7 @@ def decoded(
         except UnicodeError as error:
             line += _newlines_before(error, encoding)
             raise SourceError(
-                f"{file.shown}: line {line:,}: "
+                f"{file.place}: line {line:,}: "
                 f"{_encoding_advice(before + block, encoding, where, error)}"
             ) from None
         line += text.count("\n")
@@ -114,8 +114,14 @@ def decoded(
         yield text
 
 
-def valid(file: File, encoding: str, where: str) -> Iterator[bytes]:
-    """Give the content as it is, having checked that it is of this encoding."""
+def require_encoding(file: File, encoding: str, where: str) -> None:
+    """Refuse a file that is not of this encoding.
+
+    Raises
+    ------
+    SourceError
+        Naming the first line that is not.
+    """
     check = codecs.getincrementaldecoder(encoding)()
     for block in chain(file.blocks(), [b""]):
         try:
@@ -125,7 +131,6 @@ def valid(file: File, encoding: str, where: str) -> Iterator[bytes]:
             for _ in decoded(file, file.blocks(), encoding, where):
                 pass
             raise
-        yield block
 
 
 def recoded(file: File, encoding: str, where: str) -> Iterator[bytes]:
@@ -140,7 +145,7 @@ def require_well_formed(file: File, delimiter: str, encoding: str, where: str) -
     Raises
     ------
     SourceError
-        Naming the first record that has too many fields or a stray quote, or that is no text
+        Naming the first record that has too many fields or a stray quote, or that is not text
         of this encoding.
     """
     width: int | None = None
@@ -148,19 +153,19 @@ def require_well_formed(file: File, delimiter: str, encoding: str, where: str) -
         count = _fields(record, delimiter)
         if count is None:
             raise SourceError(
-                f"{file.shown}: line {line:,} has a stray quote. Put the whole field in quotes, "
+                f"{file.place}: line {line:,} has a stray quote. Put the whole field in quotes, "
                 "and double each quote inside it."
             )
         if width is None:
             width = count if record.strip() else None
         elif count > width:
             raise SourceError(
-                f"{file.shown}: line {line:,} has {count} fields and the header {width}. Put a "
-                f"field that holds {shown_delimiter(delimiter)} in quotes, or correct the line."
+                f"{file.place}: line {line:,} has {count} fields and the header {width}. Put a "
+                f"field that holds {delimiter_text(delimiter)} in quotes, or correct the line."
             )
 
 
-def shown_delimiter(delimiter: str) -> str:
+def delimiter_text(delimiter: str) -> str:
     """A delimiter as people write it in a setting."""
     return r"'\t' (a tab)" if delimiter == "\t" else f"'{delimiter}'"
 
@@ -216,10 +221,10 @@ def _fields(record: str, delimiter: str) -> int | None:
         return record.count(delimiter) + 1
     apart = re.escape(delimiter)
     field = re.compile(rf'(?:"[^"]*(?:""[^"]*)*"|(?!")[^{apart}\n]*?)(?:({apart})|\r?\n?\Z)')
-    place = count = 0
-    while found := field.match(record, place):
-        count, place = count + 1, found.end()
-        if found[1] is None:
+    start = count = 0
+    while match := field.match(record, start):
+        count, start = count + 1, match.end()
+        if match[1] is None:
             return count
     return None
 

@@ -27,7 +27,7 @@ from churn_assets.tables.ingest import ingest, ingest_labels
 from churn_assets.tables.lake import Lake
 from churn_assets.tables.sources import sql as source_sql
 from churn_assets.tables.sources.columns import Expected
-from churn_assets.tables.sources.read import explain, fingerprint, look_up, read_records
+from churn_assets.tables.sources.open import open_source
 from churn_assets.tables.sources.source import Source
 from churn_assets.usecases.spec import (
     Column,
@@ -88,6 +88,14 @@ def tables(tmp_path: Path):
     return Lake(str(tmp_path / "lake"), ENGINE).of(GYM)
 
 
+def read_records(source: Source, expected: Expected = ANYTHING, engine: Engine = ENGINE):
+    return open_source(source, expected).records(engine)
+
+
+def fingerprint(source: Source) -> str:
+    return open_source(source, ANYTHING).fingerprint()
+
+
 def read(source: Source, expected: Expected = ANYTHING, engine: Engine = ENGINE):
     """Rows of a source, without where they come from."""
     frame = read_records(source, expected, engine).frame
@@ -96,7 +104,7 @@ def read(source: Source, expected: Expected = ANYTHING, engine: Engine = ENGINE)
 
 def refusal(source: Source, expected: Expected = ANYTHING) -> str:
     with pytest.raises(SourceError) as caught:
-        read_records(source, expected, ENGINE)
+        read_records(source, expected)
     said = str(caught.value)
     assert "\n" not in said
     assert not any(secret in said for secret in (PASSWORD, quote(PASSWORD, safe=""), READER))
@@ -107,7 +115,7 @@ def refusal(source: Source, expected: Expected = ANYTHING) -> str:
 
 
 def test_a_table_is_read_with_its_own_address(postgres, source) -> None:
-    read = read_records(source(table="members"), EXPECTED, ENGINE)
+    read = read_records(source(table="members"), EXPECTED)
 
     address = f"postgresql://{HOST}:{postgres.port}/postgres/members"
     assert (read.uri, read.extra, read.missing_label) == (address, (), False)
@@ -121,7 +129,7 @@ def test_a_table_is_read_with_its_own_address(postgres, source) -> None:
 def test_a_query_is_read_as_it_is_written(postgres, source, end) -> None:
     query = f'SELECT id, "plan name", price AS cost FROM members WHERE id = 2{end}'
 
-    read = read_records(source(query=query, rename={"cost": "price"}), EXPECTED, ENGINE)
+    read = read_records(source(query=query, rename={"cost": "price"}), EXPECTED)
 
     assert read.uri == f"postgresql://{HOST}:{postgres.port}/postgres/query"
     assert read.missing_label
@@ -150,7 +158,7 @@ def kinds(postgres: Postgres) -> None:
 
 
 def test_types_are_kept(kinds, source) -> None:
-    frame = read_records(source(table="kinds"), ANYTHING, ENGINE).frame.drop("source_uri")
+    frame = read_records(source(table="kinds")).frame.drop("source_uri")
 
     assert {name: str(of) for name, of in frame.to_native().collect_schema().items()} == {
         **{"whole": "Int32", "small": "Int16", "large": "Int64", "age": "Int16"},
@@ -232,10 +240,10 @@ def test_text_of_another_encoding_is_read(postgres, source) -> None:
 
 
 def test_more_rows_than_one_batch_are_read_once_each(source) -> None:
-    found = look_up(source(query=MANY), ANYTHING)
-    frame = read_records(source(query=MANY), ANYTHING, ENGINE, found).frame.to_native().collect()
+    rows = open_source(source(query=MANY), ANYTHING)
+    frame = rows.records(ENGINE).frame.to_native().collect()
 
-    assert pq.ParquetFile(found.uri).num_row_groups > 1
+    assert pq.ParquetFile(rows.location.uri).num_row_groups > 1
     assert frame["i"].sort().equals(pl.Series("i", range(1, 20_001), pl.Int32))
     assert set(frame["filling"]) == {"x" * 1000}
 
@@ -303,11 +311,11 @@ def test_a_query_that_writes_is_refused_and_changes_nothing(postgres, source) ->
         " AS 'DELETE FROM members; SELECT 1'"
     )
     queries = {
-        "DELETE FROM members": "what is asked for writes, and a source is only read",
-        "DELETE FROM members RETURNING id": "what is asked for writes",
-        "WITH gone AS (DELETE FROM members RETURNING id) TABLE gone": "what is asked for writes",
-        "SELECT forget_members()": "what is asked for writes",
-        "CREATE TABLE copied AS SELECT * FROM members": "what is asked for writes",
+        "DELETE FROM members": "the statement writes, and a source is only read",
+        "DELETE FROM members RETURNING id": "the statement writes",
+        "WITH gone AS (DELETE FROM members RETURNING id) TABLE gone": "the statement writes",
+        "SELECT forget_members()": "the statement writes",
+        "CREATE TABLE copied AS SELECT * FROM members": "the statement writes",
         "SELECT set_config('transaction_read_only', 'off', true), forget_members()": "read-write",
     }
 
@@ -322,7 +330,7 @@ def test_a_query_that_writes_is_refused_and_changes_nothing(postgres, source) ->
 
 def test_the_fingerprint_is_the_rows_in_any_order(source) -> None:
     def of(query: str) -> str:
-        return fingerprint(source(query=query), ANYTHING)
+        return fingerprint(source(query=query))
 
     rows = "SELECT * FROM (VALUES (1, 'a', 'b'), (2, 'c', NULL)) AS t (id, x, y)"
     assert of(f"{rows} ORDER BY id DESC") == of(f"{rows} ORDER BY id")
@@ -341,9 +349,7 @@ def test_the_fingerprint_is_the_rows_in_any_order(source) -> None:
 
 def test_the_fingerprint_tells_values_of_every_type_apart(kinds, postgres, source) -> None:
     def prints() -> list[str]:
-        return [
-            fingerprint(source(query=f"SELECT {name} FROM kinds"), ANYTHING) for name in changes
-        ]
+        return [fingerprint(source(query=f"SELECT {name} FROM kinds")) for name in changes]
 
     changes = {
         **{"whole": "2", "real8": "'NaN'", "price": "1.51", "picture": "'\\x00'"},
@@ -408,7 +414,10 @@ def test_labels_come_from_a_table_of_their_own(source, tmp_path) -> None:
         ({"password": "wrong"}, "access is denied. Check sources.gym.uri."),
         ({"user": "nobody", "password": "x"}, "access is denied. Check sources.gym.uri."),
         ({"database": "nowhere"}, "there is no such database. Check sources.gym.uri."),
-        ({"asked": "?sslmode=require"}, "no encrypted connection as sslmode asks for it."),
+        (
+            {"asked": "?sslmode=require"},
+            "there is no encrypted connection, and sslmode",
+        ),
         ({"asked": "?colour=red"}, "cannot be connected to. Check sources.gym.uri."),
     ],
 )
@@ -443,7 +452,7 @@ def test_a_server_that_does_not_answer_is_told(source) -> None:
 def test_an_address_that_cannot_be_told_apart_is_refused_and_not_shown(source, uri) -> None:
     said = refusal(source(uri=uri, table="members"))
 
-    assert said.startswith("sources.gym.uri: is no address of a database. Write it as")
+    assert said.startswith("sources.gym.uri: is not an address of a database. Write it as")
     assert "pa55" not in said
 
 
@@ -534,7 +543,7 @@ def _cut_after(size: int, port: int) -> Iterator[int]:
 
 
 def test_a_fault_of_the_engine_is_not_laid_on_a_database(source) -> None:
-    assert explain(OSError("disk full"), source(table="gone"), ANYTHING) is None
+    assert open_source(source(table="members"), ANYTHING).explain(OSError("disk full")) is None
 
 
 def test_without_the_extra_one_line_says_what_to_install(source, monkeypatch) -> None:

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from churn_assets.errors import SourceError
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.sources.columns import Expected
-from churn_assets.tables.sources.read import explain, fingerprint, read_records
+from churn_assets.tables.sources.open import open_source
 from churn_assets.tables.sources.source import Source
 from churn_assets.usecases.spec import Column, Contract, Float64, Int64, Label, String, UseCase
 
@@ -60,8 +60,16 @@ GYM = UseCase(
 EXPECTED = Expected.of(GYM)
 
 
+def read_records(source):
+    return open_source(source, EXPECTED).records(ENGINE)
+
+
+def fingerprint(source):
+    return open_source(source, EXPECTED).fingerprint()
+
+
 def records(uri, **settings):
-    return read_records(Source(uri=str(uri), **settings), EXPECTED, ENGINE)
+    return read_records(Source(uri=str(uri), **settings))
 
 
 def rows(read, columns=COLUMNS):
@@ -76,18 +84,18 @@ def uris(read):
 def refusal(uri, **settings):
     source = Source(uri=str(uri), **settings)
     with pytest.raises(SourceError) as caught:
-        read_records(source, EXPECTED, ENGINE)
+        read_records(source)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def late_refusal(uri, **settings):
-    source = Source(uri=str(uri), **settings)
+    opened = open_source(Source(uri=str(uri), **settings), EXPECTED)
     with pytest.raises(Exception) as caught:  # noqa: PT011
-        ENGINE.collect(read_records(source, EXPECTED, ENGINE).frame)
+        ENGINE.collect(opened.records(ENGINE).frame)
     # How much of an object is looked at up front depends on the blocks that it comes in.
     early = isinstance(caught.value, SourceError)
-    refused = caught.value if early else explain(caught.value, source, EXPECTED)
+    refused = caught.value if early else opened.explain(caught.value)
     assert refused is not None
     assert "\n" not in str(refused)
     return str(refused)
@@ -225,7 +233,7 @@ def test_a_delta_table_is_read_at_one_version(tmp_path):
 
 
 def test_without_an_address_records_are_made_up():
-    read = read_records(Source(rows=5, seed=3), EXPECTED, ENGINE)
+    read = read_records(Source(rows=5, seed=3))
     assert len(rows(read)) == 5
     assert read.uri == "generated:gym?rows=5&seed=3"
     assert set(uris(read)) == {read.uri}
@@ -349,7 +357,7 @@ def test_a_malformed_record_is_explained_by_its_line(csv, bad, says):
 
 
 def test_a_source_without_fault_explains_nothing(csv):
-    assert explain(OSError("disk full"), Source(uri=str(csv())), EXPECTED) is None
+    assert open_source(Source(uri=str(csv())), EXPECTED).explain(OSError("disk full")) is None
 
 
 # Files that cannot be read
@@ -377,7 +385,7 @@ def test_a_folder_without_one_format_is_refused(csv, parquet, tmp_path):
     assert "no file lies there" in refusal(tmp_path / "empty")
     assert "different formats" in refusal(tmp_path / "mixed")
     assert "b.dat: its ending does not say" in refusal(tmp_path / "unknown")
-    assert "is no Delta table" in refusal(tmp_path / "mixed", format="delta")
+    assert "is not a Delta table" in refusal(tmp_path / "mixed", format="delta")
 
 
 def test_an_unknown_ending_is_read_once_the_format_is_set(csv):
@@ -415,7 +423,7 @@ def _as_nobody():
 def test_a_parquet_file_that_was_cut_short_is_refused(parquet, keep):
     path = parquet()
     path.write_bytes(path.read_bytes()[:keep])
-    assert "gym.parquet: is no whole Parquet file" in refusal(path)
+    assert "gym.parquet: is not a whole Parquet file" in refusal(path)
 
 
 def test_damaged_parquet_pages_are_explained(parquet):
@@ -423,7 +431,7 @@ def test_damaged_parquet_pages_are_explained(parquet):
     content = bytearray(path.read_bytes())
     content[4:40] = b"\xff" * 36
     path.write_bytes(content)
-    assert "gym.parquet: is no whole Parquet file" in late_refusal(path)
+    assert "gym.parquet: is not a whole Parquet file" in late_refusal(path)
 
 
 # Fingerprints
@@ -431,21 +439,20 @@ def test_damaged_parquet_pages_are_explained(parquet):
 
 def test_the_fingerprint_is_the_content_and_how_it_is_read(csv):
     path = csv()
-    before = fingerprint(Source(uri=str(path)), EXPECTED)
-    assert records(path).fingerprint == before
+    before = fingerprint(Source(uri=str(path)))
     os.utime(path, (0, 0))
-    assert fingerprint(Source(uri=str(path)), EXPECTED) == before
-    assert fingerprint(Source(uri=str(path), rename={"price": "cost"}), EXPECTED) != before
-    assert fingerprint(Source(uri=str(path), delimiter=";"), EXPECTED) != before
+    assert fingerprint(Source(uri=str(path))) == before
+    assert fingerprint(Source(uri=str(path), rename={"price": "cost"})) != before
+    assert fingerprint(Source(uri=str(path), delimiter=";")) != before
     csv(CSV.replace("9.5", "9.6"))
-    assert fingerprint(Source(uri=str(path)), EXPECTED) != before
+    assert fingerprint(Source(uri=str(path))) != before
 
 
 def test_the_fingerprint_of_a_folder_rises_with_its_files(csv):
     source = Source(uri=str(csv(name="in/a.csv").parent))
-    before = fingerprint(source, EXPECTED)
+    before = fingerprint(source)
     csv(name="in/b.csv")
-    assert fingerprint(source, EXPECTED) != before
+    assert fingerprint(source) != before
 
 
 def test_the_fingerprint_of_a_delta_table_is_its_version(tmp_path):
@@ -453,14 +460,13 @@ def test_the_fingerprint_of_a_delta_table_is_its_version(tmp_path):
 
     source = Source(uri=str(tmp_path / "gym"))
     write_deltalake(tmp_path / "gym", typed())
-    before = fingerprint(source, EXPECTED)
-    assert read_records(source, EXPECTED, ENGINE).fingerprint == before
+    before = fingerprint(source)
     write_deltalake(tmp_path / "gym", typed(), mode="append")
-    assert fingerprint(source, EXPECTED) != before
+    assert fingerprint(source) != before
 
 
 def test_the_fingerprint_of_made_up_records_is_their_seed():
-    one, same, other = (fingerprint(Source(seed=seed), EXPECTED) for seed in (1, 1, 2))
+    one, same, other = (fingerprint(Source(seed=seed)) for seed in (1, 1, 2))
     assert one == same != other
 
 
@@ -514,12 +520,11 @@ def test_an_http_address_is_read_and_its_password_kept_back(csv, site):
     csv()
     address, seen = site
     source = Source(uri=address.replace("//", "//me:p%40ss@") + "/gym.csv?sig=secret#part")
-    read = read_records(source, EXPECTED, ENGINE)
+    read = read_records(source)
     assert rows(read) == ROWS
     assert read.uri == f"{address}/gym.csv"
     assert set(uris(read)) == {f"{address}/gym.csv"}
     assert seen[0] == ("/gym.csv?sig=secret", "Basic bWU6cEBzcw==")
-    assert read.fingerprint == fingerprint(source, EXPECTED)
     assert not any(secret in repr((source, read)) for secret in ("p%40ss", "p@ss", "sig="))
 
 
@@ -581,12 +586,11 @@ def test_an_object_a_prefix_and_a_glob_are_read(s3, bucket):
 def test_an_object_changes_its_fingerprint_with_its_content(s3, bucket):
     source = Source(uri=f"{bucket}/f.csv", storage_options=dict(s3.storage_options))
     s3.client.put_object(Bucket="gym-source", Key="f.csv", Body=CSV.encode())
-    before = fingerprint(source, EXPECTED)
-    assert read_records(source, EXPECTED, ENGINE).fingerprint == before
+    before = fingerprint(source)
     s3.client.put_object(Bucket="gym-source", Key="f.csv", Body=CSV.encode())
-    assert fingerprint(source, EXPECTED) == before
+    assert fingerprint(source) == before
     s3.client.put_object(Bucket="gym-source", Key="f.csv", Body=CSV.replace("9", "8").encode())
-    assert fingerprint(source, EXPECTED) != before
+    assert fingerprint(source) != before
 
 
 def test_recoded_and_typed_objects_are_read(s3, bucket, parquet, tmp_path):
