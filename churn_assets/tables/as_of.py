@@ -18,7 +18,7 @@ def as_known_on(
     """Let raw be what was known of the records at the end of a day, in UTC.
 
     That is the version of today's table that held then, without records of later days. Where
-    today's table is younger, its records of up to that day are taken, if each says its day and
+    today's table is younger, its records of up to that day are used, if each says its day and
     holds no outcome, which came later.
 
     Parameters
@@ -70,16 +70,16 @@ def _known_on(
         first = present.first_day()
         raise TableError(
             f"{present.uri}: nothing was known on {day}: the table's first version is of {first}, "
-            "and what became of whom is not told by day. Choose a later day, or give the use case "
+            "and the outcomes have no days of their own. Choose a later day, or give the use case "
             "`labels` with a `time`."
         )
     held = newest.version if version is None else version
-    told = data_version(str(day), {present.name: newest.data_version, "version": str(held)})
-    current = into.current(told)
+    made_from = data_version(str(day), {present.name: newest.data_version, "version": str(held)})
+    current = into.current(made_from)
     if current:
         return current
     frame = present.scan(held)
     if time is not None:
         frame = up_to(frame, contract, time, day, present.engine)
     details = {**newest.details, "as_of": str(day), "history": bool(newest.details.get("history"))}
-    return into.replace(frame, told, {f"today's {present.name}": held}, **details)
+    return into.replace(frame, made_from, {f"today's {present.name}": held}, **details)

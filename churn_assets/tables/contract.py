@@ -1,4 +1,4 @@
-"""Judge every record by a use case's contract, in one pass."""
+"""Validate every record by a use case's contract, in one pass."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TOKENS = {
     "%M": r"[0-9]{2}",
     "%S": r"[0-9]{2}(?:\.[0-9]+)?",
 }
-"""What the parts of a date are in text; those kept are groups."""
+"""What the parts of a date are in text; year, month and day are groups."""
 _INT64_END = 2.0**63
 _MOST_SHOWN = 60
 REASONS = "reasons"
@@ -41,7 +41,7 @@ REASONS = "reasons"
 
 @dataclass(frozen=True)
 class Validated:
-    """Records with their typed values and what is wrong with them.
+    """Records that keep the contract, typed, and those that break it, with what is wrong.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def validate(
     flagged = typed.with_columns(
         **{name: nw.coalesce(rule, nw.lit(False)) for name, rule in flags.items()}
     )
-    judged = flagged.with_columns(
+    checked = flagged.with_columns(
         nw.concat_str(
             [nw.when(nw.col(name)).then(nw.lit(text)) for name, text in texts.items()],
             separator="; ",
@@ -106,21 +106,21 @@ def validate(
     )
     is_valid = nw.col(REASONS) == ""
     counts = engine.collect(
-        judged.select(
+        checked.select(
             nw.len().cast(nw.Int64).alias("rows"),
             is_valid.cast(nw.Int64).sum().alias("valid"),
             *(nw.col(name).cast(nw.Int64).sum() for name in flags),
         )
     ).to_pylist()[0]
     rows, valid = counts["rows"], counts["valid"] or 0
-    valid_records = _newest(judged.filter(is_valid), contract, newest_by)
+    valid_records = _newest(checked.filter(is_valid), contract, newest_by)
     # Of all records first, which takes the key alone, and mostly there is nothing to find.
-    repeated = [names for names in contract.unique if newest_by or _repeats(judged, names, engine)]
+    repeated = [names for names in contract.unique if newest_by or _repeats(checked, names, engine)]
     return Validated(
         valid=valid_records.select(
             **{column.name: nw.col(_VALUE + column.name) for column in contract.columns}
         ),
-        rejects=judged.filter(~is_valid).select(*schema.names(), REASONS),
+        rejects=checked.filter(~is_valid).select(*schema.names(), REASONS),
         rows=rows,
         rejected=rows - valid,
         broken={texts[name]: counts[name] for name in flags if counts[name]},
@@ -130,30 +130,30 @@ def validate(
     )
 
 
-def _newest(judged: Frame, contract: Contract, by: Sequence[str]) -> Frame:
+def _newest(records: Frame, contract: Contract, by: Sequence[str]) -> Frame:
     """The newest record of each key, or all that are newest alike."""
     import narwhals.stable.v2 as nw
 
     key = [_VALUE + name for name in contract.key]
     for name in by:
         when = nw.col(_VALUE + name if name in contract else name)
-        judged = judged.with_columns(when.max().over(*key).alias(_NEWEST))
-        judged = judged.filter(when == nw.col(_NEWEST))
-    return judged
+        records = records.with_columns(when.max().over(*key).alias(_NEWEST))
+        records = records.filter(when == nw.col(_NEWEST))
+    return records
 
 
-def _repeats(judged: Frame, names: Sequence[str], engine: Engine) -> int:
+def _repeats(records: Frame, names: Sequence[str], engine: Engine) -> int:
     """How many records share the values of columns with an earlier one."""
     import narwhals.stable.v2 as nw
 
     values = [_VALUE + name for name in names]
-    given = judged.filter(*(~nw.col(value).is_null() for value in values)).select(*values)
+    present = records.filter(*(~nw.col(value).is_null() for value in values)).select(*values)
     rows = nw.len().cast(nw.Int64)
     if len(values) == 1:
         distinct = nw.col(values[0]).n_unique().cast(nw.Int64)
-        counts = engine.collect(given.select(rows.alias("given"), distinct.alias("distinct")))
-        return int(counts["given"][0].as_py() - counts["distinct"][0].as_py())
-    each = given.group_by(*values).agg((rows - 1).alias(_COUNT))
+        counts = engine.collect(present.select(rows.alias("rows"), distinct.alias("distinct")))
+        return int(counts["rows"][0].as_py() - counts["distinct"][0].as_py())
+    each = present.group_by(*values).agg((rows - 1).alias(_COUNT))
     more = engine.collect(each.select(nw.col(_COUNT).sum()))[_COUNT][0].as_py()
     return int(more or 0)
 
@@ -183,7 +183,7 @@ def up_to(raw: Frame, contract: Contract, name: str, day: date, engine: Engine) 
 
 
 def require_types(raw: Frame, contract: Contract, uri: str) -> None:
-    """Refuse typed columns that hold no text, number or flag, such as bytes or lists.
+    """Refuse typed columns that do not hold text, numbers or flags, such as bytes or lists.
 
     Raises
     ------
@@ -194,20 +194,20 @@ def require_types(raw: Frame, contract: Contract, uri: str) -> None:
 
     schema = raw.collect_schema()
     for column in contract.columns:
-        found = schema[delta_name(column.source)]
-        readable = found in (nw.String, nw.Boolean) or found.is_numeric()
+        stored = schema[delta_name(column.source)]
+        readable = stored in (nw.String, nw.Boolean) or stored.is_numeric()
         if column.dtype is DType.DATE:
-            readable = found == nw.String
-        tells_when = isinstance(found, nw.Datetime) or found == nw.Date
-        if not readable and not (tells_when and column.dtype in (DType.STRING, DType.DATE)):
+            readable = stored == nw.String
+        is_time = isinstance(stored, nw.Datetime) or stored == nw.Date
+        if not readable and not (is_time and column.dtype in (DType.STRING, DType.DATE)):
             raise ContractError(
-                f"{uri}: column '{column.source}' is of type {found}, and the contract wants "
+                f"{uri}: column '{column.source}' is of type {stored}, and the contract wants "
                 f"{column.dtype.value}. Store it as that or as text. "
                 "Nothing below raw was replaced."
             )
 
 
-def require_table(judged: Validated, contract: Contract, engine: Engine, uri: str) -> None:
+def require_table(validated: Validated, contract: Contract, engine: Engine, uri: str) -> None:
     """Refuse records that break the contract as a whole.
 
     Raises
@@ -217,28 +217,28 @@ def require_table(judged: Validated, contract: Contract, engine: Engine, uri: st
     """
     import narwhals.stable.v2 as nw
 
-    if judged.rows < contract.min_rows:
+    if validated.rows < contract.min_rows:
         raise ContractError(
-            f"{uri}: {judged.rows} records, and the contract wants at least {contract.min_rows}. "
-            "Nothing below raw was replaced."
+            f"{uri}: {validated.rows} records, and the contract wants at least "
+            f"{contract.min_rows}. Nothing below raw was replaced."
         )
-    for names, count in judged.repeated.items():
-        shared = judged.valid.group_by(*names).agg(nw.len().alias(_COUNT))
+    for names, count in validated.repeated.items():
+        shared = validated.valid.group_by(*names).agg(nw.len().alias(_COUNT))
         often = shared.filter(nw.col(_COUNT) > 1)
         often = often.sort(_COUNT, *names, descending=[True, *(False for _ in names)])
         examples = engine.collect(often.select(*names).head(3)).to_pylist()
-        shown = ", ".join(
+        such_as = ", ".join(
             " with ".join(repr(value)[:_MOST_SHOWN] for value in example.values())
             for example in examples
         )
         sources = " and ".join(f"'{contract[name].source}'" for name in names)
-        told = (
+        fault = (
             f"column {sources} must be unique, and {count:,} records repeat a value"
             if len(names) == 1
             else f"columns {sources} must be unique together, and {count:,} records repeat them"
         )
         raise ContractError(
-            f"{uri}: {told} (such as {shown}). Remove the repeated records from the source. "
+            f"{uri}: {fault} (such as {such_as}). Remove the repeated records from the source. "
             "Nothing below raw was replaced."
         )
 
@@ -317,7 +317,7 @@ def _whole(text: Expr) -> Expr:
 
 
 def _iso(text: Expr, written: str) -> Expr:
-    """A date in text of one format as ISO 8601 has it; whether there is such a day is not asked."""
+    """A date in text of one format as ISO 8601 has it, whether there is such a day or not."""
     import narwhals.stable.v2 as nw
 
     parts = re.split(r"(%[YmdHMS])", written)
@@ -351,8 +351,8 @@ def _rules(column: Column, source: nw.dtypes.DType) -> list[tuple[str, Expr]]:
         wrong = ~text.is_null() & (value.is_null() | ~value.is_finite())
         rules.append(("is not a finite number", wrong))
     if column.dtype is DType.DATE:
-        asked = " or ".join(column.formats)
-        rules.append((f"is no day as {asked} says it", ~text.is_null() & value.is_null()))
+        formats = " or ".join(column.formats)
+        rules.append((f"is not a day written as {formats}", ~text.is_null() & value.is_null()))
     if column.ge is not None:
         rules.append((f"is below {_bound(column.ge)}", value < column.ge))
     if column.le is not None:

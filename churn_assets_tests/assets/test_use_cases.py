@@ -50,7 +50,7 @@ def test_booking_reads_records_and_labels_from_one_source_and_scores_everyone(
     assert states["predictions"].rows == states["features"].rows == states["silver"].rows
     assert states["silver"].rows + states["rejects"].rows == 4000
     reasons = set(booking.rows("rejects")["reasons"])
-    assert reasons <= {"date of reservation: is no day as %m/%d/%Y or %Y-%m-%d says it"}
+    assert reasons <= {"date of reservation: is not a day written as %m/%d/%Y or %Y-%m-%d"}
     assert "label" in booking.rows("features").columns
     assert "booking_status" not in booking.rows("silver").columns
 

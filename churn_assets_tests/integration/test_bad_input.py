@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import json
 import re
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +143,8 @@ def test_a_file_that_cannot_be_read_rightly_is_refused_with_its_place_and_nothin
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (parquet(customers(FEW))[: FEW * 20], "is no whole Parquet file"),
-        (CSV.encode(), "is no whole Parquet file"),
+        (parquet(customers(FEW))[: FEW * 20], "is not a whole Parquet file"),
+        (CSV.encode(), "is not a whole Parquet file"),
         (parquet(customers(FEW).drop("tenure")), "column 'tenure' is missing"),
     ],
     ids=["truncated", "of another format", "missing column"],
@@ -529,6 +533,36 @@ def typed(root: Path, *arguments: str, **settings: str) -> subprocess.CompletedP
     return churn(*arguments, environ=environ, folder=root.parent)
 
 
+def leaks(
+    command: subprocess.CompletedProcess[str], root: Path, secrets: Sequence[str]
+) -> list[str]:
+    """Where a secret is: in what a command printed, or in a file below its root."""
+    printed = {"stdout": command.stdout.encode(), "stderr": command.stderr.encode()}
+    files = {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    assert any("history" in name for name in files)
+    return [
+        f"{secret} in {name}"
+        for name, content in (printed | files).items()
+        for secret in secrets
+        if secret.encode() in content
+    ]
+
+
+@contextmanager
+def files_on_web(folder: Path) -> Iterator[str]:
+    """Address of a web server that has a folder's files."""
+
+    class Silent(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    handler = functools.partial(Silent, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
 def refused(command: subprocess.CompletedProcess[str]) -> str:
     """The one line on stderr of a refused command."""
     assert command.returncode == 1, command.stderr
@@ -562,6 +596,52 @@ def test_the_command_refuses_bad_input_in_one_line_and_loses_nothing(
     assert refused(command).startswith(f"{path}: ")
     assert says in command.stderr
     assert changes(good, before) == replaced
+
+
+@pytest.mark.parametrize(
+    ("address", "shown", "secrets"),
+    [
+        (
+            "http://{place}/my file.csv?sig=S3CR3T1#S3CR3T2",
+            "http://{place}/my file.csv",
+            ["S3CR3T1", "S3CR3T2"],
+        ),
+        (
+            "https://alice:pa55/s3cr3t@{place}/x.csv",
+            "https://{place}/x.csv",
+            ["alice", "pa55", "s3cr3t"],
+        ),
+        # So far a port and a path, or else a password.
+        ("https://alice:55/s3cr3t@{place}/x.csv", "https://...", ["alice", "s3cr3t"]),
+    ],
+    ids=["query", "slash in a password", "password like a port"],
+)
+def test_no_secret_of_an_address_that_cannot_be_read_is_told_or_kept(
+    address: str, shown: str, secrets: list[str], tmp_path: Path
+) -> None:
+    (port,) = free_ports(1)
+    address, shown = (text.format(place=f"127.0.0.1:{port}") for text in (address, shown))
+    root = tmp_path / "root"
+
+    command = typed(root, "run", "--source", address)
+
+    assert refused(command).startswith(f"{shown}: ")
+    # What may be shown is kept, so secrets would be found too.
+    assert any("history" in place for place in leaks(command, root, [shown]))
+    assert leaks(command, root, secrets) == []
+
+
+def test_the_command_says_where_records_came_from_without_secrets(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    write(tmp_path, customers().write_csv(), "my file.csv")
+    with files_on_web(tmp_path) as address:
+        source = address.replace("//", "//alice:pa55@") + "/my file.csv?sig=S3CR3T"
+
+        command = typed(root, "run", "--source", source)
+
+    assert command.returncode == 0, command.stderr
+    assert f"This run alone used {address}/my file.csv; to keep it, set" in command.stdout
+    assert leaks(command, root, ["alice", "pa55", "S3CR3T"]) == []
 
 
 def test_the_command_says_in_one_line_that_the_lake_s_disk_is_full(

@@ -87,7 +87,7 @@ def test_records_of_later_days_were_not_known(lakes) -> None:
 
     as_known_on(SIMPLE, date(2020, 5, 1), today, then)
 
-    # What says no day is judged by the contract, which rejects it with a reason.
+    # What holds no day is validated by the contract, which rejects it with a reason.
     assert ids(then["raw"]) == ["a", "b", "d"]
     assert then["raw"].scan().collect_schema() == today["raw"].scan().collect_schema()
 
@@ -135,5 +135,5 @@ def test_labels_without_days_are_not_known_before_their_first_version(lakes) -> 
     today, then = lakes(undated)
     came(today["labels"], date(2026, 1, 1), id=["a"], on=["2020-04-15"], left=["Yes"])
 
-    with pytest.raises(TableError, match="what became of whom is not told by day"):
+    with pytest.raises(TableError, match="the outcomes have no days of their own"):
         labels_as_known_on(undated, date(2020, 4, 15), today, then)

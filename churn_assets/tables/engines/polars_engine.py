@@ -196,7 +196,7 @@ class PolarsEngine:
         except CommitFailedError as error:
             raise ConflictError(str(error)) from error
         except Exception:
-            # What kept the frame from being computed says more than what delta-rs makes of it.
+            # Why the frame could not be computed says more than what delta-rs makes of it.
             if failure:
                 raise failure[0] from None
             raise
@@ -377,7 +377,7 @@ def _kept(
 
 
 def _broken_off(panic: BaseException) -> RuntimeError:
-    """An error that ends a run in order; a panic is no `Exception`."""
+    """An error that ends a run in order; a panic is not an `Exception`."""
     return RuntimeError(f"Polars broke off: {panic}")
 
 

@@ -41,7 +41,7 @@ _TABLE_FAULT = re.compile(
 _JAVA_FAULT = re.compile(r"^(Caused by)?: ")
 # Python's own names of errors stand at the start of a line, those of the JVM have dots.
 _PYTHON_FAULT = re.compile(r"\w*(Error|Exception): ")
-_MOST_SAID = 300
+_MOST_CHARACTERS = 300
 _PARTITION, _FIRST = "__partition", "__first"
 _PLACE_BITS = 33
 """What Spark numbers the rows of a partition in."""
@@ -353,12 +353,12 @@ def _require_whole_text(session: SparkSession, uris: Sequence[str]) -> None:
 
 
 def _source_uri(uris: Sequence[str]) -> Column:
-    """The file of each record, as it was asked for."""
+    """The file of each record, as `uris` names it."""
     from pyspark.sql import functions as F  # noqa: N812
 
     if len(uris) == 1:
         return F.lit(uris[0]).alias("source_uri")
-    # A plus sign is no blank in a path.
+    # A plus sign does not stand for a blank in a path.
     path = F.url_decode(F.replace(F.col("_metadata.file_path"), F.lit("+"), F.lit("%2B")))
     return F.regexp_replace(path, "^file:/+", "/").alias("source_uri")
 
@@ -403,10 +403,10 @@ def _refusals() -> Iterator[None]:
     except (ChurnError, ConflictError):
         raise
     except (PySparkException, Py4JError) as error:
-        told = _told(error)
-        if _CONFLICT.search(f"{type(error).__name__} {told[0]}"):
-            raise ConflictError(told[0]) from error
-        raise EngineError(_reason(told)) from error
+        messages = _messages(error)
+        if _CONFLICT.search(f"{type(error).__name__} {messages[0]}"):
+            raise ConflictError(messages[0]) from error
+        raise EngineError(_reason(messages)) from error
 
 
 @contextmanager
@@ -421,23 +421,27 @@ def _table_faults() -> Iterator[None]:
         raise
 
 
-def _told(error: BaseException) -> list[str]:
+def _messages(error: BaseException) -> list[str]:
     """What an error and each of its causes in the JVM say, the outermost first."""
-    told = []
+    messages = []
     cause: Any = error
     while cause is not None:
-        told.append(str(cause))
+        messages.append(str(cause))
         cause = getattr(cause, "_cause", None) or cause.__cause__
-    return told
+    return messages
 
 
-def _reason(told: Sequence[str]) -> str:
+def _reason(messages: Sequence[str]) -> str:
     """The innermost fault: of a worker's Python, else of the JVM."""
-    lines = [line for text in told for line in text.splitlines()]
+    lines = [line for text in messages for line in text.splitlines()]
     python = [line for line in lines if _PYTHON_FAULT.match(line)]
     java = [line for line in lines if _JAVA_FAULT.match(line)]
-    said = [*told[-1].strip().splitlines()[:1], *java[-1:], *python[-1:]]
-    return _JAVA_FAULT.sub("", said[-1], count=1)[:_MOST_SAID] if said else "Spark broke off."
+    faults = [*messages[-1].strip().splitlines()[:1], *java[-1:], *python[-1:]]
+    return (
+        _JAVA_FAULT.sub("", faults[-1], count=1)[:_MOST_CHARACTERS]
+        if faults
+        else "Spark broke off."
+    )
 
 
 def _wrap(frame: DataFrame) -> Frame:

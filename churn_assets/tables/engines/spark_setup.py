@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from churn_assets.errors import EngineError
+from churn_assets.errors import EngineError, first_line
 
 LEAST_JAVA = 17
 DELTA_VERSION = "4.4.1"
@@ -34,7 +34,7 @@ _EXCLUDED = (
 _RESOLVE_SECONDS = 300
 _ANSWER_SECONDS = 10
 _PORTS = {"spark": "7077", "sc": "15002"}
-_MOST_SAID = 300
+_MOST_CHARACTERS = 300
 
 # What Spark generates for a wide table is so long that Java would only interpret it.
 _WIDE_TABLES = "-XX:-DontCompileHugeMethods"
@@ -135,9 +135,9 @@ def starting(given: Mapping[str, str], jars: Path, *, resolve: bool) -> Iterator
     try:
         yield
     except (PySparkException, Py4JError, RuntimeError, OSError, ValueError) as error:
-        first = next(iter(str(error).splitlines()), type(error).__name__)
+        reason = first_line(error, _MOST_CHARACTERS)
         raise EngineError(
-            f"Spark did not start: {first[:_MOST_SAID]} Check `spark` in the settings."
+            f"Spark did not start: {reason}. Check `spark` in the settings."
         ) from error
     # What Spark refuses comes as one line; its logger would print it as pages of JSON before.
     for context in ("DataFrame", "SQL"):
@@ -199,16 +199,16 @@ def require_java() -> None:
     if java is None:
         raise EngineError(f"Spark needs Java, and there is none on the PATH. {todo}")
     try:
-        asked = subprocess.run(
+        answer = subprocess.run(
             [java, "-version"], capture_output=True, text=True, timeout=60, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         raise EngineError(f"Spark needs Java, and {java} cannot be run. {todo}") from None
-    said = re.search(r'version "(?:1\.)?(\d+)', asked.stderr + asked.stdout)
-    if said is None:
+    version = re.search(r'version "(?:1\.)?(\d+)', answer.stderr + answer.stdout)
+    if version is None:
         raise EngineError(f"Spark needs Java, and {java} does not say which version it is. {todo}")
-    if int(said[1]) < LEAST_JAVA:
-        raise EngineError(f"Spark needs Java {LEAST_JAVA}, and {java} is Java {said[1]}. {todo}")
+    if int(version[1]) < LEAST_JAVA:
+        raise EngineError(f"Spark needs Java {LEAST_JAVA}, and {java} is Java {version[1]}. {todo}")
 
 
 def require_jars(folder: Path, given: Mapping[str, str], *, resolve: bool) -> None:
@@ -237,11 +237,11 @@ def require_jars(folder: Path, given: Mapping[str, str], *, resolve: bool) -> No
     )
     if not resolve:
         raise EngineError(f"{folder}: Delta's jars are not all there. Download them: {by_hand}")
-    said = _resolve(folder, given)
-    if said is not None:
+    reason = _resolve(folder, given)
+    if reason is not None:
         coordinates = f"{_GROUP}:{DELTA_ARTIFACTS[0]}:{DELTA_VERSION}"
         raise EngineError(
-            f"{coordinates} could not be resolved from Maven ({said}). Check the network, name a "
+            f"{coordinates} could not be resolved from Maven ({reason}). Check the network, name a "
             f"mirror in spark: {{spark.jars.repositories: ...}}, or {by_hand}"
         )
 
@@ -251,7 +251,7 @@ def _resolve(folder: Path, given: Mapping[str, str]) -> str | None:
     import pyspark
 
     home = Path(pyspark.__file__).parent
-    heeded = {
+    configured = {
         key: value
         for key, value in given.items()
         # Proxies are set by Java's options.
@@ -260,14 +260,14 @@ def _resolve(folder: Path, given: Mapping[str, str]) -> str | None:
     with tempfile.TemporaryDirectory() as workspace:
         script = Path(workspace, "nothing.py")
         script.touch()
-        configured = {
-            **heeded,
+        options = {
+            **configured,
             "spark.jars.ivy": workspace,
             "spark.jars.packages": f"{_GROUP}:{DELTA_ARTIFACTS[0]}:{DELTA_VERSION}",
             "spark.jars.excludes": _EXCLUDED,
         }
         command = [str(home / "bin" / "spark-submit"), "--master", "local[1]"]
-        for key, value in configured.items():
+        for key, value in options.items():
             command += ["--conf", f"{key}={value}"]
         environ = {**os.environ, "SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable}
         try:
@@ -283,7 +283,7 @@ def _resolve(folder: Path, given: Mapping[str, str]) -> str | None:
             return f"no answer within {_RESOLVE_SECONDS} s"
         jars = list(Path(workspace, "jars").glob("*.jar"))
         if done.returncode or len(jars) < len(DELTA_ARTIFACTS):
-            return _why(f"{done.stdout}\n{done.stderr}".splitlines())
+            return _reason(f"{done.stdout}\n{done.stderr}".splitlines())
         folder.mkdir(parents=True, exist_ok=True)
         for jar in jars:
             # Into place in one step, so that a run at the same time never sees half a jar.
@@ -293,10 +293,10 @@ def _resolve(folder: Path, given: Mapping[str, str]) -> str | None:
     return None
 
 
-def _why(said: Sequence[str]) -> str:
+def _reason(lines: Sequence[str]) -> str:
     faults = (
         line.strip()
-        for line in said
+        for line in lines
         if re.search(r"Server access error|not found|unresolved dependency|rror:", line)
     )
     return next(faults, "no reason given")[:200].strip(": ")

@@ -22,7 +22,7 @@ _BY_FORMAT: Mapping[Format, Callable[[Source, Expected, Location], SourceKind]] 
 
 
 def open_source(source: Source, expected: Expected) -> SourceKind:
-    """Look up a source: once, whatever is then asked of it.
+    """Look up a source, once for all that is read of it.
 
     The rows of a database are brought to disk for it, as they are at this moment.
 

@@ -82,5 +82,5 @@ class Source(BaseModel):
 
     @property
     def options(self) -> dict[str, str]:
-        """Keys of the object store, to be handed on and not shown."""
+        """Keys of the object store, to be handed on and never printed."""
         return {key: value.get_secret_value() for key, value in self.storage_options.items()}

@@ -426,7 +426,7 @@ def _hashes(batch: pa.RecordBatch) -> int:
 
 
 def _text(column: pl.Series) -> pl.Expr:
-    """Values of a column as text of which no release of Polars makes another one."""
+    """Values of a column as text that is the same in each release of Polars."""
     import polars as pl
 
     value = pl.col(column.name)

@@ -177,7 +177,7 @@ def _rows(text: str, delimiter: str) -> Iterator[list[str]]:
         try:
             row = next(reader, None)
         except csv.Error:
-            # A field over the module's limit; that there is one is all that is asked.
+            # A field over the module's limit; that there is one is all that counts.
             row = [""]
         if row is None:
             return

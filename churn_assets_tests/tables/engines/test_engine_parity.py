@@ -126,8 +126,8 @@ def seen(engine: Engine, frame: nw.LazyFrame[Any]) -> Seen:
     return types, sorted(map(repr, table.to_pylist()))
 
 
-def counted(judged: Validated) -> Seen:
-    return judged.rows, judged.rejected, judged.broken, judged.repeated
+def counted(validated: Validated) -> Seen:
+    return validated.rows, validated.rejected, validated.broken, validated.repeated
 
 
 def valid_values(column: Column) -> list[str]:
@@ -178,14 +178,14 @@ def test_odd_records_come_out_of_both_engines_alike(
         outcomes = records(case.label_contract, [*ODD, *texts], seed)
         found = []
         for engine in engines:
-            judged = validate(engine.from_arrow(table), case.contract, engine)
+            validated = validate(engine.from_arrow(table), case.contract, engine)
             labels = None
             if case.labels is not None:
                 labels = validate(engine.from_arrow(outcomes), case.labels.contract, engine).valid
-            silver = case.clean(judged.valid)
+            silver = case.clean(validated.valid)
             features = feature_rows(case, silver, engine, labels=labels).frame
-            frames = (judged.valid, judged.rejects, silver, features)
-            found.append((counted(judged), [seen(engine, frame) for frame in frames]))
+            frames = (validated.valid, validated.rejects, silver, features)
+            found.append((counted(validated), [seen(engine, frame) for frame in frames]))
         fed += len(table)
         ours, theirs = found
         assert ours == theirs
@@ -276,10 +276,10 @@ def test_odd_values_of_every_type_come_out_of_both_engines_alike(
             raw = ingest(TYPED, Source(uri=str(folder / "f.parquet")), tables)
             records = tables["raw"].scan().drop("ingested_at")
             require_types(records, TYPED.contract, raw.uri)
-            judged = validate(records, TYPED.contract, engine)
-            frames = (records, judged.valid, judged.rejects)
+            validated = validate(records, TYPED.contract, engine)
+            frames = (records, validated.valid, validated.rejects)
             told = [seen(engine, frame) for frame in frames]
-            found.append((raw.columns, raw.data_version, counted(judged), told))
+            found.append((raw.columns, raw.data_version, counted(validated), told))
         ours, theirs = found
         assert ours == theirs
         assert 0 < ours[2][1] < ROWS
@@ -418,11 +418,11 @@ def test_columns_of_any_name_go_through_both_engines(
         source = Source(uri=str(path), rename=rename if ending == "delta" else {})
         tables = Lake(str(tmp_path / engine.name), engine).of(NAMED)
         ingest(NAMED, source, tables)
-        judged = validate(tables["raw"].scan().drop("ingested_at"), NAMED.contract, engine)
-        tables["rejects"].replace(judged.rejects, "1")
-        tables["silver"].replace(judged.valid, "1")
+        validated = validate(tables["raw"].scan().drop("ingested_at"), NAMED.contract, engine)
+        tables["rejects"].replace(validated.rejects, "1")
+        tables["silver"].replace(validated.valid, "1")
         written = [tables[name].scan() for name in ("silver", "rejects")]
-        found.append((counted(judged), [seen(engine, frame) for frame in written]))
+        found.append((counted(validated), [seen(engine, frame) for frame in written]))
 
     ours, theirs = found
     assert ours == theirs
@@ -481,10 +481,10 @@ def test_history_and_past_days_come_out_of_both_engines_alike(
     found = []
     for engine, tables in zip(engines, (ours, theirs), strict=True):
         records = tables["raw"].scan()
-        judged = validate(records, KEEPING.contract, engine, by)
+        validated = validate(records, KEEPING.contract, engine, by)
         then = up_to(records, KEEPING.contract, "seen", date(2020, 1, 2), engine)
-        found.append((counted(judged), seen(engine, judged.valid), seen(engine, then)))
-        valid = engine.collect(judged.valid).to_pylist()
+        found.append((counted(validated), seen(engine, validated.valid), seen(engine, then)))
+        valid = engine.collect(validated.valid).to_pylist()
         newest = {(row["shop"], row["key"]): row["label"] for row in valid}
         assert newest == {("s", "a"): "No", ("s", "b"): "Yes", ("t", "a"): "No"}
 
