@@ -17,8 +17,8 @@ from pathlib import Path
 from churn_assets.errors import EngineError, first_line
 
 LEAST_JAVA = 17
-DELTA_VERSION = "4.4.1"
-"""Of `delta-spark`, which PySpark 4.2 goes with."""
+DELTA_VERSION = "4.4.0"
+"""Of `delta-spark`, which PySpark 4.2 goes with; the newest whose jars are all in Maven."""
 DELTA_ARTIFACTS = (
     "delta-spark_4.2_2.13",
     "delta-storage",
