@@ -296,8 +296,8 @@ class SparkEngine:
 
         rows = _unwrap(frame)
         # Spark's hash passes over nulls, so where they are is hashed as well.
-        nulls = (F.col(f"`{name}`").isNull() for name in rows.columns)
-        hashed = F.xxhash64(*(F.col(f"`{name}`") for name in rows.columns), *nulls)
+        columns = [_column(name) for name in rows.columns]
+        hashed = F.xxhash64(*columns, *(column.isNull() for column in columns))
         total = rows.select(F.sum(hashed.cast("decimal(38,0)")))
         with _refusals():
             return int(total.collect()[0][0] or 0)
