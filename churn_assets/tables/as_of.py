@@ -73,13 +73,15 @@ def _known_on(
             "and the outcomes have no days of their own. Choose a later day, or give the use case "
             "`labels` with a `time`."
         )
-    held = newest.version if version is None else version
-    made_from = data_version(str(day), {present.name: newest.data_version, "version": str(held)})
+    source_version = newest.version if version is None else version
+    made_from = data_version(
+        str(day), {present.name: newest.data_version, "version": str(source_version)}
+    )
     current = into.current(made_from)
     if current:
         return current
-    frame = present.scan(held)
+    frame = present.scan(source_version)
     if time is not None:
         frame = up_to(frame, contract, time, day, present.engine)
     details = {**newest.details, "as_of": str(day), "history": bool(newest.details.get("history"))}
-    return into.replace(frame, made_from, {f"today's {present.name}": held}, **details)
+    return into.replace(frame, made_from, {f"today's {present.name}": source_version}, **details)

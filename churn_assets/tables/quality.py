@@ -102,14 +102,14 @@ def split_counts(features: Frame, engine: Engine) -> dict[str, dict[str, int]]:
     """Rows, rows with a known label, and positive labels of each split."""
     import narwhals.stable.v2 as nw
 
-    counted = engine.collect(
+    counts = engine.collect(
         features.group_by("split").agg(
             nw.len().cast(nw.Int64).alias("rows"),
             (~nw.col("label").is_null()).cast(nw.Int64).sum().alias("labelled"),
             nw.col("label").cast(nw.Int64).sum().alias("positive"),
         )
     ).to_pylist()
-    by_split = {row.pop("split"): row for row in counted}
+    by_split = {row.pop("split"): row for row in counts}
     none = {"rows": 0, "labelled": 0, "positive": 0}
     return {split: by_split.get(split, none) for split in SPLITS}
 

@@ -35,7 +35,7 @@ class Sample:
 def sampled(
     frame: Frame, use_case: UseCase, engine: Engine, *, share: float, most_rows: int
 ) -> Sample:
-    """Draw a share of the customers, and fewer where these are more rows than are wanted.
+    """Draw a share of the customers, and fewer where these have more rows than there may be.
 
     The same customers are drawn each time and by each engine; a smaller sample is part of a
     larger one.
@@ -55,15 +55,15 @@ def sampled(
     """
     import narwhals.stable.v2 as nw
 
-    counted = engine.collect(frame.select(nw.len().cast(nw.Int64).alias(_ROWS)))
-    rows: int = counted[_ROWS][0].as_py()
+    count = engine.collect(frame.select(nw.len().cast(nw.Int64).alias(_ROWS)))
+    rows: int = count[_ROWS][0].as_py()
     if share == 1 and rows <= most_rows:
         return Sample(frame, rows)
     hashed = engine.bucket(frame, use_case.keys, f"{use_case.split.salt} sample", into=_BUCKET)
-    drawn = max(1, round(share * BUCKETS))
+    buckets = max(1, round(share * BUCKETS))
     if rows * share > most_rows:
-        each = hashed.group_by(_BUCKET).agg(nw.len().cast(nw.Int64).alias(_ROWS))
-        counts = {row[_BUCKET]: row[_ROWS] for row in engine.collect(each).to_pylist()}
-        reached = accumulate(counts.get(bucket, 0) for bucket in range(drawn))
-        drawn = max(1, sum(rows_so_far <= most_rows for rows_so_far in reached))
-    return Sample(hashed.filter(nw.col(_BUCKET) < drawn).drop(_BUCKET), rows)
+        by_bucket = hashed.group_by(_BUCKET).agg(nw.len().cast(nw.Int64).alias(_ROWS))
+        counts = {row[_BUCKET]: row[_ROWS] for row in engine.collect(by_bucket).to_pylist()}
+        rows_up_to = accumulate(counts.get(bucket, 0) for bucket in range(buckets))
+        buckets = max(1, sum(rows_so_far <= most_rows for rows_so_far in rows_up_to))
+    return Sample(hashed.filter(nw.col(_BUCKET) < buckets).drop(_BUCKET), rows)

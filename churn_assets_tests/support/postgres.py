@@ -37,11 +37,11 @@ class Postgres:
         user: str = READER,
         password: str = PASSWORD,
         database: str = _DATABASE,
-        asked: str = "",
+        options: str = "",
     ) -> str:
         """Address of a database."""
         login = f"{user}:{quote(password, safe='')}"
-        return f"postgresql://{login}@{HOST}:{self.port}/{database}{asked}"
+        return f"postgresql://{login}@{HOST}:{self.port}/{database}{options}"
 
     def run(self, *statements: str, database: str = _DATABASE) -> None:
         """Run statements as the owner of everything."""
@@ -67,9 +67,9 @@ class Postgres:
 
 def programs() -> Path | None:
     """Folder of the server's programs, if they are installed."""
-    found = shutil.which("initdb")
-    if found:
-        return Path(found).resolve().parent
+    initdb = shutil.which("initdb")
+    if initdb:
+        return Path(initdb).resolve().parent
     installed = [path.parent for path in _DEBIAN.glob("*/bin/initdb")]
     return max(installed, key=lambda folder: float(folder.parent.name), default=None)
 

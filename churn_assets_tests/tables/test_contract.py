@@ -291,7 +291,7 @@ def test_flags_are_no_yes_and_no() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "value", "found"),
+    ("dtype", "value", "type_name"),
     [
         (Int64, datetime.date(2026, 1, 31), "Date"),
         (Float64, datetime.datetime(2026, 1, 31), "Datetime"),
@@ -302,7 +302,7 @@ def test_flags_are_no_yes_and_no() -> None:
     ids=str,
 )
 def test_a_type_that_cannot_be_read_is_refused_by_file_and_column(
-    dtype: DType, value: Any, found: str
+    dtype: DType, value: Any, type_name: str
 ) -> None:
     frame = nw.from_native(pl.DataFrame({"home_town": [value]}).lazy())
     contract = Contract(Column("town", dtype, source="home town"))
@@ -310,7 +310,7 @@ def test_a_type_that_cannot_be_read_is_refused_by_file_and_column(
     with pytest.raises(ContractError) as refusal:
         require_types(frame, contract, "f.parquet")
 
-    assert str(refusal.value).startswith(f"f.parquet: column 'home town' is of type {found}")
+    assert str(refusal.value).startswith(f"f.parquet: column 'home town' is of type {type_name}")
     assert f"the contract wants {dtype.value}" in str(refusal.value)
     assert "\n" not in str(refusal.value)
 

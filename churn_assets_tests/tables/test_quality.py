@@ -38,7 +38,7 @@ MIDDLE = [10, 20, 30, 40, 50]
 """Quartiles 20 and 40: the outer fences are at -40 and 100."""
 
 
-def found(**columns: list) -> dict[str, int]:
+def outliers_of(**columns: list) -> dict[str, int]:
     frame = pl.DataFrame(columns)
     return outliers(nw.from_native(frame.lazy()), CASE, ENGINE)
 
@@ -56,21 +56,21 @@ def counts(**parts: tuple[int, int]) -> dict[str, dict[str, int]]:
 
 def test_a_value_beyond_the_outer_fences_is_an_outlier_and_one_on_them_is_not() -> None:
     # Far ones as well, so that the quartiles of all stay 20 and 40.
-    assert found(months=[*MIDDLE * 20, 100, -40]) == {"months": 0}
-    assert found(months=[*MIDDLE * 20, 101, -41, 10_000]) == {"months": 3}
+    assert outliers_of(months=[*MIDDLE * 20, 100, -40]) == {"months": 0}
+    assert outliers_of(months=[*MIDDLE * 20, 101, -41, 10_000]) == {"months": 3}
 
 
 def test_each_numeric_column_is_counted_and_nulls_are_no_outliers() -> None:
     bills = [float(bill) for bill in MIDDLE * 20]
 
-    assert found(months=[*MIDDLE * 20, 101, 102], bill=[*bills, None, 1e9]) == {
+    assert outliers_of(months=[*MIDDLE * 20, 101, 102], bill=[*bills, None, 1e9]) == {
         "months": 2,
         "bill": 1,
     }
 
 
 def test_text_flags_and_columns_whose_middle_half_is_one_value_have_no_fences() -> None:
-    assert found(key=["a"] * 9 + ["z"], flag=[0] * 9 + [1], months=[0] * 9 + [500]) == {}
+    assert outliers_of(key=["a"] * 9 + ["z"], flag=[0] * 9 + [1], months=[0] * 9 + [500]) == {}
 
 
 def test_of_many_records_a_sample_finds_the_fences_and_all_are_counted(
@@ -79,7 +79,9 @@ def test_of_many_records_a_sample_finds_the_fences_and_all_are_counted(
     monkeypatch.setattr(quality, "FENCE_ROWS", 500)
     months = [*MIDDLE * 400, *[10_000] * 30]
 
-    assert found(key=[f"customer {i}" for i in range(len(months))], months=months) == {"months": 30}
+    assert outliers_of(key=[f"customer {i}" for i in range(len(months))], months=months) == {
+        "months": 30
+    }
 
 
 def test_values_that_are_called_odd_are_counted_whether_or_not_there_are_fences() -> None:
@@ -93,9 +95,9 @@ def test_values_that_are_called_odd_are_counted_whether_or_not_there_are_fences(
         {"months": [*MIDDLE * 4, 0, 500, None], "flat": [7] * 20 + [0, None, None]}
     )
 
-    counted = outliers(nw.from_native(frame.lazy()), replace(CASE, contract=odd), ENGINE)
+    counts = outliers(nw.from_native(frame.lazy()), replace(CASE, contract=odd), ENGINE)
 
-    assert counted == {"months": 2, "flat": 1}
+    assert counts == {"months": 2, "flat": 1}
 
 
 # The schema

@@ -107,7 +107,7 @@ DAYS = [
 TEXTS = ["Yes", "yes", "No ", "\uff39es", "Ye\u0301s", "No\0", "Straße", "STRASSE", "İ", "x" * 5000]
 ODD = [*BLANKS, *NO_BLANKS, *NUMBERS, *DAYS, *TEXTS]
 
-Seen = tuple[Any, ...]
+Comparable = tuple[Any, ...]
 
 
 @pytest.fixture(scope="module")
@@ -119,14 +119,14 @@ def engines(
         yield PolarsEngine(), spark_engine
 
 
-def seen(engine: Engine, frame: nw.LazyFrame[Any]) -> Seen:
+def comparable(engine: Engine, frame: nw.LazyFrame[Any]) -> Comparable:
     """Types and rows as they are told apart to the last bit, in one order."""
     table = engine.collect(frame)
     types = [(f.name, re.sub("large_|(?<=<)(item|element)", "", str(f.type))) for f in table.schema]
     return types, sorted(map(repr, table.to_pylist()))
 
 
-def counted(validated: Validated) -> Seen:
+def counts(validated: Validated) -> Comparable:
     return validated.rows, validated.rejected, validated.broken, validated.repeated
 
 
@@ -176,7 +176,7 @@ def test_odd_records_come_out_of_both_engines_alike(
         nonlocal fed
         table = records(case.contract, [*ODD, *texts], seed)
         outcomes = records(case.label_contract, [*ODD, *texts], seed)
-        found = []
+        results = []
         for engine in engines:
             validated = validate(engine.from_arrow(table), case.contract, engine)
             labels = None
@@ -185,9 +185,9 @@ def test_odd_records_come_out_of_both_engines_alike(
             silver = case.clean(validated.valid)
             features = feature_rows(case, silver, engine, labels=labels).frame
             frames = (validated.valid, validated.rejects, silver, features)
-            found.append((counted(validated), [seen(engine, frame) for frame in frames]))
+            results.append((counts(validated), [comparable(engine, frame) for frame in frames]))
         fed += len(table)
-        ours, theirs = found
+        ours, theirs = results
         assert ours == theirs
         rows, rejected, broken, repeated = ours[0]
         assert 0 < rejected < rows == len(table)
@@ -270,7 +270,7 @@ def test_odd_values_of_every_type_come_out_of_both_engines_alike(
         columns = {name: kind.column(ROWS, rng) for name, kind in KINDS.items()}
         keys = pa.array(map(str, range(ROWS)))
         pq.write_table(pa.table({"key": keys, **columns}), folder / "f.parquet")
-        found = []
+        results = []
         for engine in engines:
             tables = Lake(str(folder / engine.name), engine).of(TYPED)
             raw = ingest(TYPED, Source(uri=str(folder / "f.parquet")), tables)
@@ -278,9 +278,9 @@ def test_odd_values_of_every_type_come_out_of_both_engines_alike(
             require_types(records, TYPED.contract, raw.uri)
             validated = validate(records, TYPED.contract, engine)
             frames = (records, validated.valid, validated.rejects)
-            told = [seen(engine, frame) for frame in frames]
-            found.append((raw.columns, raw.data_version, counted(validated), told))
-        ours, theirs = found
+            compared = [comparable(engine, frame) for frame in frames]
+            results.append((raw.columns, raw.data_version, counts(validated), compared))
+        ours, theirs = results
         assert ours == theirs
         assert 0 < ours[2][1] < ROWS
 
@@ -296,13 +296,13 @@ KEYED = replace(
 )
 
 
-def raw_of(engine: Engine, path: Path, use_case: UseCase) -> Seen:
+def raw_of(engine: Engine, path: Path, use_case: UseCase) -> Comparable:
     """Delta types, rows and columns of raw."""
     tables = Lake(str(path.parent / engine.name), engine).of(use_case)
     raw = ingest(use_case, Source(uri=str(path)), tables)
     fields = DeltaTable(raw.uri).schema().fields
     types = {field.name: str(field.type) for field in fields}
-    return types, seen(engine, tables["raw"].scan().drop("ingested_at"))
+    return types, comparable(engine, tables["raw"].scan().drop("ingested_at"))
 
 
 HELD = {
@@ -412,7 +412,7 @@ def test_columns_of_any_name_go_through_both_engines(
         names = [re.sub(r"[ ,;{}()=]", "-", name) for name in table.column_names]
         write_deltalake(path, table.rename_columns(names))
 
-    found = []
+    results = []
     for engine in engines:
         rename = {re.sub(r"[ ,;{}()=]", "-", name): name for name in NAMES}
         source = Source(uri=str(path), rename=rename if ending == "delta" else {})
@@ -422,9 +422,9 @@ def test_columns_of_any_name_go_through_both_engines(
         tables["rejects"].replace(validated.rejects, "1")
         tables["silver"].replace(validated.valid, "1")
         written = [tables[name].scan() for name in ("silver", "rejects")]
-        found.append((counted(validated), [seen(engine, frame) for frame in written]))
+        results.append((counts(validated), [comparable(engine, frame) for frame in written]))
 
-    ours, theirs = found
+    ours, theirs = results
     assert ours == theirs
     assert ours[0][:2] == (2, 1)
 
@@ -478,15 +478,17 @@ def test_history_and_past_days_come_out_of_both_engines_alike(
 
     raw = ours["raw"].require()
     by = newest_by(raw, KEEPING.time)
-    found = []
+    results = []
     for engine, tables in zip(engines, (ours, theirs), strict=True):
         records = tables["raw"].scan()
         validated = validate(records, KEEPING.contract, engine, by)
         then = up_to(records, KEEPING.contract, "seen", date(2020, 1, 2), engine)
-        found.append((counted(validated), seen(engine, validated.valid), seen(engine, then)))
+        results.append(
+            (counts(validated), comparable(engine, validated.valid), comparable(engine, then))
+        )
         valid = engine.collect(validated.valid).to_pylist()
         newest = {(row["shop"], row["key"]): row["label"] for row in valid}
         assert newest == {("s", "a"): "No", ("s", "b"): "Yes", ("t", "a"): "No"}
 
     assert raw.rows == 7
-    assert found[0] == found[1]
+    assert results[0] == results[1]

@@ -82,9 +82,9 @@ def test_the_reference_hash_gives_the_published_value() -> None:
     "key", ["7590-VHVEG", "", "é", "\u00a0", "日本語の鍵", "🙂", "a b|c", "x" * 1000, "y" * 31]
 )
 def test_a_bucket_is_the_salted_hash_of_the_key(key: str) -> None:
-    found = ENGINE.collect(ENGINE.bucket(frame(key=[key]), ["key"], "salt", into="bucket"))
+    buckets = ENGINE.collect(ENGINE.bucket(frame(key=[key]), ["key"], "salt", into="bucket"))
 
-    assert found["bucket"].to_pylist() == [xxh64(f"salt|{key}".encode()) % BUCKETS]
+    assert buckets["bucket"].to_pylist() == [xxh64(f"salt|{key}".encode()) % BUCKETS]
 
 
 def test_batches_are_drawn_when_computed_with_columns_and_rows_chosen_late() -> None:
@@ -144,9 +144,9 @@ def test_a_function_of_batches_sees_every_row_once_and_never_all_at_once() -> No
 
     rows = 400_000
     mapped = ENGINE.map_batches(frame(a=range(rows)), double, pa.schema([("twice", pa.int64())]))
-    found = ENGINE.collect(mapped)["twice"].to_numpy()
+    doubled = ENGINE.collect(mapped)["twice"].to_numpy()
 
-    assert sorted(found) == list(range(0, 2 * rows, 2))
+    assert sorted(doubled) == list(range(0, 2 * rows, 2))
     assert max(sizes) < rows
 
 

@@ -191,9 +191,9 @@ def test_a_file_that_spark_would_pass_over_is_refused(
     path = tmp_path / name
     path.touch()
 
-    said = refusal(lambda: read_text(spark_engine, path))
+    message = refusal(lambda: read_text(spark_engine, path))
 
-    assert said.startswith(f"{path}: Spark reads no file whose name starts with '_' or '.'.")
+    assert message.startswith(f"{path}: Spark reads no file whose name starts with '_' or '.'.")
 
 
 # Computing
@@ -376,14 +376,14 @@ def test_rows_are_ranked_in_one_order_on_every_engine(engine: Engine, rows: int)
     order.sort(key=lambda i: (-columns["worth"][i], columns["count"][i]))
 
     with engine.ranked(engine.from_arrow(table), *RANKED, into="rank") as ranked:
-        found = engine.collect(ranked)
+        placed = engine.collect(ranked)
         again = engine.collect(ranked.select("rank", "key"))
 
-    assert found.column_names == [*schema.names, "rank"]
-    assert found["rank"].type == pa.int64()
+    assert placed.column_names == [*schema.names, "rank"]
+    assert placed["rank"].type == pa.int64()
     records = table.to_pylist()
     expected = [records[i] | {"rank": place} for place, i in enumerate(order, start=1)]
-    assert sorted(found.to_pylist(), key=lambda row: row["rank"]) == expected
+    assert sorted(placed.to_pylist(), key=lambda row: row["rank"]) == expected
     assert sorted(again["rank"].to_pylist()) == list(range(1, rows + 1))
 
 
@@ -404,11 +404,11 @@ def test_places_go_on_from_one_partition_to_the_next(
         spark_engine.ranked(on(spark_engine, a=values), ["a"], [False], into="rank") as ranked,
     ):
         partition = F.spark_partition_id().alias("partition")
-        found = ranked.to_native().select("a", "rank", partition).toArrow().to_pylist()
+        placed = ranked.to_native().select("a", "rank", partition).toArrow().to_pylist()
 
-    assert all(row["rank"] == row["a"] + 1 for row in found)
-    assert len(found) == 4999
-    assert len({row["partition"] for row in found}) > 1
+    assert all(row["rank"] == row["a"] + 1 for row in placed)
+    assert len(placed) == 4999
+    assert len({row["partition"] for row in placed}) > 1
 
 
 def test_what_is_ranked_is_computed_once_and_nothing_of_it_is_left(
@@ -500,8 +500,8 @@ def test_an_append_may_bring_new_columns_and_leave_out_old_ones(
 
     write(engine, tmp_path, on(engine, a=[2], c=[0.5]), APPEND)
 
-    found = sorted(rows(engine, tmp_path), key=lambda row: row["a"])
-    assert found == [{"a": 1, "b": "x", "c": None}, {"a": 2, "b": None, "c": 0.5}]
+    placed = sorted(rows(engine, tmp_path), key=lambda row: row["a"])
+    assert placed == [{"a": 1, "b": "x", "c": None}, {"a": 2, "b": None, "c": 0.5}]
     assert rows(engine, tmp_path, version=0) == [{"a": 1, "b": "x"}]
 
 
@@ -734,9 +734,9 @@ def test_a_version_that_never_was_is_refused_by_the_table_s_name(
     table = Table("silver", str(tmp_path), spark_engine)
     table.replace(on(spark_engine, a=[1]), "1")
 
-    said = refusal(lambda: table.scan(version=99), TableError)
+    message = refusal(lambda: table.scan(version=99), TableError)
 
-    assert said.startswith(f"{tmp_path}: the table silver could not be read: ")
+    assert message.startswith(f"{tmp_path}: the table silver could not be read: ")
 
 
 def test_a_file_in_the_way_is_told_as_the_lake_tells_it(
@@ -744,9 +744,9 @@ def test_a_file_in_the_way_is_told_as_the_lake_tells_it(
 ) -> None:
     (tmp_path / "_delta_log").touch()
 
-    said = lake_refusal(Table("silver", str(tmp_path), spark_engine), on(spark_engine, a=[1]))
+    message = lake_refusal(Table("silver", str(tmp_path), spark_engine), on(spark_engine, a=[1]))
 
-    assert "could not be written: a file stands where its folder should be" in said
+    assert "could not be written: a file stands where its folder should be" in message
 
 
 def test_a_disk_that_is_full_or_read_only_is_told_and_the_last_version_stands(

@@ -307,9 +307,9 @@ def test_a_typed_source_must_have_the_columns_too(parquet, tmp_path):
 
 @pytest.mark.parametrize("delimiter", [";", "|", "\t"])
 def test_a_wrong_delimiter_is_told_and_never_guessed(csv, delimiter):
-    said = refusal(csv(CSV.replace(",", delimiter)))
-    assert f"seems to be delimited by {delimiter!r}" in said
-    assert "set sources.gym.delimiter" in said
+    message = refusal(csv(CSV.replace(",", delimiter)))
+    assert f"seems to be delimited by {delimiter!r}" in message
+    assert "set sources.gym.delimiter" in message
 
 
 @pytest.mark.parametrize(
@@ -332,14 +332,14 @@ def test_what_is_no_text_of_records_is_refused(csv, content, says):
 
 def test_a_bad_byte_deep_in_a_file_is_found_with_its_line(csv):
     content = CSV + "3,basic,1,No\n" * 200_000 + "4,Zoë,1,No\n" + "5,basic,1,No\n" * 9
-    said = refusal(csv(content.encode("latin-1")))
-    assert "gym.csv: line 200,004: is not valid utf-8, and the file seems to be cp1252" in said
-    assert "Set sources.gym.encoding to cp1252" in said
+    message = refusal(csv(content.encode("latin-1")))
+    assert "gym.csv: line 200,004: is not valid utf-8, and the file seems to be cp1252" in message
+    assert "Set sources.gym.encoding to cp1252" in message
 
 
 def test_utf_8_read_as_another_encoding_is_told(csv):
-    said = refusal(csv(CSV.replace("basic", "Zoë")), encoding="ascii")
-    assert "line 2: is not valid ascii, and the file seems to be utf-8" in said
+    message = refusal(csv(CSV.replace("basic", "Zoë")), encoding="ascii")
+    assert "line 2: is not valid ascii, and the file seems to be utf-8" in message
 
 
 @pytest.mark.parametrize(
@@ -402,8 +402,8 @@ def test_a_file_that_may_not_be_read_is_refused(csv):
     path = csv()
     path.chmod(0)
     with _as_nobody():
-        said = refusal(path)
-    assert "this user may not read it" in said
+        message = refusal(path)
+    assert "this user may not read it" in message
 
 
 @contextmanager
@@ -476,10 +476,10 @@ def test_the_fingerprint_of_made_up_records_is_their_seed():
 class Site(http.server.SimpleHTTPRequestHandler):
     """Files of a folder; some only for who signs in."""
 
-    seen: list[tuple[str, str | None]]
+    requests: list[tuple[str, str | None]]
 
     def do_GET(self):
-        self.seen.append((self.path, self.headers["Authorization"]))
+        self.requests.append((self.path, self.headers["Authorization"]))
         if self.path.startswith("/status/"):
             return self.send_error(int(self.path.split("/")[2]))
         if self.path.startswith("/chunked/"):
@@ -505,26 +505,26 @@ class Site(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def site(tmp_path) -> Iterator[tuple[str, list]]:
-    seen: list = []
-    handler = type("Handler", (Site,), {"seen": seen})
+    requests: list = []
+    handler = type("Handler", (Site,), {"requests": requests})
     server = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), functools.partial(handler, directory=str(tmp_path))
     )
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", seen
+    yield f"http://127.0.0.1:{server.server_port}", requests
     server.shutdown()
     server.server_close()
 
 
 def test_an_http_address_is_read_and_its_password_kept_back(csv, site):
     csv()
-    address, seen = site
+    address, requests = site
     source = Source(uri=address.replace("//", "//me:p%40ss@") + "/gym.csv?sig=secret#part")
     read = read_records(source)
     assert rows(read) == ROWS
     assert read.uri == f"{address}/gym.csv"
     assert set(uris(read)) == {f"{address}/gym.csv"}
-    assert seen[0] == ("/gym.csv?sig=secret", "Basic bWU6cEBzcw==")
+    assert requests[0] == ("/gym.csv?sig=secret", "Basic bWU6cEBzcw==")
     assert not any(secret in repr((source, read)) for secret in ("p%40ss", "p@ss", "sig="))
 
 
@@ -548,11 +548,11 @@ def test_an_answer_of_unknown_length_is_read(site):
     ],
 )
 def test_a_failing_server_is_told_without_its_secrets(site, path, says):
-    said = refusal(f"{site[0].replace('//', '//me:pass@')}{path}?sig=secret")
-    assert f"{site[0]}{path}: " in said
-    assert says in said
-    assert "secret" not in said
-    assert "pass" not in said
+    message = refusal(f"{site[0].replace('//', '//me:pass@')}{path}?sig=secret")
+    assert f"{site[0]}{path}: " in message
+    assert says in message
+    assert "secret" not in message
+    assert "pass" not in message
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:1/x.csv", "https://nowhere.invalid/x.csv"])
@@ -610,8 +610,8 @@ def test_recoded_and_typed_objects_are_read(s3, bucket, parquet, tmp_path):
 def test_a_bad_byte_in_an_object_is_explained(s3, bucket):
     content = (CSV + "3,basic,1,No\n" * 100_000 + "3,Zoë,1,No\n").encode("latin-1")
     s3.client.put_object(Bucket="gym-source", Key="bad.csv", Body=content)
-    said = late_refusal(f"{bucket}/bad.csv", storage_options=dict(s3.storage_options))
-    assert f"{bucket}/bad.csv: line 100,004: is not valid utf-8" in said
+    message = late_refusal(f"{bucket}/bad.csv", storage_options=dict(s3.storage_options))
+    assert f"{bucket}/bad.csv: line 100,004: is not valid utf-8" in message
 
 
 @pytest.mark.parametrize(
@@ -626,10 +626,10 @@ def test_a_bad_byte_in_an_object_is_explained(s3, bucket):
 )
 def test_a_failing_store_is_told_without_its_secrets(s3, bucket, uri, changes, says):
     start = time.monotonic()
-    said = refusal(uri, storage_options={**s3.storage_options, **changes})
-    assert says in said
+    message = refusal(uri, storage_options={**s3.storage_options, **changes})
+    assert says in message
     assert time.monotonic() - start < 15
-    assert not any(secret in said for secret in ("pass@", "secret", "test-id"))
+    assert not any(secret in message for secret in ("pass@", "secret", "test-id"))
 
 
 # Settings

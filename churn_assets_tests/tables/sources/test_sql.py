@@ -105,10 +105,10 @@ def read(source: Source, expected: Expected = ANYTHING, engine: Engine = ENGINE)
 def refusal(source: Source, expected: Expected = ANYTHING) -> str:
     with pytest.raises(SourceError) as caught:
         read_records(source, expected)
-    said = str(caught.value)
-    assert "\n" not in said
-    assert not any(secret in said for secret in (PASSWORD, quote(PASSWORD, safe=""), READER))
-    return said
+    message = str(caught.value)
+    assert "\n" not in message
+    assert not any(secret in message for secret in (PASSWORD, quote(PASSWORD, safe=""), READER))
+    return message
 
 
 # What is read
@@ -204,10 +204,10 @@ def test_spark_reads_the_same_values(kinds, source, spark_engine) -> None:
     ],
 )
 def test_a_column_that_no_table_can_hold_is_named_with_its_type(source, value, type_name) -> None:
-    said = refusal(source(query=f"SELECT 1 AS id, {value} AS odd"))
+    message = refusal(source(query=f"SELECT 1 AS id, {value} AS odd"))
 
-    assert f"column 'odd' is of type {type_name}" in said
-    assert "Read it by a query that casts it to text, or that leaves it out." in said
+    assert f"column 'odd' is of type {type_name}" in message
+    assert "Read it by a query that casts it to text, or that leaves it out." in message
 
 
 @pytest.mark.parametrize(
@@ -221,20 +221,20 @@ def test_a_column_that_no_table_can_hold_is_named_with_its_type(source, value, t
     ],
 )
 def test_a_day_that_no_table_can_hold_is_told_and_not_turned_into_another(source, value) -> None:
-    said = refusal(source(query=f"SELECT {value} AS until UNION ALL SELECT NULL"))
+    message = refusal(source(query=f"SELECT {value} AS until UNION ALL SELECT NULL"))
 
-    assert "column 'until' holds infinity, or a day before the year 1 or after 9999" in said
+    assert "column 'until' holds infinity, or a day before the year 1 or after 9999" in message
 
 
 def test_a_decimal_that_is_no_number_is_told(source) -> None:
-    said = refusal(source(query="SELECT CAST('NaN' AS numeric(4, 2)) AS price"))
+    message = refusal(source(query="SELECT CAST('NaN' AS numeric(4, 2)) AS price"))
 
-    assert "column 'price' holds NaN" in said
+    assert "column 'price' holds NaN" in message
 
 
 def test_text_of_another_encoding_is_read(postgres, source) -> None:
     postgres.run("CREATE DATABASE old ENCODING 'LATIN1' TEMPLATE template0")
-    uri = postgres.uri(database="old", asked="?client_encoding=LATIN1")
+    uri = postgres.uri(database="old", options="?client_encoding=LATIN1")
 
     assert read(source(uri=uri, query="SELECT chr(233) AS letter")) == [("é",)]
 
@@ -277,21 +277,23 @@ def test_a_name_is_never_run(source, table) -> None:
 
 @pytest.mark.parametrize("table", ["membrs", "public.member", "Publik.members"])
 def test_a_table_that_is_not_there_is_told_with_its_likeness(source, table) -> None:
-    said = refusal(source(table=table))
+    message = refusal(source(table=table))
 
-    assert f"/{table}: there is no such table. 'public.members' looks like it. Correct" in said
+    assert f"/{table}: there is no such table. 'public.members' looks like it. Correct" in message
 
 
-# What is asked of the columns
+# What the columns must be
 
 
 def test_a_missing_column_is_told_before_any_row_is_computed(source) -> None:
     query = "SELECT i AS id, '' AS \"Plan Name\", 1 / (i - i) AS price FROM generate_series(1, 9) i"
 
-    said = refusal(source(query=query), EXPECTED)
+    message = refusal(source(query=query), EXPECTED)
 
-    assert "/query: columns 'plan name', 'left' are missing (found 2 of 4 columns). 'Plan N" in said
-    assert "sources.gym.rename" in said
+    assert (
+        "/query: columns 'plan name', 'left' are missing (found 2 of 4 columns). 'Plan N" in message
+    )
+    assert "sources.gym.rename" in message
 
 
 def test_columns_of_one_name_are_refused(source) -> None:
@@ -415,17 +417,17 @@ def test_labels_come_from_a_table_of_their_own(source, tmp_path) -> None:
         ({"user": "nobody", "password": "x"}, "access is denied. Check sources.gym.uri."),
         ({"database": "nowhere"}, "there is no such database. Check sources.gym.uri."),
         (
-            {"asked": "?sslmode=require"},
+            {"options": "?sslmode=require"},
             "there is no encrypted connection, and sslmode",
         ),
-        ({"asked": "?colour=red"}, "cannot be connected to. Check sources.gym.uri."),
+        ({"options": "?colour=red"}, "cannot be connected to. Check sources.gym.uri."),
     ],
 )
 def test_a_database_that_lets_nobody_in_is_told(postgres, source, changes, says) -> None:
-    said = refusal(source(uri=postgres.uri(**changes), table="members"))
+    message = refusal(source(uri=postgres.uri(**changes), table="members"))
 
     database = changes.get("database", "postgres")
-    assert said.startswith(f"postgresql://{HOST}:{postgres.port}/{database}/members: {says}")
+    assert message.startswith(f"postgresql://{HOST}:{postgres.port}/{database}/members: {says}")
 
 
 def test_a_server_that_does_not_answer_is_told(source) -> None:
@@ -434,8 +436,8 @@ def test_a_server_that_does_not_answer_is_told(source) -> None:
         places = [f"{HOST}:{free}", "no.such.host.invalid", f"{HOST}:{silent.getsockname()[1]}"]
         for place in places:
             uri = f"postgresql://{READER}:x@{place}/crm?connect_timeout=2"
-            said = refusal(source(uri=uri, table="members"))
-            assert said.startswith(f"postgresql://{place}/crm/members: cannot be reached.")
+            message = refusal(source(uri=uri, table="members"))
+            assert message.startswith(f"postgresql://{place}/crm/members: cannot be reached.")
 
 
 @pytest.mark.parametrize(
@@ -450,10 +452,10 @@ def test_a_server_that_does_not_answer_is_told(source) -> None:
     ],
 )
 def test_an_address_that_cannot_be_told_apart_is_refused_and_not_shown(source, uri) -> None:
-    said = refusal(source(uri=uri, table="members"))
+    message = refusal(source(uri=uri, table="members"))
 
-    assert said.startswith("sources.gym.uri: is not an address of a database. Write it as")
-    assert "pa55" not in said
+    assert message.startswith("sources.gym.uri: is not an address of a database. Write it as")
+    assert "pa55" not in message
 
 
 @pytest.mark.parametrize(
@@ -496,23 +498,23 @@ def test_a_query_that_postgresql_refuses_is_told_in_its_words(postgres, source, 
 
 
 def test_a_refusal_names_no_value_of_a_record(source) -> None:
-    said = refusal(source(query='SELECT CAST("plan name" AS integer) FROM members'))
+    message = refusal(source(query='SELECT CAST("plan name" AS integer) FROM members'))
 
-    assert 'invalid input syntax for type integer: "...". Correct sources.gym.query.' in said
+    assert 'invalid input syntax for type integer: "...". Correct sources.gym.query.' in message
 
 
 def test_a_connection_that_the_server_ends_is_told(source) -> None:
     ends = "CASE i WHEN 19000 THEN pg_terminate_backend(pg_backend_pid()) END"
-    said = refusal(source(query=MANY.replace("FROM", f", {ends} FROM", 1)))
+    message = refusal(source(query=MANY.replace("FROM", f", {ends} FROM", 1)))
 
-    assert said.endswith("/query: the connection broke while rows were read. Run again.")
+    assert message.endswith("/query: the connection broke while rows were read. Run again.")
 
 
 def test_a_connection_that_is_cut_is_told(postgres, source) -> None:
     with _cut_after(8 << 20, postgres.port) as port:
-        said = refusal(source(uri=replace(postgres, port=port).uri(), query=MANY))
+        message = refusal(source(uri=replace(postgres, port=port).uri(), query=MANY))
 
-    assert said.endswith("/query: the connection broke while rows were read. Run again.")
+    assert message.endswith("/query: the connection broke while rows were read. Run again.")
 
 
 @contextmanager
@@ -549,10 +551,10 @@ def test_a_fault_of_the_engine_is_not_laid_on_a_database(source) -> None:
 def test_without_the_extra_one_line_says_what_to_install(source, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "adbc_driver_postgresql", None)
 
-    said = refusal(source(table="members"))
+    message = refusal(source(table="members"))
 
-    assert "needs adbc_driver_postgresql, which is not installed" in said
-    assert "pip install 'churn-assets[sql]'" in said
+    assert "needs adbc_driver_postgresql, which is not installed" in message
+    assert "pip install 'churn-assets[sql]'" in message
 
 
 def test_the_examples_hold() -> None:
