@@ -10,8 +10,14 @@ from churn_assets.errors import SourceError, TableError
 from churn_assets.tables import engines
 from churn_assets.tables.contract import require_types
 from churn_assets.tables.engines.engine import ConflictError
-from churn_assets.tables.lake import Committed, Table, changed_types, require_known_layout
-from churn_assets.tables.sources.columns import BETWEEN, INGESTED_AT, NOTHING, Expected
+from churn_assets.tables.lake import (
+    INGESTED_AT,
+    Committed,
+    Table,
+    changed_types,
+    require_known_layout,
+)
+from churn_assets.tables.sources.columns import BETWEEN, NOTHING, Expected
 from churn_assets.tables.sources.kind import Records
 from churn_assets.tables.sources.open import open_source
 from churn_assets.tables.sources.source import Source

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from churn_assets.usecases.spec import UseCase
 
 
+SOURCE_URI, INGESTED_AT = "source_uri", "ingested_at"
+"""Columns that raw has beside those of its source."""
 Layer = Callable[["UseCase"], tuple[str, ...]]
 """Names the tables that a layer of the package adds for a use case."""
 LAYOUT = 2

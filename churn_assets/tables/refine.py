@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from churn_assets.errors import ContractError
 from churn_assets.tables import contract, engines
-from churn_assets.tables.lake import Committed, Table
-from churn_assets.tables.sources.columns import INGESTED_AT
+from churn_assets.tables.lake import INGESTED_AT, Committed, Table
 from churn_assets.tables.versions import code_version, data_version
 from churn_assets.usecases.spec import UseCase
 

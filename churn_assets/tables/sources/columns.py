@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from churn_assets.errors import SourceError
+from churn_assets.tables.lake import INGESTED_AT, SOURCE_URI
 from churn_assets.tables.sources.text import Header, delimiter_text, likely_delimiter
 from churn_assets.usecases.spec import Contract, Generate, UseCase, delta_name
 
-SOURCE_URI, INGESTED_AT = "source_uri", "ingested_at"
 # Names that tables add beside the columns of the source.
 _RESERVED = (SOURCE_URI, INGESTED_AT, "reasons")
 NOTHING, BETWEEN = "\x00", "\x1f"

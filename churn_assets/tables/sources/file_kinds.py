@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from churn_assets.errors import SourceError
 from churn_assets.tables.engines.engine import Engine
+from churn_assets.tables.lake import SOURCE_URI
 from churn_assets.tables.sources import text
 from churn_assets.tables.sources.columns import (
-    SOURCE_URI,
     Columns,
     Expected,
     columns_of,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from churn_assets.errors import SourceError
 from churn_assets.tables.engines.engine import Engine
-from churn_assets.tables.sources.columns import SOURCE_URI, Columns
+from churn_assets.tables.lake import SOURCE_URI
+from churn_assets.tables.sources.columns import Columns
 from churn_assets.tables.sources.source import Source
 
 if TYPE_CHECKING:
