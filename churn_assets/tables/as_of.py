@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from datetime import date
 
 from churn_assets.errors import TableError
+from churn_assets.tables import engines
 from churn_assets.tables.contract import up_to
 from churn_assets.tables.lake import Committed, Table
-from churn_assets.tables.versions import data_version
+from churn_assets.tables.versions import code_version, data_version
 from churn_assets.usecases.spec import Contract, UseCase
 
 
@@ -75,7 +76,8 @@ def _known_on(
         )
     source_version = newest.version if version is None else version
     made_from = data_version(
-        str(day), {present.name: newest.data_version, "version": str(source_version)}
+        code_version(as_known_on, engines, day=str(day)),
+        {present.name: newest.data_version, "version": str(source_version)},
     )
     current = into.current(made_from)
     if current:
