@@ -15,13 +15,14 @@ import pandas as pd
 import pytest
 
 from churn_assets.errors import TrainingError
-from churn_assets.learning.fitting import search as tuning
+from churn_assets.learning.fitting import search as module
 from churn_assets.learning.fitting.candidates import chosen, singles
 from churn_assets.learning.fitting.folds import Rows, folded
 from churn_assets.learning.fitting.origin import study_name
 from churn_assets.learning.fitting.search import search
+from churn_assets.learning.fitting.suggestions import _points
 from churn_assets.learning.fitting.training import Trained, train
-from churn_assets.learning.fitting.trial import Trial
+from churn_assets.learning.fitting.trial import Trial, loss
 from churn_assets.learning.judging.rules import GateSettings
 from churn_assets.learning.recipe import TrainingSettings
 from churn_assets.settings import load_settings
@@ -121,7 +122,7 @@ def test_the_best_configuration_has_the_least_loss_of_its_own_scores(few: pd.Dat
     for name, found in best.items():
         complete = [one for one in trials if one.candidate == name and one.state == "complete"]
         assert found.loss == min(trial.loss for trial in complete)
-        again = tuning.loss("log_loss", given.labels, found.scores)
+        again = loss("log_loss", given.labels, found.scores)
         assert again == pytest.approx(found.loss, abs=1e-12)
 
 
@@ -202,7 +203,7 @@ def test_a_range_becomes_five_points_evenly_spaced(few: pd.DataFrame) -> None:
 def test_the_beginning_of_a_grid_is_spread_over_all_of_it() -> None:
     space = {"a": list(range(10)), "b": list(range(10))}
 
-    begun = list(islice(tuning._points(space), 10))
+    begun = list(islice(_points(space), 10))
 
     assert len({point["a"] for point in begun}) >= 5
     assert len({point["b"] for point in begun}) >= 5
@@ -226,8 +227,8 @@ def test_a_search_with_fewer_trials_goes_on_where_it_ended(
     # An odd number ends amid a batch.
     first = trials_of(few, with_budget(7), **journal)
     fitted: list[int] = []
-    fit = tuning._fold_scores
-    monkeypatch.setattr(tuning, "_fold_scores", lambda *given: fitted.append(1) or fit(*given))
+    fit = module._fold_scores
+    monkeypatch.setattr(module, "_fold_scores", lambda *given: fitted.append(1) or fit(*given))
 
     more = trials_of(few, with_budget(12), **journal)
 
@@ -343,7 +344,7 @@ def test_a_budget_in_seconds_ends_a_search_after_the_defaults(few: pd.DataFrame)
 def test_progress_says_how_far_a_search_is(
     few: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuning, "_SECONDS", 0.0)
+    monkeypatch.setattr(module, "_SECONDS", 0.0)
     lines: list[str] = []
 
     trials_of(few, with_budget(8), progress=lines.append)
