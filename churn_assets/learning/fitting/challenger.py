@@ -105,7 +105,7 @@ def train_challenger(
     code = model_code(use_case, settings)
     version = data_version(code, {"features": features.data_version})
     latest = latest_challenger(tables["model"], registry)
-    if latest and latest.committed.data_version == version and not retrain:
+    if latest and latest.committed.made_from == version and not retrain:
         return latest
     labelled = labelled_rows(use_case, tables["features"], features.version, settings)
     if labelled.rows.empty and latest:
@@ -116,9 +116,9 @@ def train_challenger(
             f"source whose column '{use_case.label_contract[use_case.label.column].source}' is "
             "filled for past customers."
         )
-    made_from = origin(use_case, settings, features.data_version)
+    present = origin(use_case, settings, features.data_version)
     on_record = tables["model"].state()
-    because = _because(on_record, latest, made_from, retrain)
+    because = _because(on_record, latest, present, retrain)
     # What settings ask for in vain is no run.
     chosen(settings)
     if on_record:
@@ -171,7 +171,7 @@ def train_challenger(
         _frame(row, tables["model"]),
         version,
         {"features": features.version},
-        origin=made_from,
+        origin=present,
         trained_because=because,
     )
     return Challenger(committed, row, images, registered.description)
@@ -180,7 +180,7 @@ def train_challenger(
 def _because(
     model: Committed | None,
     latest: Challenger | None,
-    made_from: Mapping[str, Any],
+    present: Mapping[str, Any],
     retrain: bool,
 ) -> str:
     """Why a model is trained, in one line."""
@@ -188,13 +188,13 @@ def _because(
         return "there was no model yet"
     if latest is None:
         return "the registry's Challenger is not the one on record"
-    if not model.data_version:
+    if not model.made_from:
         return "another program committed to the model table last"
     before = model.details.get("origin", {})
     if retrain:
-        return "; ".join(["asked for", *(changes(before, made_from) if before else [])])
+        return "; ".join(["asked for", *(changes(before, present) if before else [])])
     # All that is compared is alike where a library was installed or removed.
-    return "; ".join(changes(before, made_from)) or "other libraries are installed"
+    return "; ".join(changes(before, present)) or "other libraries are installed"
 
 
 def _import_what_follows() -> None:

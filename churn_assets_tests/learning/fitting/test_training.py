@@ -200,7 +200,7 @@ def test_every_metric_of_out_of_fold_and_test_scores_is_given(
 def test_many_rows_are_judged_by_the_validation_rows_alone(
     labelled: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("churn_assets.learning.fitting.search.CROSS_VALIDATED_ROWS", 1000)
+    monkeypatch.setattr("churn_assets.learning.fitting.folds.CROSS_VALIDATED_ROWS", 1000)
     validation = labelled[labelled["split"] == "validation"]
 
     model = train(USE_CASE, labelled, few_trees())
