@@ -764,4 +764,4 @@ def test_a_disk_that_is_full_or_read_only_is_told_and_the_last_version_stands(
     assert "could not be written: this place is read-only. Give write permission" in read_only
     assert "could not be written: the disk is full. Free some space" in full
     assert rows(spark_engine, table.uri) == [{"a": 1}]
-    assert table.replace(frame, "3").version == 1
+    assert table.replace(on(spark_engine, a=[2]), "3").version == 1
