@@ -135,10 +135,13 @@ class _Kept:
         # Named after the interpreter too, whose syntax trees differ.
         compiled = importlib.util.cache_from_source(__file__)
         self._file = Path(compiled).with_suffix(".json")
+        # What is kept was read by this module as it was then.
+        self._reader = _state(Path(__file__))
         self._changed = False
         self._modules: dict[str, list[Any]] = {}
-        with suppress(OSError, ValueError):
-            self._modules = json.loads(self._file.read_text())
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            kept = json.loads(self._file.read_text())
+            self._modules = kept["modules"] if kept["reader"] == self._reader else {}
 
     @classmethod
     def of_this_process(cls) -> _Kept:
@@ -148,8 +151,7 @@ class _Kept:
 
     def module(self, file: Path) -> _Module:
         """What the syntax of a file says, read again only where the file has changed."""
-        status = file.stat()
-        name, state = str(file), [status.st_mtime_ns, status.st_size]
+        name, state = str(file), _state(file)
         kept = self._modules.get(name)
         if kept is None or kept[:2] != state:
             kept = self._modules[name] = [*state, *_read(file)]
@@ -160,12 +162,18 @@ class _Kept:
         if not self._changed:
             return
         self._changed = False
-        # As Python does with what it compiles: whole or not at all, and nobody minds.
+        # Whole or not at all; where it cannot be kept, it is read again.
         with suppress(OSError):
             self._file.parent.mkdir(exist_ok=True)
             whole = self._file.with_name(f"{self._file.name}.{os.getpid()}")
-            whole.write_text(json.dumps(self._modules))
+            whole.write_text(json.dumps({"reader": self._reader, "modules": self._modules}))
             whole.replace(self._file)
+
+
+def _state(file: Path) -> list[int]:
+    """By which a file is taken for the same, as Python does with what it compiles."""
+    status = file.stat()
+    return [status.st_mtime_ns, status.st_size]
 
 
 def _read(file: Path) -> _Module:
@@ -190,7 +198,9 @@ def _syntax(node: ast.AST, imports: list[str]) -> Iterator[str]:
             yield f" {name}="
             yield from _syntax(value, imports)
         elif isinstance(value, list):
-            yield f" {name}="
+            # A field that another release of Python has, and that is empty, is left out too.
+            if value:
+                yield f" {name}="
             for inner in value:
                 if not isinstance(inner, ast.AST):
                     yield f" {inner!r}"

@@ -199,7 +199,11 @@ def test_code_versions_are_quick_once_the_syntax_is_known() -> None:
 def test_what_cannot_be_kept_beside_the_code_is_read_each_time(copy: Path) -> None:
     before = versions_of(copy)
     cached = next(copy.rglob("__pycache__"))
-    for broken in (lambda kept: kept.write_text("no JSON"), Path.unlink):
+    for broken in (
+        lambda kept: kept.write_text("not JSON"),
+        lambda kept: kept.write_text("[1]"),
+        Path.unlink,
+    ):
         for kept in cached.glob("*.json"):
             broken(kept)
         assert versions_of(copy) == before
