@@ -5,44 +5,46 @@ from __future__ import annotations
 import ast
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 import churn_assets
 from churn_assets.usecases import USE_CASES
+from churn_assets_tests.support.processes import CHECKOUT
 
 PACKAGE = Path(churn_assets.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-CORE = {"usecases.spec", "usecases", "tables"}
-MAY_IMPORT = {
-    "errors": set(),
-    "page": set(),
-    "usecases.spec": set(),
-    "usecases": {"usecases.spec", "errors"},
-    "tables": {"usecases.spec", "usecases", "errors"},
-    "scaffold": {*CORE, "errors", "page"},
-    "learning": {*CORE, "errors", "page"},
-    "monitoring": {*CORE, "learning", "errors", "page"},
-    "serving": {*CORE, "learning", "errors"},
-    "settings": {*CORE, "learning", "errors"},
-    "assets": {*CORE, "learning", "monitoring", "settings", "errors"},
-}
-"""Beside its own: what stands at the package's root and not here is the shell, which may all."""
-NEVER = {
-    "usecases.spec": {"dagster"},
-    "usecases": {"dagster"},
-    "tables": {"dagster"},
-    "scaffold": {"dagster"},
-    "learning": {"dagster"},
-    "monitoring": {"dagster"},
-    "serving": {"dagster", "narwhals", "sklearn"},
-}
+CODE = ("churn_assets", "churn_assets_tests", "benchmarks")
+MOST_MODULES = 15
+"""In one folder: more of them cannot be taken in at a glance."""
 SLOW = {"mlflow", "lightgbm", "sklearn", "pandas", "pyspark"}
 """Each costs a process that only declares assets a second or more."""
+USE_CASE = "churn_assets.usecases.telco_churn"
+LEAKS = {
+    "assets/probe.py": "churn_assets.cli.run",
+    "errors.py": "churn_assets.types",
+    "learning/probe.py": "churn_assets.assets.shared",
+    "learning/judging/probe.py": "churn_assets.settings",
+    "monitoring/probe.py": "dagster",
+    "pages/probe.py": "churn_assets.tables.lake",
+    "scaffold/probe.py": "churn_assets.learning.metrics",
+    "serving/probe.py": "churn_assets.learning.explaining.contributions",
+    "serving/other.py": USE_CASE,
+    "tables/probe.py": "churn_assets.learning.odds",
+    "tables/engines/probe.py": "churn_assets.tables.ingest",
+    "types.py": "churn_assets.errors",
+    "unheard_of/probe.py": "churn_assets.errors",
+    "usecases/probe.py": "churn_assets.tables.contract",
+    "usecases/spec.py": USE_CASE,
+}
+"""An import that some rule forbids, by the module that it is added to."""
 
 
 def name_of(file: Path) -> str:
@@ -50,55 +52,102 @@ def name_of(file: Path) -> str:
     return ".".join(file.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
 
 
-def layer(module: str) -> str:
-    """The layer that a module below the package belongs to."""
-    return "usecases.spec" if module == "usecases.spec" else module.partition(".")[0]
+def lint_imports(folder: Path = CHECKOUT) -> subprocess.CompletedProcess[str]:
+    """Hold the package in a folder to the rules that its pyproject.toml lists."""
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--no-logo"]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
-def imported(file: Path) -> Iterator[str]:
-    """Every module that a file imports, in functions and for type checkers too."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}: says where a relative import leads only with effort"
-            whole = [f"{node.module}.{alias.name}" for alias in node.names]
-            # What is imported from a package may be a module of it.
-            yield from whole if (node.module or "").startswith("churn_assets") else [node.module]
+@pytest.fixture
+def with_import(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Adds imports to modules of a copy of the package, and holds it to the rules."""
+    shutil.copy(CHECKOUT / "pyproject.toml", tmp_path)
+    copy = shutil.copytree(
+        PACKAGE, tmp_path / "churn_assets", ignore=shutil.ignore_patterns("__pycache__")
+    )
+
+    def check(imports: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        for path, module in imports.items():
+            file = copy / path
+            file.parent.mkdir(exist_ok=True)
+            (file.parent / "__init__.py").touch()
+            with file.open("a", encoding="utf-8") as text:
+                text.write(f"\n\ndef _probe() -> None:\n    import {module}\n")
+        return lint_imports(tmp_path)
+
+    return check
 
 
-def own(module: str) -> str | None:
-    """A module of this package, by its name below it."""
-    parts = module.split(".")
-    if parts[0] != "churn_assets":
-        return None
-    return ".".join(parts[1:3]) if parts[1:3] == ["usecases", "spec"] else ".".join(parts[1:])
+def test_imports_point_one_way() -> None:
+    checked = lint_imports()
+
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert " 0 broken" in checked.stdout
 
 
-@pytest.mark.parametrize("file", MODULES, ids=name_of)
-def test_imports_point_one_way(file: Path) -> None:
-    here = layer(name_of(file))
-    if here not in MAY_IMPORT:
-        assert file.parent == PACKAGE, f"{here} is a layer without a place among the others"
-        return
+@pytest.mark.parametrize("path", LEAKS)
+def test_an_import_that_a_rule_forbids_is_noticed(path: str, with_import) -> None:
+    checked = with_import({path: LEAKS[path]})
 
-    reached = {layer(module) for name in imported(file) if (module := own(name)) is not None}
-
-    assert reached <= MAY_IMPORT[here] | {here}
+    assert checked.returncode == 1
+    assert " broken" in checked.stdout, checked.stdout + checked.stderr
 
 
-@pytest.mark.parametrize("file", MODULES, ids=name_of)
-def test_the_core_knows_neither_dagster_nor_what_its_layer_does_without(file: Path) -> None:
-    reached = {name.split(".")[0] for name in imported(file)}
+def test_a_server_may_be_set_up_and_may_clean_a_raw_record(with_import) -> None:
+    checked = with_import(
+        {
+            "monitoring/drift.py": "churn_assets.learning.metrics",
+            "serving/app.py": "churn_assets.settings, churn_assets.serving.records",
+            "serving/compiled.py": "churn_assets.learning.odds",
+            "serving/records.py": f"{USE_CASE}, churn_assets.tables.contract",
+        }
+    )
 
-    assert not reached & NEVER.get(layer(name_of(file)), set())
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_the_layers_that_are_told_of_are_those_that_there_are() -> None:
-    present = {layer(name_of(file)) for file in MODULES if file.parent != PACKAGE}
+def test_no_other_module_of_the_server_leads_to_a_use_case(with_import) -> None:
+    checked = with_import(
+        {"serving/log.py": "churn_assets.serving.records", "serving/records.py": USE_CASE}
+    )
 
-    assert present <= set(MAY_IMPORT)
-    assert {"usecases.spec", "usecases", "tables", "learning", "assets"} <= present
+    assert checked.returncode == 1
+    assert "churn_assets.serving.log" in checked.stdout
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    # For type checkers too: who reads a module follows those as well.
+    graph = grimp.build_graph("churn_assets", cache_dir=None)
+
+    imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+
+    assert len(list(TopologicalSorter(imports).static_order())) == len(graph.modules)
+
+
+def test_every_folder_is_a_package_that_imports_nothing_by_itself() -> None:
+    # import-linter passes over a folder that is none, and over what its __init__.py brings along.
+    folders = {file.parent for file in MODULES}
+    packages = [folder / "__init__.py" for folder in folders]
+    importing = {
+        name_of(file)
+        for file in packages
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+
+    assert importing <= {"usecases"}
+
+
+@pytest.mark.parametrize("root", CODE)
+def test_a_folder_is_taken_in_at_a_glance(root: str) -> None:
+    files = [file for file in (CHECKOUT / root).rglob("*.py") if file.name != "__init__.py"]
+    folders = {file.parent for file in files}
+
+    sizes = {str(folder): sum(file.parent == folder for file in files) for folder in folders}
+
+    assert {folder: size for folder, size in sizes.items() if size > MOST_MODULES} == {}
 
 
 # A table of one's own may have a column that is called as something else is here.
@@ -115,7 +164,8 @@ def test_only_a_use_case_names_its_columns(case) -> None:
     }
     # A plain word, such as a contract, means other things elsewhere.
     telling = {name for name in columns if "_" in name or name.lower() != name}
-    elsewhere = [file for file in MODULES if layer(name_of(file)) not in ("usecases",)]
+    spec = PACKAGE / "usecases" / "spec.py"
+    elsewhere = [file for file in MODULES if not file.is_relative_to(spec.parent) or file == spec]
 
     naming = {
         name_of(file)
