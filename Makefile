@@ -30,10 +30,11 @@ test: $(READY) test-tools ## Run all tests.
 test-tools: # What the tests need beyond Python; the tests say what is missing.
 	@.ci/test-tools
 
-lint: $(READY) ## Check style and types.
+lint: $(READY) ## Check style, types and who imports whom.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache --no-logo
 
 format: $(READY) ## Rewrite the code in the project's style.
 	@$(BIN)/ruff check --fix .

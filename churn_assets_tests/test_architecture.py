@@ -150,6 +150,11 @@ def test_a_folder_is_taken_in_at_a_glance(root: str) -> None:
     assert {folder: size for folder, size in sizes.items() if size > MOST_MODULES} == {}
 
 
+def test_the_examples_of_the_documentation_are_tests(pytestconfig: pytest.Config) -> None:
+    assert pytestconfig.getoption("doctestmodules")
+    assert PACKAGE.name in pytestconfig.getini("testpaths")
+
+
 # A table of one's own may have a column that is called as something else is here.
 SHIPPED = [case for case in USE_CASES.values() if case.generate]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import inspect
 import re
 
@@ -154,7 +153,3 @@ def test_an_address_without_credentials_is_shown_as_it_is(
 def test_an_error_is_told_in_one_line() -> None:
     assert first_line(ValueError("\nno such column.\n  at line 3")) == "no such column"
     assert first_line(ValueError()) == "ValueError"
-
-
-def test_the_examples_of_the_documentation_hold() -> None:
-    assert doctest.testmod(errors) == doctest.TestResults(failed=0, attempted=5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import doctest
 import keyword
 
 import dagster as dg
@@ -66,10 +65,3 @@ def test_a_name_that_a_use_case_can_have_is_one_for_dagster_as_well(name: str) -
     assert fault_of_use_case(name) == ""
     assert dg.GraphDefinition(name).name == name
     assert not hasattr(builtins, name)
-
-
-def test_the_examples_of_the_documentation_hold() -> None:
-    examples = doctest.testmod(names, optionflags=doctest.NORMALIZE_WHITESPACE)
-
-    assert examples.failed == 0
-    assert examples.attempted > 5

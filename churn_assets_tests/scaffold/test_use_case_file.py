@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import sys
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -12,7 +11,6 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pytest
 
-from churn_assets.scaffold import python_text
 from churn_assets.scaffold.draft import Draft
 from churn_assets.scaffold.use_case_file import use_case_text
 from churn_assets.scaffold.use_case_tests import use_case_tests_text
@@ -180,7 +178,3 @@ def test_the_written_test_holds_no_record_of_the_table(draft: Draft) -> None:
     assert all(f"{value:.4f}" not in text for value in noise())
     # Only what the contract lists by itself.
     assert "moved" not in text
-
-
-def test_the_examples_of_the_documentation_hold() -> None:
-    assert doctest.testmod(python_text) == doctest.TestResults(failed=0, attempted=1)

@@ -1,6 +1,5 @@
 """Made-up tables are repeatable, of any length, and labelled by a law that can be computed."""
 
-import doctest
 import math
 from itertools import pairwise
 
@@ -9,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from churn_assets.usecases import booking_generator, made_up, telco_generator
+from churn_assets.usecases import booking_generator, telco_generator
 from churn_assets.usecases.made_up import BATCH_ROWS, MOST_ROWS
 
 ROWS = 100_000
@@ -104,7 +103,3 @@ def test_the_law_reads_only_the_record_and_never_the_label(generator, table, lab
 
     assert np.array_equal(generator.churn_probability(unlabelled), law[: batch.num_rows])
     assert np.array_equal(generator.churn_probability(batch.slice(40, 2)), law[40:42])
-
-
-def test_the_example_of_a_weighted_sum_holds():
-    assert doctest.testmod(made_up) == doctest.TestResults(failed=0, attempted=1)

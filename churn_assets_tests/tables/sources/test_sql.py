@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -25,7 +24,6 @@ from churn_assets.tables.engines.engine import Engine
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.ingest import ingest, ingest_labels
 from churn_assets.tables.lake import Lake
-from churn_assets.tables.sources import sql as source_sql
 from churn_assets.tables.sources.columns import Expected
 from churn_assets.tables.sources.open import open_source
 from churn_assets.tables.sources.source import Source
@@ -555,10 +553,6 @@ def test_without_the_extra_one_line_says_what_to_install(source, monkeypatch) ->
 
     assert "needs adbc_driver_postgresql, which is not installed" in message
     assert "pip install 'churn-assets[sql]'" in message
-
-
-def test_the_examples_hold() -> None:
-    assert doctest.testmod(source_sql) == doctest.TestResults(failed=0, attempted=2)
 
 
 # The whole path
