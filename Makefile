@@ -7,7 +7,7 @@ READY := .venv/.ready
 USE_CASE ?= telco_churn
 PORT ?= 3000
 
-.PHONY: help run dev mlflow test test-tools lint format bench lock clean
+.PHONY: help run dev mlflow test test-quick test-tools lint format bench lock clean
 
 help: ## Show this help.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,10 @@ mlflow: $(READY) ## Open MLflow's UI at http://127.0.0.1:5000.
 
 test: $(READY) test-tools ## Run all tests.
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test-quick: $(READY) ## Run the tests that need no whole job, server, Spark or browser; under two minutes.
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+	  -m "not slow and not external"
 
 test-tools: # What the tests need beyond Python; the tests say what is missing.
 	@.ci/test-tools

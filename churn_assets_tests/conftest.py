@@ -40,6 +40,10 @@ ON_SPARK = (
     "tables/engines/test_spark_engine.py",
 )
 """Files whose tests run on Spark in their own process."""
+EXTERNAL_FIXTURES = {"browser", "daemon", "first_run", "postgres", "s3", "spark_settings", "story"}
+"""What runs a whole job first, or starts something outside the tests' process."""
+EXTERNAL_FOLDERS = {"browser", "integration"}
+"""Whose tests do so by themselves."""
 
 
 def pytest_configure() -> None:
@@ -67,8 +71,16 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return None if ">>> " in collection_path.read_text(encoding="utf-8") else True
 
 
+# Before the selection by marks.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take long, so that no worker is left alone with one at the end."""
+    """Mark what is not alone in this process, and begin with the files that take long.
+
+    So no worker is left alone with one of them at the end.
+    """
+    for item in items:
+        if _is_external(item):
+            item.add_marker(pytest.mark.external)
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (not _on_spark(item.nodeid), item.path not in slow))
 
@@ -82,6 +94,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
 class _ByFile(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
         return "on Spark" if _on_spark(nodeid) else super()._split_scope(nodeid)
+
+
+def _is_external(item: pytest.Item) -> bool:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return bool(fixtures & EXTERNAL_FIXTURES) or item.path.parent.name in EXTERNAL_FOLDERS
 
 
 def _on_spark(nodeid: str) -> bool:

@@ -50,6 +50,7 @@ MOST_GAP = 0.0047
 """Nats for each customer; likewise."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_training_ranks_and_decides_as_well_as_it_did(source: str) -> None:
     found = trained_on(source).metrics
@@ -59,6 +60,7 @@ def test_a_training_ranks_and_decides_as_well_as_it_did(source: str) -> None:
     assert not fallen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES)
 def test_probabilities_stay_as_near_to_what_happened_as_they_were(source: str) -> None:
     found = trained_on(source).metrics

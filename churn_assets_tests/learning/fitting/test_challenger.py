@@ -196,6 +196,7 @@ def test_a_registry_that_lost_the_challenger_trains_again(copied: Project) -> No
         train(copied)
 
 
+@pytest.mark.slow
 def test_a_challenger_of_a_sample_says_so_in_the_registry_and_in_dagster(project: Project) -> None:
     run = project.run(project.write(), training={"max_rows": 1000})
 
