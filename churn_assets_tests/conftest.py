@@ -24,6 +24,7 @@ from churn_assets.errors import EngineError
 from churn_assets.settings import Settings
 from churn_assets.tables.engines import spark_setup
 from churn_assets.tables.engines.engine import Engine
+from churn_assets_tests.support import processes
 from churn_assets_tests.support.postgres import Postgres, postgres_server, programs
 from churn_assets_tests.support.processes import CHECKOUT, HOST, answers, background, free_ports
 from churn_assets_tests.support.project import Project, Run
@@ -40,10 +41,14 @@ ON_SPARK = (
     "tables/engines/test_spark_engine.py",
 )
 """Files whose tests run on Spark in their own process."""
-EXTERNAL_FIXTURES = {"browser", "daemon", "first_run", "postgres", "s3", "spark_settings", "story"}
-"""What runs a whole job first, or starts something outside the tests' process."""
-EXTERNAL_FOLDERS = {"browser", "integration"}
-"""Whose tests do so by themselves."""
+WHOLE_FOLDERS = {"browser", "integration"}
+"""Whose tests run whole jobs, servers, or Spark beside this process."""
+WHOLE_FIXTURES = {"browser", "daemon", "first_run", "postgres", "s3", "spark_settings"}
+"""What runs a whole job, or starts something beside this process, before a test begins."""
+PROGRAMS = (processes.background, processes.churn, processes.forked)
+"""What a test's file imports that starts programs."""
+SLOW_FIXTURES = {"few"}
+"""What tests of a search are given, each of which fits many models."""
 
 
 def pytest_configure() -> None:
@@ -74,13 +79,17 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 # Before the selection by marks.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is not alone in this process, and begin with the files that take long.
+    """Mark what is long or not alone in this process, and begin with the files that take long.
 
     So no worker is left alone with one of them at the end.
     """
     for item in items:
-        if _is_external(item):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        in_folder = item.path.parent.name in WHOLE_FOLDERS
+        if in_folder or fixtures & WHOLE_FIXTURES or _starts_programs(item):
             item.add_marker(pytest.mark.external)
+        if fixtures & SLOW_FIXTURES:
+            item.add_marker(pytest.mark.slow)
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (not _on_spark(item.nodeid), item.path not in slow))
 
@@ -96,9 +105,9 @@ class _ByFile(LoadFileScheduling):
         return "on Spark" if _on_spark(nodeid) else super()._split_scope(nodeid)
 
 
-def _is_external(item: pytest.Item) -> bool:
-    fixtures = set(getattr(item, "fixturenames", ()))
-    return bool(fixtures & EXTERNAL_FIXTURES) or item.path.parent.name in EXTERNAL_FOLDERS
+def _starts_programs(item: pytest.Item) -> bool:
+    module = getattr(item, "module", None)
+    return any(getattr(module, program.__name__, None) is program for program in PROGRAMS)
 
 
 def _on_spark(nodeid: str) -> bool:

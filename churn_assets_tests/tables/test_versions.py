@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import churn_assets
+from churn_assets.tables import versions
 from churn_assets.tables.versions import code_version, data_version
 
 PACKAGE = Path(churn_assets.__file__).parent

@@ -92,6 +92,7 @@ def test_another_seed_gives_another_model(labelled: pd.DataFrame) -> None:
     assert not np.array_equal(scores(second, labelled), scores(first, labelled))
 
 
+@pytest.mark.slow
 def test_labels_of_test_rows_change_neither_model_nor_threshold(
     labelled: pd.DataFrame, trained: Trained
 ) -> None:
