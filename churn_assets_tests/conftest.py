@@ -43,7 +43,7 @@ ON_SPARK = (
 """Files whose tests run on Spark in their own process."""
 WHOLE_FOLDERS = {"browser", "integration"}
 """Whose tests run whole jobs, servers, or Spark beside this process."""
-WHOLE_FIXTURES = {"browser", "daemon", "first_run", "postgres", "s3", "spark_settings"}
+WHOLE_FIXTURES = {"booking", "browser", "daemon", "first_run", "postgres", "s3", "spark_settings"}
 """What runs a whole job, or starts something beside this process, before a test begins."""
 PROGRAMS = (processes.background, processes.churn, processes.forked)
 """What a test's file imports that starts programs."""

@@ -95,6 +95,7 @@ def test_the_run_that_promotes_and_scores_needs_no_second_scoring(copied: Projec
     assert "those of Champion 1" in said.skip_message
 
 
+@pytest.mark.slow
 def test_while_the_run_that_promoted_has_yet_to_score_no_other_does(project: Project) -> None:
     generated = {USE_CASE.name: {"rows": ROWS}}
     job = definitions(project.settings(sources=generated)).resolve_job_def(USE_CASE.name)

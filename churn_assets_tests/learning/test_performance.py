@@ -26,6 +26,7 @@ from churn_assets.usecases import USE_CASES
 from churn_assets.usecases.telco_generator import churn_probability, generate
 from churn_assets_tests.support.data import TELCO
 
+pytestmark = pytest.mark.slow
 USE_CASE = USE_CASES["telco_churn"]
 ROWS, SEED = 7043, 0
 SOURCES = {"generated": Source(rows=ROWS, seed=SEED)}
@@ -50,7 +51,6 @@ MOST_GAP = 0.0047
 """Nats for each customer; likewise."""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_training_ranks_and_decides_as_well_as_it_did(source: str) -> None:
     found = trained_on(source).metrics
@@ -60,7 +60,6 @@ def test_a_training_ranks_and_decides_as_well_as_it_did(source: str) -> None:
     assert not fallen
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES)
 def test_probabilities_stay_as_near_to_what_happened_as_they_were(source: str) -> None:
     found = trained_on(source).metrics

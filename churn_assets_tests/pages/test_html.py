@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from pathlib import Path
 
 import jinja2
@@ -59,10 +58,3 @@ def test_no_template_turns_escaping_off(path: Path) -> None:
     assert "| safe" not in text
     assert "|safe" not in text
     assert "<script" not in text
-
-
-def test_the_examples_of_the_documentation_hold() -> None:
-    result = doctest.testmod(html)
-
-    assert result.failed == 0
-    assert result.attempted > 0
