@@ -49,7 +49,7 @@ def test_only_value_may_warn() -> None:
 
 def test_the_docs_show_every_gate_as_its_entry_has_it() -> None:
     lines = [f"| `{gate.name}` | {gate.condition} | {gate.description} |" for gate in GATES]
-    table = "\n".join(["| gate | asked | passes when |", "|---|---|---|", *lines, ""])
+    table = "\n".join(["| gate | applies | passes when |", "|---|---|---|", *lines, ""])
 
     assert table in DOCS.read_text(encoding="utf-8")
 
