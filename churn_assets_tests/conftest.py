@@ -90,8 +90,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.external)
         if fixtures & SLOW_FIXTURES:
             item.add_marker(pytest.mark.slow)
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (not _on_spark(item.nodeid), item.path not in slow))
+    long = {item.path for item in items if {"slow", "external"} <= _marks(item)}
+    items.sort(key=lambda item: (not _on_spark(item.nodeid), item.path not in long))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -103,6 +103,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
 class _ByFile(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
         return "on Spark" if _on_spark(nodeid) else super()._split_scope(nodeid)
+
+
+def _marks(item: pytest.Item) -> set[str]:
+    return {mark.name for mark in item.iter_markers()}
 
 
 def _starts_programs(item: pytest.Item) -> bool:

@@ -64,6 +64,7 @@ def test_booking_is_judged_by_its_newest_bookings(booking: Project) -> None:
     assert len(newest) / len(rows) == pytest.approx(0.2, abs=0.05)
 
 
+@pytest.mark.slow
 def test_labels_may_come_later_from_elsewhere(
     new_project: Callable[..., Project], tmp_path: Path
 ) -> None:
@@ -85,6 +86,7 @@ def test_labels_may_come_later_from_elsewhere(
     assert {key.path[-1] for key in inputs} == {"silver", "labels"}
 
 
+@pytest.mark.slow
 def test_one_use_case_fails_without_touching_the_other(
     new_project: Callable[..., Project], tmp_path: Path
 ) -> None:
@@ -101,6 +103,7 @@ def test_one_use_case_fails_without_touching_the_other(
     assert set(booking.states().values()) == {None}
 
 
+@pytest.mark.slow
 def test_a_past_day_is_run_beside_today_and_never_over_it(booking: Project) -> None:
     before, champion = booking.states(), booking.champion()
     day = datetime.now(UTC).date()

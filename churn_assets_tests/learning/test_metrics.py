@@ -322,6 +322,7 @@ def test_wrong_scores_show_the_gap_in_each_bin() -> None:
     assert (found.observed < found.low).sum() >= 8
 
 
+@pytest.mark.slow
 def test_a_million_rows_are_compared_in_seconds() -> None:
     import time
 

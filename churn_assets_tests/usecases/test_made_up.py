@@ -69,6 +69,7 @@ def test_a_billion_records_come_batch_by_batch(generator):
         next(generator.generate(MOST_ROWS + 1, seed=1))
 
 
+@pytest.mark.slow
 def test_a_million_records_have_a_million_ids(generator, key):
     ids = pa.chunked_array([batch[key] for batch in generator.generate(1_000_000, seed=1)])
 

@@ -56,6 +56,7 @@ def test_the_same_rows_and_settings_give_the_same_model(labelled: pd.DataFrame) 
     assert second.metrics == first.metrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lightgbm", "xgboost"])
 def test_the_number_of_threads_does_not_change_the_model(name: str, labelled: pd.DataFrame) -> None:
     def threaded(n_jobs: int, parallel: int) -> Trained:
