@@ -484,8 +484,9 @@ def test_a_lake_below_a_file_is_refused_by_its_name(project: Project, tmp_path: 
 
 @pytest.mark.parametrize(
     ("table", "left"),
-    # Silver comes after rejects, which are none here and take a page.
-    [("raw", 0), ("silver", 4 << 10), ("silver", 32 << 10), ("predictions", 0),
+    # Silver comes after rejects, which are none again: to replace them and to put them back takes
+    # a page each.
+    [("raw", 0), ("silver", 8 << 10), ("silver", 32 << 10), ("predictions", 0),
      ("predictions", 32 << 10)],
 )  # fmt: skip
 def test_a_full_disk_is_refused_the_old_version_stands_and_the_next_run_goes_on(

@@ -129,12 +129,15 @@ def test_a_mended_parser_reaches_a_lake_that_exists(code: Code) -> None:
 
 def test_mended_code_that_changes_no_row_makes_nothing_anew_from_it(code: Code) -> None:
     code.run()
+    # Predictions say which version of features was scored, so they are others.
+    kept = set(TABLES) - {"predictions"}
     before, trained = code.data_versions(), code.rows("model")
 
     code.mend("tables/engines/polars_engine.py", lambda text: f"{text}\nMADE_FOR_A_TEST = 1\n")
     code.run()
 
-    assert code.data_versions() == before
+    after = code.data_versions()
+    assert {table: after[table] for table in kept} == {table: before[table] for table in kept}
     assert code.rows("model").equals(trained)
     assert code.note("silver")["made_from"] != before["silver"]
 

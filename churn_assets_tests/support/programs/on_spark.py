@@ -46,7 +46,7 @@ def score_by_udf(into: str) -> None:
     print("import:", _imported_there())
     registry = _SHARED.mlflow.registry(USE_CASE)
     registry.connect()
-    session = _SHARED["spark"].started()
+    session = _SHARED.spark.started()
     score = mlflow.pyfunc.spark_udf(
         session,
         f"models:/{registry.model_name}@champion",
@@ -64,7 +64,7 @@ def score_slowly(features: str, predictions: str, rows: str, seconds: str, marks
 
     Each batch has so many rows, takes so long, and leaves a mark of its task.
     """
-    conf = _SHARED["spark"].started().conf
+    conf = _SHARED.spark.started().conf
     conf.set("spark.sql.files.maxPartitionBytes", "1m")
     conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", rows)
     champion = on_record(_TABLES["champion"])
