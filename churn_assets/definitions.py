@@ -1,5 +1,7 @@
 """The front door: settings in, Dagster's definitions out."""
 
+from pathlib import Path
+
 import dagster as dg
 
 from churn_assets.assets.automation import jobs, sensors
@@ -10,6 +12,8 @@ from churn_assets.assets.table_checks import table_checks
 from churn_assets.assets.tables import table_assets
 from churn_assets.settings import Settings, declared_use_cases, load_settings, project_folder
 from churn_assets.usecases.spec import UseCase
+
+_ADDITIONS = Path(__file__).parent / "defs"
 
 
 def definitions(settings: Settings) -> dg.Definitions:
@@ -43,7 +47,8 @@ def of_use_case(case: UseCase, settings: Settings) -> dg.Definitions:
 def defs() -> dg.Definitions:
     """What Dagster loads: ours, and what a deployment adds under `churn_assets/defs`."""
     ours, project = definitions(load_settings()), project_folder()
-    # An installed package has no project beside it that could add anything.
-    if not (project / "pyproject.toml").exists():
+    additions = [file for file in _ADDITIONS.iterdir() if not file.name.startswith("__")]
+    # Looking for them takes a while; and an installed package has no project that could add any.
+    if not additions or not (project / "pyproject.toml").exists():
         return ours
     return dg.Definitions.merge(ours, dg.load_from_defs_folder(path_within_project=project))
