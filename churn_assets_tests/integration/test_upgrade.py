@@ -26,8 +26,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 EARLIER = CHECKOUT / "churn_assets_tests" / "data" / "root_of_0_1_0.tar.xz"
 """What version 0.1.0 left of one run on 2,000 made-up customers."""
-WRITTEN_AT = "/tmp/old/.churn"
-"""Where that was, which MLflow keeps in its database."""
 SETTINGS = {
     "CHURN_TRAINING": json.dumps({"candidates": ["logistic_regression"], "folds": 2}),
     "CHURN_SOURCES__TELCO_CHURN__ROWS": "2000",
@@ -102,10 +100,15 @@ def made_by_the_version_before(code: Code) -> None:
         "model_versions": "storage_location",
     }
     with closing(sqlite3.connect(code.root / "mlflow.db")) as database, database:
+        # MLflow keeps whole addresses of files.
+        ((artifacts,),) = database.execute(
+            "SELECT artifact_location FROM experiments WHERE name = 'telco_churn'"
+        )
+        written_at = artifacts.removeprefix("file://").removesuffix("/artifacts")
         for table, column in moved.items():
             database.execute(
                 f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
-                (WRITTEN_AT, str(code.root)),
+                (written_at, str(code.root)),
             )
 
 
