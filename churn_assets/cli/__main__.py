@@ -1,4 +1,4 @@
-"""`python -m churn_assets.cli.app`: what `churn` is."""
+"""`python -m churn_assets.cli`: what `churn` is."""
 
 from churn_assets.cli.app import main
 

@@ -231,6 +231,7 @@ def dev(
     with _refusals():
         home = prepare_home(load_settings())
         with history(home):
+            # Opened so that runs that were killed are ended before the daemon counts them.
             pass
     workspace = project_folder() / "workspace.yaml"
     dagster = Path(sys.executable).with_name("dagster")
