@@ -29,9 +29,10 @@ from churn_assets.learning.fitting.training import Labelled, labelled_rows, trai
 from churn_assets.learning.judging.record import Promotion
 from churn_assets.learning.metrics import metrics
 from churn_assets.learning.recipe import TrainingSettings
-from churn_assets.learning.registry import TRUSTED_TYPES
 from churn_assets.learning.scorer import scorer
 from churn_assets.learning.scoring import predicted
+from churn_assets.learning.storing import flavor
+from churn_assets.learning.storing.trusted import TRUSTED_TYPES
 from churn_assets.settings import Settings, load_settings
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.featurise import featurise
@@ -89,7 +90,7 @@ def predictions() -> None:
 def udf() -> None:
     """Score all features by MLflow's own function for Spark, from a stored model."""
     import mlflow
-    from mlflow.models import infer_signature
+    from mlflow.models import Model, infer_signature
     from pyspark.sql import SparkSession
     from pyspark.sql import functions as F  # noqa: N812
 
@@ -98,19 +99,19 @@ def udf() -> None:
     inputs = list(USE_CASE.inputs)
     sample = frame.select(*inputs).limit(100).toPandas()
     with tempfile.TemporaryDirectory() as folder:
-        mlflow.sklearn.save_model(
-            model,
+        flavor.save_model(
             f"{folder}/model",
-            signature=infer_signature(sample, model.predict_proba(sample)),
-            pyfunc_predict_fn="predict_proba",
-            serialization_format="skops",
+            Model(),
+            validate_serving_input=False,
+            sk_model=model,
+            signature=infer_signature(sample),
             skops_trusted_types=TRUSTED_TYPES,
             code_paths=[str(Path(churn_assets.__file__).parent)],
         )
         score = mlflow.pyfunc.spark_udf(
-            SparkSession.active(), f"{folder}/model", "array<double>", env_manager="local"
+            SparkSession.active(), f"{folder}/model", result_type="double"
         )
-        scored = frame.select(USE_CASE.key, score(F.struct(*inputs))[1].alias("score"))
+        scored = frame.select(USE_CASE.key, score(F.struct(*inputs)).alias("score"))
         target = f"{load_settings().lake_uri}/spark_udf"
         _timed("spark_udf", lambda: scored.write.format("delta").mode("overwrite").save(target))
 

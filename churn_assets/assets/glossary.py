@@ -30,6 +30,7 @@ _WORDS: dict[str, dict[str, str]] = {
         "model_name": "name of the registered model",
         "version": "version in the registry",
         "run_id": "the MLflow run of the training",
+        "model_digest": "sha256 of all files of the registered model; null from before it was kept",
         "recipe": "the candidate that was chosen",
         "semantic_version": "major for other inputs, minor for another recipe, patch for a refit",
         "threshold": "the score from which the decision is churn",
@@ -60,6 +61,7 @@ _WORDS: dict[str, dict[str, str]] = {
         "decided_by": "who decided: a person, where one is named, and the run",
         "decided_at": "when, in UTC",
         "gates": "the verdict of each gate with its numbers, as JSON",
+        "model_digest": "sha256 that the model's files must have to be loaded; null from before",
     },
     "predictions": {
         "churn_probability": "calibrated probability of churn, in [0, 1]",

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import ChurnError, RegistryError, first_line, public_text, public_uri
+from churn_assets.learning.storing import flavor
+from churn_assets.learning.storing.files import StoredModel, UntrustedTypeError, digest_of
+from churn_assets.learning.storing.trusted import requirements, storable_types
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,29 +29,12 @@ PICTURES = "pictures"
 """Folder of a run's artifacts."""
 CARD = "card/model_card.html"
 """The model card among them."""
-
-TRUSTED_TYPES = [
-    "churn_assets.learning.encoding.LinearEncoder",
-    "churn_assets.learning.encoding.MonotonePipeline",
-    "churn_assets.learning.encoding.TableEncoder",
-    "churn_assets.learning.ensembles.Blend",
-    "churn_assets.learning.ensembles.Recalibrated",
-    "collections.OrderedDict",
-    "lightgbm.basic.Booster",
-    "lightgbm.sklearn.LGBMClassifier",
-    "numpy.dtype",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.tree._tree.Tree",
-    "xgboost.core.Booster",
-    "xgboost.sklearn.XGBClassifier",
-]
-"""What a stored model may hold beside what skops takes by itself."""
-
-REQUIREMENTS = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
-"""What every stored model needs; and the packages of its own types."""
-_DISTRIBUTIONS = {"lightgbm": "lightgbm", "xgboost": "xgboost-cpu"}
-_NEEDS_NO_MORE = {"builtins", "churn_assets", "collections", "numpy", "sklearn"}
-"""Packages that come with Python, the model or `REQUIREMENTS`."""
+DIGEST = "model_digest"
+"""Tag of a version: the sha256 of its files."""
+MANIFEST = "model_files.json"
+"""Artifact of a run: the sha256 of each file of its model."""
+PROBABILITY = "churn_probability"
+"""What a stored model gives, by the name that its signature has for it."""
 
 _UNREACHABLE = r"connection|max retries|timed out|unable to open database|name or service"
 _START = "Start it, or set CHURN_MLFLOW__TRACKING_URI to one that runs."
@@ -97,6 +82,11 @@ class Version:
                 f"version {self.version} has no tag 'threshold' that is a number. Put it back in "
                 "MLflow, or train again with `churn run --retrain`."
             ) from None
+
+    @property
+    def digest(self) -> str | None:
+        """That of its files when it was registered; None of one that was registered before."""
+        return self.tags.get(DIGEST)
 
 
 @dataclass(frozen=True)
@@ -161,9 +151,9 @@ class Registry:
         _make_folder(self.tracking_uri)
         import mlflow
 
+        experiment = self.experiment or self.model_name
         with self.refusals(), _quiet():
             client = mlflow.MlflowClient(self.tracking_uri, self.registry_uri or self.tracking_uri)
-            experiment = self.experiment or self.model_name
             if client.get_experiment_by_name(experiment) is None:
                 with _unless_it_exists():
                     client.create_experiment(experiment, self.artifacts)
@@ -225,27 +215,106 @@ class Registry:
             for name, value in tags.items():
                 client.set_model_version_tag(self.model_name, str(version), name, value)
 
-    def load(self, version: int) -> Pipeline:
-        """The pipeline of a version, read without pickle.
+    def load(self, version: int, digest: str | None = None) -> Pipeline:
+        """The pipeline of a version, read without pickle, as `stored` and `restore` give it.
 
         Raises
         ------
         RegistryError
-            Where it cannot be read, or only by running whatever code is in it.
+            Where it is not as it was registered, or could be read only by running whatever code
+            is in it.
         """
-        import mlflow.sklearn
+        return self.restore(version, self.stored(version, digest))
 
-        stored = self.info(version).flavors.get("sklearn", {})
-        odd = self._untrusted(stored.get("skops_trusted_types") or [])
-        if stored.get("serialization_format") != "skops" or odd:
-            also = f" (it holds {odd[0]}, which no candidate of the settings names)" if odd else ""
-            raise RegistryError(
-                f"{self.model_name}: version {version} is not stored by skops with the types that "
-                f"this package names{also}, so reading it could run any code. Register it through "
-                "`churn run`."
-            )
-        with self.refusals(_restore(version)), _unchanged_path():
-            return mlflow.sklearn.load_model(f"models:/{self.model_name}/{version}")
+    def stored(self, version: int, digest: str | None = None) -> StoredModel:
+        """The files of a version, if they are what they were.
+
+        Parameters
+        ----------
+        version : int
+            Its number.
+        digest : str, optional
+            What they must have, as the record of promotions has it; by default the one that the
+            version was registered with. Where there is neither, as of a version that was
+            registered before there were any, they are as they are.
+
+        Raises
+        ------
+        RegistryError
+            Where a file was changed, added or taken away, or they cannot be had.
+        """
+        found = self._files(f"models:/{self.model_name}/{version}", _restore(version))
+        with self.refusals():
+            registered = _version(self.client.get_model_version(self.model_name, str(version)))
+        expected = digest or registered.digest
+        if expected in (None, found.digest):
+            return found
+        manifest = self._manifest(registered.run_id)
+        which = ""
+        if manifest is not None and digest_of(manifest) == expected:
+            which = f" ({found.changes(manifest)})"
+        raise RegistryError(
+            f"{self.model_name}: the files of version {version} are not those that were "
+            f"registered{which}, so nothing of them was loaded. Predictions stand. Restore the "
+            "files, or go on without this version: `churn rollback` if it is the Champion, "
+            "`churn run --retrain` if not. `churn doctor` shows what else is damaged."
+        )
+
+    def restore(self, version: int, stored: StoredModel) -> Pipeline:
+        """The pipeline that the files of a version hold, of this package's own classes.
+
+        Nothing of the files is imported: neither they nor their folder are on the path.
+
+        Raises
+        ------
+        RegistryError
+            Where they hold something else.
+        """
+        also = ""
+        with self.refusals(_restore(version)):
+            if stored.is_skops:
+                try:
+                    return stored.pipeline(self.trusted)
+                except UntrustedTypeError as odd:
+                    also = f" (it holds {odd}, which no candidate of the settings names)"
+        raise RegistryError(
+            f"{self.model_name}: version {version} is not stored by skops with the types that "
+            f"this package names{also}, so reading it could run any code. Register it through "
+            "`churn run`."
+        )
+
+    def seal(self, version: int) -> str:
+        """Keep the digest of a version's files as they are now, where it has none; gives it.
+
+        Raises
+        ------
+        RegistryError
+            Where it has one and they are not what they were, or they cannot be had.
+        """
+        files, client = self.stored(version), self.client
+        with self.refusals():
+            registered = _version(client.get_model_version(self.model_name, str(version)))
+        if registered.digest is None:
+            # Its run may be gone; what the list is for is only to name a file.
+            with suppress(RegistryError), self.refusals():
+                client.log_text(registered.run_id, files.manifest, MANIFEST)
+            self.tag(version, {DIGEST: files.digest})
+        return files.digest
+
+    def _files(self, uri: str, advice: str) -> StoredModel:
+        """A copy of a model's files as they lie there now; what is theirs stays as it is."""
+        from mlflow.artifacts import download_artifacts
+
+        self.connect()
+        with self.refusals(advice), _quiet(), tempfile.TemporaryDirectory() as folder:
+            return StoredModel.of(Path(download_artifacts(uri, dst_path=folder)))
+
+    def _manifest(self, run_id: str) -> str | None:
+        """The sha256 of each file that a run registered; None where it is lost."""
+        client = self.client
+        with suppress(Exception), _quiet(), tempfile.TemporaryDirectory() as folder:
+            return Path(client.download_artifacts(run_id, MANIFEST, folder)).read_text()
+        return None
 
     def info(self, version: int) -> ModelInfo:
         """What MLflow knows of a version's model: signature, input example."""
@@ -295,23 +364,29 @@ class Registry:
         RegistryError
             Where it cannot be stored without pickle, or MLflow cannot be reached.
         """
-        import mlflow.sklearn
-        from mlflow.models import infer_signature
+        from mlflow.models import Model, ModelSignature, infer_signature
+        from mlflow.types.schema import ColSpec, Schema
 
         client = self.client
-        types = self._storable(pipeline)
+        types = storable_types(pipeline, self.trusted, self.model_name)
+        gives = Schema([ColSpec("double", PROBABILITY)])
         with self.refusals(), _quiet():
-            stored = mlflow.sklearn.log_model(
-                pipeline,
+            stored = Model.log(
+                artifact_path=None,
                 name="model",
-                signature=infer_signature(inputs, pipeline.predict_proba(inputs)),
+                flavor=flavor,
+                flavor_name="mlflow.sklearn",
+                sk_model=pipeline,
+                signature=ModelSignature(infer_signature(inputs).inputs, gives),
                 input_example=example,
-                pyfunc_predict_fn="predict_proba",
-                serialization_format="skops",
+                # It would load the model with the code beside it, in this process.
+                validate_serving_input=False,
                 skops_trusted_types=types,
-                pip_requirements=_requirements(types),
+                pip_requirements=requirements(types),
                 code_paths=[str(Path(__file__).parents[1])],
             )
+            files = self._files(stored.model_uri, "")
+            client.log_text(run_id, files.manifest, MANIFEST)
             with _unless_it_exists():
                 client.create_registered_model(self.model_name, description=description)
             version = _version(
@@ -319,43 +394,13 @@ class Registry:
                     self.model_name,
                     stored.model_uri,
                     run_id,
-                    tags=dict(tags),
+                    tags={**tags, DIGEST: files.digest},
                     description=description,
                     model_id=stored.model_id,
                 )
             )
             client.set_registered_model_alias(self.model_name, CHALLENGER, str(version.version))
         return version
-
-    def _storable(self, pipeline: Any) -> list[str]:
-        """The types of a pipeline that skops takes only by name."""
-        from skops.io import dumps, get_untrusted_types, loads
-
-        try:
-            stored = dumps(pipeline)
-            types: list[str] = get_untrusted_types(data=stored)
-            odd = self._untrusted(types)
-            if not odd:
-                # Some things can be written and not be read.
-                loads(stored, trusted=types)
-        except Exception as error:
-            raise RegistryError(
-                f"{self.model_name}: the model cannot be stored without pickle: "
-                f"{first_line(error)}. Choose another estimator in `training.candidates`."
-            ) from error
-        if odd:
-            raise RegistryError(
-                f"{self.model_name}: the model holds {odd[0]}, and only types of packages that "
-                "`training.candidates` names are stored beside this package's own."
-            )
-        return types
-
-    def _untrusted(self, types: Iterable[str]) -> list[str]:
-        return [
-            name
-            for name in types
-            if name not in TRUSTED_TYPES and name.partition(".")[0] not in self.trusted
-        ]
 
     @contextmanager
     def refusals(self, advice: str = "") -> Iterator[None]:
@@ -381,19 +426,6 @@ class Registry:
             raise RegistryError(
                 f"MLflow at {public_uri(self.tracking_uri)}: {reason}. {todo}".rstrip()
             ) from error
-
-
-def _requirements(types: Iterable[str]) -> list[str]:
-    """The distributions that a model of such types needs, pinned to those that made it."""
-    packages = {name.partition(".")[0] for name in types} - _NEEDS_NO_MORE
-    unknown = packages - set(_DISTRIBUTIONS)
-    # Asking what each installed file belongs to takes its time.
-    known = importlib.metadata.packages_distributions() if unknown else {}
-    names = {_DISTRIBUTIONS.get(name) or known.get(name, [""])[0] for name in packages}
-    return [
-        f"{name}=={importlib.metadata.version(name)}"
-        for name in sorted({*REQUIREMENTS, *filter(None, names)})
-    ]
 
 
 def _restore(version: int) -> str:
@@ -427,17 +459,6 @@ def _unless_it_exists() -> Iterator[None]:
 def _make_folder(tracking_uri: str) -> None:
     if tracking_uri.startswith("sqlite:///"):
         Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-
-
-@contextmanager
-def _unchanged_path() -> Iterator[None]:
-    """Keep a model's own copy of this package off the path: here the package itself runs."""
-    path = set(sys.path)
-    try:
-        yield
-    finally:
-        # What was added is taken off, so that two loads at once leave nothing of either.
-        sys.path[:] = [folder for folder in sys.path if folder in path]
 
 
 @contextmanager

@@ -59,7 +59,8 @@ def score(place: Workplace, *, contacts: int | None = None) -> Committed:
     if current:
         return current
     rows = tables["features"].scan(features.version)
-    apply = scorer(use_case, registry.load(champion.version), champion, features.version)
+    pipeline = registry.load(champion.version, champion.model_digest)
+    apply = scorer(use_case, pipeline, champion, features.version)
     reads = {"features": features.version, "champion": tables["champion"].require().version}
     with predicted(use_case, tables["features"].engine, rows, apply, contacts) as predictions:
         return tables["predictions"].replace(

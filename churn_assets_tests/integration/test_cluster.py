@@ -116,7 +116,7 @@ def test_each_commit_on_a_cluster_names_spark(on_cluster: OnCluster) -> None:
         assert "Spark" in state.written_by, name
 
 
-def test_mlflow_scores_as_predictions_say_on_workers_without_this_package(
+def test_the_guides_lines_score_as_predictions_say_on_workers_without_this_package(
     on_cluster: OnCluster, tmp_path: Path
 ) -> None:
     file = tmp_path / "scored.parquet"
@@ -128,7 +128,8 @@ def test_mlflow_scores_as_predictions_say_on_workers_without_this_package(
     ours, theirs = rows(on_cluster.project, "predictions"), pl.read_parquet(file)
     both = ours.join(theirs, on="customer_id", suffix="_theirs")
     assert both.height == ours.height == theirs.height
-    assert (both["churn_probability"] - both["churn_probability_theirs"]).abs().max() <= 1e-12
+    for scores in ("churn_probability_theirs", "by_default"):
+        assert (both["churn_probability"] - both[scores]).abs().max() <= 1e-12
 
 
 def test_a_worker_killed_while_it_scores_loses_no_row_and_doubles_none(

@@ -15,7 +15,9 @@ import pytest
 
 from churn_assets.learning.explaining.contributions import contributions
 from churn_assets.learning.registry import Registry
+from churn_assets.learning.storing import flavor
 from churn_assets_tests.support.project import Project
+from churn_assets_tests.support.registering import stored_files
 
 EARLIER = Path(__file__).parents[1] / "data" / "registered_by_0_1_0"
 EXPECTED = json.loads((EARLIER / "expected.json").read_text())
@@ -108,10 +110,20 @@ def test_a_batch_job_of_a_user_loads_it_by_the_python_function(
     assert_same(model.predict(customers), kind)
 
 
+def test_this_packages_own_loader_gives_its_probability_of_churn(
+    registry: Registry, customers: pd.DataFrame, kind: str
+) -> None:
+    folder = stored_files(registry, KINDS.index(kind) + 1)
+
+    scores = flavor._load_pyfunc(str(folder)).predict(customers)
+
+    np.testing.assert_allclose(scores, EXPECTED["models"][kind]["scores"], **CLOSE)
+
+
 def test_every_kind_of_model_is_among_them() -> None:
     """What the registry trusts of this package is what stored models name."""
     from churn_assets.learning.fitting.candidates import CATALOGUE
-    from churn_assets.learning.registry import TRUSTED_TYPES
+    from churn_assets.learning.storing.trusted import TRUSTED_TYPES
 
     stored = "".join((EARLIER / kind / "MLmodel").read_text() for kind in KINDS)
 

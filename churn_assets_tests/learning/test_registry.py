@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import pickle
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,16 @@ from sklearn.pipeline import Pipeline
 from churn_assets.errors import RegistryError
 from churn_assets.learning.ensembles import Recalibrated
 from churn_assets.learning.fitting.candidates import CATALOGUE, blend, pipeline
-from churn_assets.learning.registry import CHALLENGER, CHAMPION, Registry
+from churn_assets.learning.registry import CHALLENGER, CHAMPION, DIGEST, MANIFEST, Registry
+from churn_assets.learning.storing.files import StoredModel
 from churn_assets_tests.support.project import USE_CASE, Project
-from churn_assets_tests.support.registering import challenge, inputs, open_run, register
+from churn_assets_tests.support.registering import (
+    challenge,
+    inputs,
+    open_run,
+    register,
+    stored_files,
+)
 
 
 def test_an_alias_of_no_model_and_an_alias_that_was_never_set_are_none(
@@ -239,6 +248,95 @@ def test_a_model_that_was_registered_by_other_means_is_not_unpickled(copied: Pro
         registry.load(2)
 
 
+def test_a_version_carries_the_digest_of_its_files_and_so_does_the_model_table(
+    finished: Project,
+) -> None:
+    row = finished.rows("model").row(0, named=True)
+
+    files = StoredModel.of(stored_files(finished.registry, 1))
+
+    assert finished.registry.by_alias(CHALLENGER).digest == files.digest
+    assert row["model_digest"] == files.digest
+    assert len(files.digest) == len(sha256().hexdigest())
+    assert any(name.startswith("code/churn_assets/") for name in files.files)
+
+
+def test_a_file_put_into_a_models_folder_is_named_and_nothing_of_the_model_is_imported(
+    copied: Project,
+) -> None:
+    version = challenge(copied).version
+    folder, path = stored_files(copied.registry, version), list(sys.path)
+    mark = folder / "imported"
+    for module in ("skops", "churn_assets"):
+        evil = folder / "code" / module / "__init__.py"
+        evil.parent.mkdir(exist_ok=True)
+        evil.write_text(f"open({str(mark)!r}, 'w')")
+
+    with pytest.raises(RegistryError) as refusal:
+        copied.registry.load(version)
+
+    assert str(refusal.value).startswith(
+        f"telco_churn: the files of version {version} are not those that were registered "
+        "(code/churn_assets/__init__.py was changed, code/skops/__init__.py was added), so nothing "
+        "of them was loaded. Predictions stand."
+    )
+    assert "\n" not in str(refusal.value)
+    assert sys.path == path
+    assert not mark.exists()
+
+
+def test_another_models_bytes_are_not_loaded_for_a_versions_own(copied: Project) -> None:
+    version = challenge(copied).version
+    other = stored_files(
+        copied.registry,
+        register(
+            copied.registry, fitted("logistic_regression", copied), inputs(copied), {}
+        ).version,
+    )
+    shutil.copyfile(other / "model.skops", stored_files(copied.registry, version) / "model.skops")
+
+    with pytest.raises(RegistryError, match=r"\(model.skops was changed\)"):
+        copied.registry.load(version)
+
+
+def test_a_list_of_files_that_was_changed_with_them_names_none(copied: Project) -> None:
+    registry, challenger = copied.registry, challenge(copied)
+    folder = stored_files(registry, challenger.version)
+    (folder / "code" / "evil.py").write_text("")
+    registry.client.log_text(challenger.run_id, StoredModel.of(folder).manifest, MANIFEST)
+
+    with pytest.raises(RegistryError, match="are not those that were registered, so nothing"):
+        registry.load(challenger.version)
+
+
+def test_a_version_that_was_registered_without_a_digest_is_loaded_and_can_be_given_one(
+    copied: Project,
+) -> None:
+    registry, version = copied.registry, challenge(copied).version
+    registry.client.delete_model_version_tag(registry.model_name, str(version), DIGEST)
+    rows = inputs(copied)
+    before = registry.load(version).predict_proba(rows)
+
+    digest = registry.seal(version)
+
+    folder = stored_files(registry, version)
+    assert digest == registry.by_alias(CHALLENGER).digest == StoredModel.of(folder).digest
+    assert np.array_equal(registry.load(version).predict_proba(rows), before)
+    (folder / "requirements.txt").write_text("")
+    for use in (registry.load, registry.seal):
+        with pytest.raises(RegistryError, match=r"\(requirements.txt was changed\)"):
+            use(version)
+
+
+def test_loading_a_model_writes_nothing_beside_it(finished: Project) -> None:
+    folder = stored_files(finished.registry, 1)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+    finished.registry.load(1)
+
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
 def test_loading_leaves_the_packages_own_code_where_it_was(finished: Project) -> None:
     import churn_assets
 
@@ -261,15 +359,18 @@ model = mlflow.pyfunc.load_model(sys.argv[2])
 rows = pd.read_json(sys.stdin, orient="table")
 scores = model.predict(rows)
 import churn_assets
-print(json.dumps({"scores": scores[:, 1].tolist(), "code": churn_assets.__file__}))
+print(json.dumps({"scores": scores.tolist(), "code": churn_assets.__file__}))
 """
 
 
-def test_a_process_without_this_package_scores_the_same_with_the_code_kept_beside_the_model(
+def test_a_process_without_this_package_predicts_what_predictions_say_with_the_code_kept_beside(
     finished: Project, tmp_path: Path
 ) -> None:
     rows = inputs(finished)
-    expected = finished.registry.load(1).predict_proba(rows)[:, 1]
+    keys = finished.rows("features").select(USE_CASE.key).head(len(rows))
+    expected = keys.join(finished.rows("predictions"), on=USE_CASE.key, maintain_order="left")[
+        "churn_probability"
+    ]
 
     fresh = subprocess.run(
         [
@@ -290,7 +391,7 @@ def test_a_process_without_this_package_scores_the_same_with_the_code_kept_besid
 
     assert fresh.returncode == 0, fresh.stderr
     found = json.loads(fresh.stdout.splitlines()[-1])
-    assert found["scores"] == pytest.approx(expected.tolist(), abs=1e-12)
+    assert found["scores"] == pytest.approx(expected.to_list(), rel=0, abs=1e-12)
     assert "artifacts" in found["code"]
 
 
@@ -304,7 +405,11 @@ def test_the_input_example_is_made_up_and_fits_the_signature(finished: Project) 
     customers = finished.rows("features").select(USE_CASE.inputs).to_dicts()
     assert example.to_dict("records")[0] not in customers
     assert list(example.columns) == list(USE_CASE.inputs)
-    assert finished.registry.info(1).signature.inputs.input_names() == list(USE_CASE.inputs)
+    signature = finished.registry.info(1).signature
+    assert signature.inputs.input_names() == list(USE_CASE.inputs)
+    assert [str(column) for column in signature.outputs] == [
+        "'churn_probability': double (required)"
+    ]
     assert np.isfinite(finished.registry.load(1).predict_proba(example)).all()
 
 

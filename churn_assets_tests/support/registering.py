@@ -70,6 +70,12 @@ def challenge(project: Project, **tags: str) -> Version:
     return register(registry, pipeline, inputs(project), {**present.tags, **tags})
 
 
+def stored_files(registry: Registry, version: int) -> Path:
+    """The folder that a version's files lie in."""
+    uri = registry.client.get_model_version_download_uri(registry.model_name, str(version))
+    return Path(uri.removeprefix("file://"))
+
+
 def bearers(project: Project) -> dict[str, int | None]:
     """Number of the version that each alias points to."""
     versions = {alias: project.registry.by_alias(alias) for alias in (CHALLENGER, CHAMPION)}

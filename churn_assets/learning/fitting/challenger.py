@@ -373,6 +373,7 @@ def _row(
         "model_name": registry.model_name,
         "version": registered.version,
         "run_id": registered.run_id,
+        "model_digest": registered.digest,
         "recipe": trained.recipe,
         "semantic_version": registered.tags["semantic_version"],
         "threshold": trained.threshold,

@@ -23,6 +23,7 @@ from churn_assets.tables.sampling import sampled
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
+    from sklearn.pipeline import Pipeline
 
     from churn_assets.learning.judging.record import Promotion
     from churn_assets.types import Bools, Floats
@@ -50,6 +51,8 @@ class Contender:
         Its own.
     scores : array of shape (n_test,)
         Probability of churn of each test row.
+    model_digest : str
+        Of the files that gave them.
     """
 
     version: int
@@ -60,6 +63,7 @@ class Contender:
     has_input_example: bool
     threshold: float
     scores: Floats
+    model_digest: str = ""
 
     @property
     def decisions(self) -> Bools:
@@ -182,14 +186,15 @@ def gather(
     inputs = rows[list(use_case.inputs)]
     champion = None
     if incumbent is not None:
-        champion = _contender(registry, incumbent, registry.load(incumbent.version), inputs)
+        digest = None if record is None else record.model_digest
+        champion, _ = _contender(registry, incumbent, inputs, digest)
     if champion is not None and record is not None:
         # What predictions are decided by, whatever became of the version's tag.
         champion = replace(champion, threshold=record.threshold)
-    model = registry.load(challenger.version)
+    judged, model = _contender(registry, challenger, inputs)
     case = use_case.business
     return Evidence(
-        challenger=_contender(registry, challenger, model, inputs),
+        challenger=judged,
         champion=champion,
         labels=rows["label"].to_numpy(dtype=bool),
         split=state.details["split"],
@@ -222,9 +227,14 @@ def _incumbent(registry: Registry, record: Promotion | None, challenger: Version
     return None if bearer is None or bearer.version == challenger.version else bearer
 
 
-def _contender(registry: Registry, version: Version, model: Any, inputs: pd.DataFrame) -> Contender:
+def _contender(
+    registry: Registry, version: Version, inputs: pd.DataFrame, digest: str | None = None
+) -> tuple[Contender, Pipeline]:
+    """A version with its scores of the rows to judge by, and the model that gave them."""
+    files = registry.stored(version.version, digest)
+    model = registry.restore(version.version, files)
     info = registry.info(version.version)
-    return Contender(
+    contender = Contender(
         version=version.version,
         run_id=version.run_id,
         description=version.description,
@@ -233,4 +243,6 @@ def _contender(registry: Registry, version: Version, model: Any, inputs: pd.Data
         has_input_example=info.saved_input_example_info is not None,
         threshold=version.threshold,
         scores=probabilities(model, inputs) if len(inputs) else np.zeros(0),
+        model_digest=files.digest,
     )
+    return contender, model

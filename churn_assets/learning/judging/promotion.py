@@ -112,6 +112,8 @@ def promote(
         threshold=challenger.threshold,
         decided_by=decided_by,
         gates=json.dumps([asdict(verdict) for verdict in judgement.verdicts], default=str),
+        # Of the files whose scores were judged.
+        model_digest=judgement.evidence.challenger.model_digest,
     )
     return commit(place, state, promotion)
 
@@ -162,7 +164,8 @@ def rollback(place: Workplace, version: int | None, decided_by: str) -> tuple[Co
         )
     # What cannot be loaded must not become Champion.
     registry.by_number(target.version, target.run_id)
-    registry.load(target.version)
+    files = registry.stored(target.version, target.model_digest)
+    registry.restore(target.version, files)
     restored = next_record(
         records,
         action="rollback",
@@ -172,6 +175,7 @@ def rollback(place: Workplace, version: int | None, decided_by: str) -> tuple[Co
         threshold=target.threshold,
         decided_by=decided_by,
         gates=target.gates,
+        model_digest=files.digest,
     )
     return commit(place, state, restored)
 

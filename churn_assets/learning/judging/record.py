@@ -31,6 +31,7 @@ class Promotion:
     decided_by: str
     decided_at: datetime
     gates: str
+    model_digest: str | None = None
 
     @property
     def data_version(self) -> str:
@@ -137,6 +138,7 @@ def _frame(champion: Table, promotions: list[Promotion]) -> Any:
             ("decided_by", pa.string()),
             ("decided_at", pa.timestamp("us", "UTC")),
             ("gates", pa.string()),
+            ("model_digest", pa.string()),
         ]
     )
     rows = [asdict(promotion) for promotion in promotions]

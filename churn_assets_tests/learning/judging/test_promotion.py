@@ -8,17 +8,27 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
+from deltalake import write_deltalake
 
 from churn_assets.errors import GateError, RegistryError
+from churn_assets.learning.ensembles import Recalibrated
 from churn_assets.learning.judging.evidence import gather
 from churn_assets.learning.judging.promotion import NOT_ASKED, answer, judge, promote, rollback
 from churn_assets.learning.judging.record import Promotion
 from churn_assets.learning.judging.rules import DEFAULT_GATES, GateSettings
 from churn_assets.learning.judging.verdict import Verdict
-from churn_assets.learning.registry import CHALLENGER, CHAMPION, Registry
+from churn_assets.learning.registry import CHALLENGER, CHAMPION, DIGEST, Registry
+from churn_assets.learning.scoring import score
+from churn_assets.learning.storing.files import StoredModel
 from churn_assets.tables.lake import Committed
 from churn_assets_tests.support.project import GATES, Project
-from churn_assets_tests.support.registering import bearers, challenge
+from churn_assets_tests.support.registering import (
+    bearers,
+    challenge,
+    inputs,
+    register,
+    stored_files,
+)
 
 APPROVED = GateSettings(approval="required")
 NOBODY = "0.99"
@@ -373,6 +383,113 @@ def test_a_rollback_to_a_model_whose_files_are_gone_changes_nothing(copied: Proj
         rolled_back(copied)
 
     assert copied.states() == before
+
+
+# The model's files
+
+
+def swap_files(project: Project, version: int) -> None:
+    """Put another model in the place of a version's, of types that may be loaded."""
+    model = Recalibrated(project.registry.load(version), -1.0, 0.0)
+    other = register(project.registry, model, inputs(project), {"threshold": "0.5"})
+    project.registry.point(CHALLENGER, version)
+    folders = [stored_files(project.registry, one) for one in (other.version, version)]
+    shutil.copytree(*folders, dirs_exist_ok=True)
+
+
+def test_a_promotion_records_the_digest_of_the_files_that_were_judged(copied: Project) -> None:
+    challenge(copied)
+
+    promoted(copied)
+
+    digests = {
+        version: StoredModel.of(stored_files(copied.registry, version)).digest for version in (1, 2)
+    }
+    records = {row["version"]: row for row in copied.rows("champion").to_dicts()}
+    assert {version: row["model_digest"] for version, row in records.items()} == digests
+    assert digests[1] != digests[2]
+
+
+def test_a_challenger_whose_files_were_swapped_is_refused_in_one_line(copied: Project) -> None:
+    challenge(copied)
+    swap_files(copied, 2)
+    before = copied.states()
+
+    verdicts = judged(copied)
+    with pytest.raises(GateError, match="the files of version 2 are not those that were regis"):
+        promoted(copied)
+
+    assert not any(verdict.passed for verdict in verdicts.values() if verdict.blocking)
+    assert copied.states() == before
+    assert bearers(copied) == {CHALLENGER: 2, CHAMPION: 1}
+
+
+def test_a_champion_whose_files_were_swapped_neither_scores_nor_is_judged_against(
+    copied: Project,
+) -> None:
+    challenge(copied)
+    _, promotion = promoted(copied)
+    swap_files(copied, 2)
+    # The registry may say what it likes: the record counts.
+    files = StoredModel.of(stored_files(copied.registry, 2))
+    copied.registry.tag(2, {DIGEST: files.digest})
+    before = copied.states()
+
+    with pytest.raises(RegistryError) as refusal:
+        score(copied.workplace)
+    challenge(copied, version_of="a later training")
+    with pytest.raises(GateError, match="the files of version 2 are not those"):
+        promoted(copied)
+
+    assert "\n" not in str(refusal.value)
+    assert "Predictions stand." in str(refusal.value)
+    assert "`churn rollback`" in str(refusal.value)
+    assert copied.states() == before
+    assert copied.champion() == promotion
+    assert rolled_back(copied, 1)[1].version == 1
+    assert score(copied.workplace).changed
+
+
+def test_no_rollback_to_a_version_whose_files_were_swapped(copied: Project) -> None:
+    for _ in range(2):
+        challenge(copied)
+        promoted(copied)
+    swap_files(copied, 2)
+    before = copied.states()
+
+    with pytest.raises(RegistryError, match="the files of version 2 are not those"):
+        rolled_back(copied, 2)
+
+    assert copied.states() == before
+
+
+def test_a_record_from_before_digests_goes_on_and_gets_one_with_the_next_promotion(
+    copied: Project,
+) -> None:
+    challenge(copied)
+    promoted(copied)
+    without_digests(copied)
+
+    before = copied.champion()
+    promoted_already, _ = promoted(copied)
+    scored = score(copied.workplace)
+    _, restored = rolled_back(copied)
+
+    assert before.model_digest is None
+    assert not promoted_already.changed
+    assert scored.rows > 0
+    assert restored.model_digest == StoredModel.of(stored_files(copied.registry, 1)).digest
+    rows = copied.rows("champion").sort("promotion")
+    assert rows["model_digest"].to_list() == [None, None, restored.model_digest]
+
+
+def without_digests(project: Project) -> None:
+    """Leave records and versions as they were before there were digests."""
+    table, registry = project.table("champion"), project.registry
+    rows = project.rows("champion").drop("model_digest")
+    write_deltalake(table.uri, rows, mode="overwrite", schema_mode="overwrite")
+    for version in rows["version"].unique():
+        registry.client.delete_model_version_tag(registry.model_name, str(version), DIGEST)
 
 
 # A person's approval

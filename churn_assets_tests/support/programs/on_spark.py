@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import itertools
+import re
 import sys
 import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,10 @@ from churn_assets.tables.engines.engine import Commit, ConflictError
 from churn_assets.tables.ingest import ingest
 from churn_assets.tables.refine import refine
 from churn_assets.tables.sources.source import Source
+from churn_assets_tests.support.processes import CHECKOUT
 from churn_assets_tests.support.project import USE_CASE
 
+GUIDE = CHECKOUT / "docs" / "scaling.md"
 GENERATION = "generation"
 WAIT_SECONDS = 120
 _SHARED = resources(load_settings())
@@ -36,27 +40,25 @@ _TABLES = _LAKE.of(USE_CASE)
 
 
 def score_by_udf(into: str) -> None:
-    """Score features with MLflow's own function for Spark, into a Parquet file.
+    """Score features with MLflow's own function for Spark, as the guide does, into a Parquet file.
 
-    Before, say what comes of importing this project's package there.
+    Once more with the type of result that MLflow takes by itself. Before, say what comes of
+    importing this project's package there.
     """
     import mlflow
     from pyspark.sql import functions as F  # noqa: N812
 
     print("import:", _imported_there())
-    registry = _SHARED.mlflow.registry(USE_CASE)
-    registry.connect()
-    session = _SHARED.spark.started()
-    score = mlflow.pyfunc.spark_udf(
-        session,
-        f"models:/{registry.model_name}@champion",
-        env_manager="local",
-        result_type="array<double>",
-    )
-    scores = score(F.struct(*USE_CASE.inputs))[1]
-    features = session.read.format("delta").load(_TABLES["features"].uri)
-    scored = features.select(USE_CASE.key, scores.alias("churn_probability"))
-    pq.write_table(scored.toArrow(), into)
+    python = re.findall("```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    (lines,) = [lines for lines in python if "spark_udf" in lines]
+    names: dict[str, Any] = {"spark": _SHARED.spark.started()}
+    # Where `.churn` is, as a reader of the guide would be.
+    with chdir(Path(_LAKE.root).parents[1]):
+        exec(lines, names)
+    by_default = mlflow.pyfunc.spark_udf(names["spark"], names["model"])
+    features, inputs = names["features"], F.struct(*USE_CASE.inputs)
+    again = features.select(USE_CASE.key, by_default(inputs).alias("by_default"))
+    pq.write_table(names["scored"].join(again, USE_CASE.key).toArrow(), into)
 
 
 def score_slowly(features: str, predictions: str, rows: str, seconds: str, marks: str) -> None:

@@ -1,0 +1,1 @@
+"""How the files of a registered model are written, told apart and found again."""
