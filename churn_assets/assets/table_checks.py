@@ -113,10 +113,27 @@ def table_checks(case: UseCase, settings: Settings) -> list[dg.AssetChecksDefini
         summary = f"{', '.join(odd) or 'none amiss'}, of {counts['records']:,} labels"
         return Count(not odd, summary, counts)
 
-    checks = [expected_columns, same_schema, rejected_records, outliers]
+    checks = [expected_columns, same_schema, _usual_volume(case, "raw"), rejected_records, outliers]
     if case.split_by is None:
         # By time the splits differ as the times do.
         checks.append(split_balance)
     if case.labels:
-        checks.append(label_records)
+        checks += [_usual_volume(case, "labels"), label_records]
     return checks
+
+
+def _usual_volume(case: UseCase, table: str) -> dg.AssetChecksDefinition:
+    @warning(case, table)
+    def usual_volume(lake: dg.ResourceParam[Lake]) -> Count:
+        """About as many records, values and customers come from the source as before."""
+        details = lake.of(case)[table].require().details
+        if "rows_before" not in details:
+            return Count(True, "nothing to compare with was there before", {})
+        before, gone = details["rows_before"], details["customers_gone"]
+        accepted = details.get("accepted", {})
+        changes = {**details["unusual"], **accepted}
+        summary = "; ".join(changes.values()) or f"{before[-1]:,} records before, {gone:,} gone"
+        numbers = {"rows_before": before, "customers_gone": gone, "accepted": accepted}
+        return Count(not changes, summary, numbers)
+
+    return usual_volume

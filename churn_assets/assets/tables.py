@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import dagster as dg
+from pydantic import Field
 
 from churn_assets.assets.table import Lineage, table
 from churn_assets.settings import Settings
@@ -18,6 +19,15 @@ READ_AGAIN = dg.RetryPolicy(max_retries=2, delay=2)
 REJECTS = "A record that broke the contract, as it came, with every reason."
 
 
+class SourceConfig(dg.Config):
+    """How a table of a source's records is read."""
+
+    accept: bool = Field(
+        default=False,
+        description="Take the source as it is, once, though far less comes than the table holds.",
+    )
+
+
 def table_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefinition]:
     """raw, silver with rejects, and features of a use case; and labels, if they come apart."""
     source, day = settings.source(case.name), settings.as_of
@@ -27,18 +37,18 @@ def table_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefinition]
         return replace(lake, root=settings.present.lake_uri)
 
     @table(case, settings, code=raw_code(), fresh_minutes=fresh_minutes, retry_policy=READ_AGAIN)
-    def raw(lake: dg.ResourceParam[Lake]) -> Committed:
+    def raw(config: SourceConfig, lake: dg.ResourceParam[Lake]) -> Committed:
         """A source record as it came, with its file and when it was read."""
         if day is not None:
             return as_known_on(case, day, today(lake).of(case), lake.of(case))
-        return ingest(case, source, lake.of(case))
+        return ingest(case, source, lake.of(case), accept=config.accept)
 
     @table(case, settings, code=raw_code(), fresh_minutes=fresh_minutes, retry_policy=READ_AGAIN)
-    def labels(lake: dg.ResourceParam[Lake]) -> Committed:
+    def labels(config: SourceConfig, lake: dg.ResourceParam[Lake]) -> Committed:
         """An outcome as it came, with its file and when it was read."""
         if day is not None:
             return labels_as_known_on(case, day, today(lake).of(case), lake.of(case))
-        return ingest_labels(case, source, lake.of(case))
+        return ingest_labels(case, source, lake.of(case), accept=config.accept)
 
     @table(
         case,

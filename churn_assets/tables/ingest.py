@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +13,19 @@ from churn_assets.tables.contract import require_types
 from churn_assets.tables.engines.engine import ConflictError
 from churn_assets.tables.lake import (
     INGESTED_AT,
+    SOURCE_URI,
     Committed,
     Table,
     changed_types,
     require_known_layout,
 )
+from churn_assets.tables.provenance import is_made_up
 from churn_assets.tables.sources.columns import BETWEEN, NOTHING, Expected
 from churn_assets.tables.sources.kind import Records
 from churn_assets.tables.sources.open import open_source
 from churn_assets.tables.sources.source import Source
 from churn_assets.tables.versions import code_version, data_version
+from churn_assets.tables.volume import REMEMBERED, compare, unusual
 from churn_assets.usecases.spec import UseCase, delta_name
 
 if TYPE_CHECKING:
@@ -36,55 +40,130 @@ def raw_code() -> str:
     return code_version(_ingest, engines)
 
 
-def ingest(use_case: UseCase, source: Source, tables: Mapping[str, Table]) -> Committed:
+def ingest(
+    use_case: UseCase, source: Source, tables: Mapping[str, Table], *, accept: bool = False
+) -> Committed:
     """Replace raw by the records of a source, unless it holds just them; or add what is new.
+
+    Records of a source that somebody named stand where none is named now: made-up ones come in
+    their place only where the generator is named.
+
+    Parameters
+    ----------
+    use_case : UseCase
+        Whose records these are.
+    source : Source
+        Where they come from.
+    tables : mapping of str to Table
+        The use case's tables.
+    accept : bool
+        Whether raw is replaced though far less comes than it holds.
 
     Raises
     ------
     SourceError
-        Where the source cannot be read or is not what the contract expects.
+        Where the source cannot be read, is not what the contract expects, or has so much less than
+        raw holds that it seems to be cut.
     TableError
         Where raw cannot be written.
     """
     require_known_layout(tables)
-    return _ingest(Expected.of(use_case), source, tables["raw"])
+    return _ingest(_Target(use_case, Expected.of(use_case), tables["raw"]), source, accept)
 
 
-def ingest_labels(use_case: UseCase, source: Source, tables: Mapping[str, Table]) -> Committed:
+def ingest_labels(
+    use_case: UseCase, source: Source, tables: Mapping[str, Table], *, accept: bool = False
+) -> Committed:
     """Likewise for the labels of a use case that has them apart, of its source if no other is set.
 
     Raises
     ------
     SourceError, TableError
-        As `ingest` does.
+        As `ingest` does; also where they would be made up for records that are not.
     """
     where = f"sources.{use_case.name}"
     own, settings = source.labels, f"{where}.labels" if source.labels else where
-    return _ingest(Expected.labels_of(use_case, settings), own or source, tables["labels"])
+    source = own or source
+    labels, raw = tables["labels"].state(), tables["raw"].state()
+    if not source.is_named and raw and not is_made_up(raw) and (not labels or is_made_up(labels)):
+        raise SourceError(
+            f"{settings}.uri is empty, and the records came from {raw.details[SOURCE_URI]}: no "
+            f"outcomes are made up for them. Set {where}.labels.uri to where theirs are."
+        )
+    expected = Expected.labels_of(use_case, settings)
+    return _ingest(_Target(use_case, expected, tables["labels"]), source, accept)
 
 
-def _ingest(expected: Expected, source: Source, table: Table) -> Committed:
+@dataclass(frozen=True)
+class _Target:
+    """What a source is read into.
+
+    Parameters
+    ----------
+    use_case : UseCase
+        Whose records these are.
+    expected : Expected
+        What the source must give.
+    table : Table
+        What holds it.
+    """
+
+    use_case: UseCase
+    expected: Expected
+    table: Table
+
+    @property
+    def keys(self) -> list[str]:
+        """Columns of the table that name a customer."""
+        contract = self.expected.contract
+        return [delta_name(contract[name].source) for name in self.use_case.keys]
+
+    @property
+    def blank(self) -> dict[str, Sequence[str]]:
+        """Columns that must not lose their values, and what is written for none.
+
+        The label may: outcomes of new customers are not known yet.
+        """
+        columns = self.expected.contract.columns
+        return {
+            delta_name(column.source): column.blank
+            for column in columns
+            if column.name != self.expected.label
+        }
+
+
+def _ingest(target: _Target, source: Source, accept: bool) -> Committed:
     import narwhals.stable.v2 as nw
 
+    expected, table = target.expected, target.table
+    current = table.state()
+    if current and not source.is_named and not is_made_up(current):
+        origin = current.details.get(SOURCE_URI, "elsewhere")
+        stands = f"no source is named now, so the records of {origin} stand"
+        return replace(current, details={**current.details, "stands": stands})
     opened = open_source(source, expected)
     version = opened.fingerprint()
     made_from = data_version(raw_code(), {"source": version})
-    current = table.state()
     # A contract that asks for more than it did wants the source looked at again.
     columns = {delta_name(column.source) for column in expected.contract.columns}
     if current and made_from in _sources(current) and columns <= set(current.columns):
         return current
     try:
         records = opened.records(table.engine)
+        alike = current is not None and is_made_up(current) == source.makes_up
+        volume = _volume(target, records, source, current if alike else None, accept)
         frame = records.frame.with_columns(**{INGESTED_AT: nw.lit(datetime.now(UTC))})
         details: dict[str, Any] = {
-            "source_uri": records.uri,
+            SOURCE_URI: records.uri,
             "files": records.files,
             "extra_columns": list(records.extra),
             "missing_label": records.missing_label,
+            **volume,
         }
         if source.append:
-            return _add(expected, records, frame, table, current, made_from, details)
+            # Made-up records are no history of others, nor are others one of theirs.
+            held = current if alike else None
+            return _add(expected, records, frame, table, held, made_from, details)
         return table.replace(
             frame,
             made_from,
@@ -98,6 +177,40 @@ def _ingest(expected: Expected, source: Source, table: Table) -> Committed:
         if refusal is None:
             raise
         raise refusal from error
+
+
+def _volume(
+    target: _Target, records: Records, source: Source, current: Committed | None, accept: bool
+) -> dict[str, Any]:
+    """What is kept of how much came; refused where that is far less than there was.
+
+    Raises
+    ------
+    SourceError
+        Naming what is lost, and how to take it as it is.
+    """
+    if current is None or source.makes_up or not set(target.keys) <= set(current.columns):
+        return {}
+    table, settings = target.table, target.expected.settings
+    least = source.volume.of_additions if source.append else source.volume
+    held = table.scan(current.version)
+    volume = compare(records.frame, held, table.engine, keys=target.keys, blank=target.blank)
+    losses = volume.losses(least)
+    if losses and not accept:
+        limits = [f"{settings}.volume.{name} ({getattr(least, name):g})" for name in losses]
+        raise SourceError(
+            f"{records.uri}: {'; '.join(losses.values())}. So it seems to be cut, and the table "
+            f"{table.name} was not replaced. Give the whole of it; or take it as it is, once, with "
+            f"--accept (in Dagster `accept: true` in the configuration of {table.name}); or lower "
+            f"{' and '.join(limits)}."
+        )
+    before = [*current.details.get("rows_before", []), volume.rows_before][-REMEMBERED:]
+    return {
+        "rows_before": before,
+        "customers_gone": 0 if source.append else volume.keys_before - volume.keys_kept,
+        "unusual": unusual(volume, least, before),
+        **({"accepted": losses} if losses else {}),
+    }
 
 
 def _sources(state: Committed) -> list[str]:

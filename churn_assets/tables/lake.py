@@ -150,6 +150,18 @@ class Table:
             *_, (_, first) = self._commits()
             return first.date()
 
+    def note(self, version: int) -> Mapping[str, Any]:
+        """What was kept with the commit of a version; nothing where the log no longer tells."""
+        with self._refusals("read"):
+            table = self._open()
+            assert table is not None
+            # A table that is opened at a version tells another one's commit.
+            back = table.version() - version
+            commits = table.history(back + 1)
+        if not 0 <= back < len(commits):
+            return {}
+        return dict(json.loads(commits[back].get("userMetadata") or "{}"))
+
     def _commits(self) -> Iterator[tuple[int, datetime]]:
         """Number and moment of each version, the newest first."""
         table = self._open()

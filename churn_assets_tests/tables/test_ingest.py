@@ -16,10 +16,11 @@ import pytest
 
 from churn_assets.errors import ContractError, SourceError
 from churn_assets.tables.engines.polars_engine import PolarsEngine
-from churn_assets.tables.ingest import ingest
+from churn_assets.tables.ingest import ingest, ingest_labels
 from churn_assets.tables.lake import Committed, Lake, Table
 from churn_assets.tables.refine import refine
 from churn_assets.tables.sources.source import Source
+from churn_assets.tables.volume import VolumeSettings
 from churn_assets.usecases import USE_CASES
 from churn_assets.usecases.spec import Column, Contract, Date, Label, String, UseCase
 from churn_assets_tests.support.project import customers, write_csv
@@ -287,3 +288,165 @@ def test_a_changed_type_is_refused_and_what_is_kept_stands(history: History) -> 
         ingest(KEEPING, Source(uri=str(typed), append=True), history.tables)
 
     assert history.tables["raw"].require().version == first.version
+
+
+# A source that is cut, and records that nobody named
+
+CUT = r"customers.csv: 15 records came, 30 % of the 50 before. So it seems to be cut"
+OTHER_KEYS = pl.concat_str(pl.lit("x"), "customerID").alias("customerID")
+LOSSES = [
+    (lambda frame: frame.with_columns(TotalCharges=pl.lit("")), r"'TotalCharges' in 0 % .* 100 %"),
+    (lambda frame: frame.with_columns(OTHER_KEYS), "0 of the 50 customers before came"),
+]
+BOOKING = USE_CASES["booking_cancellation"]
+MADE_UP = Source(rows=FEW)
+
+
+def origin_of(tables: Mapping[str, Table]) -> str:
+    return str(tables["raw"].require().details["source_uri"])
+
+
+def test_a_cut_file_is_refused_each_time_and_raw_stands(tables, source) -> None:
+    whole = ingest(USE_CASE, source, tables)
+    write_csv(Path(source.uri), rows=15)
+
+    for _ in range(2):
+        with pytest.raises(SourceError, match=CUT) as refusal:
+            ingest(USE_CASE, source, tables)
+
+    assert "--accept" in str(refusal.value)
+    assert "sources.telco_churn.volume.rows (0.5)" in str(refusal.value)
+    assert len(str(refusal.value).splitlines()) == 1
+    assert tables["raw"].state() == replace(whole, changed=False)
+
+
+def test_a_cut_file_is_accepted_once_and_that_is_no_permission(tables, source) -> None:
+    ingest(USE_CASE, source, tables)
+    write_csv(Path(source.uri), rows=15)
+    accepted = ingest(USE_CASE, source, tables, accept=True)
+    again = ingest(USE_CASE, source, tables)
+    write_csv(Path(source.uri), rows=FEW)
+    ingest(USE_CASE, source, tables)
+    write_csv(Path(source.uri), rows=15)
+
+    with pytest.raises(SourceError, match=CUT):
+        ingest(USE_CASE, source, tables)
+
+    assert (accepted.rows, accepted.details["customers_gone"]) == (15, 35)
+    assert "rows" in accepted.details["accepted"]
+    assert again == replace(accepted, changed=False)
+    assert tables["raw"].require().rows == FEW
+
+
+@pytest.mark.parametrize(("change", "loss"), LOSSES, ids=["emptied", "other customers"])
+def test_a_file_without_a_column_s_values_or_the_customers_is_refused(
+    tables, source, change, loss
+) -> None:
+    whole = ingest(USE_CASE, source, tables)
+    write_csv(Path(source.uri), change, rows=FEW)
+
+    with pytest.raises(SourceError, match=loss):
+        ingest(USE_CASE, source, tables)
+
+    assert tables["raw"].state() == replace(whole, changed=False)
+
+
+def test_deliveries_of_other_customers_are_let_pass_by_a_setting(tables, source) -> None:
+    ingest(USE_CASE, source, tables)
+    write_csv(Path(source.uri), LOSSES[1][0], rows=FEW)
+    each_anew = source.model_copy(update={"volume": VolumeSettings(keys=0)})
+
+    committed = ingest(USE_CASE, each_anew, tables)
+
+    assert (committed.changed, committed.details["unusual"]) == (True, {})
+
+
+def test_customers_whose_outcomes_are_not_known_yet_are_no_loss(tables, source) -> None:
+    ingest(USE_CASE, source, tables)
+    write_csv(Path(source.uri), lambda frame: frame.drop("Churn"), rows=FEW)
+
+    assert ingest(USE_CASE, source, tables).changed
+
+
+def test_files_that_bring_what_is_new_are_small_and_still_keep_their_values(tables, source) -> None:
+    adding = source.model_copy(update={"append": True})
+    ingest(USE_CASE, adding, tables)
+    write_csv(Path(source.uri), rows=2, seed=1)
+    added = ingest(USE_CASE, adding, tables)
+    write_csv(Path(source.uri), LOSSES[0][0], rows=FEW, seed=2)
+
+    with pytest.raises(SourceError, match="'TotalCharges' in 0 % of the records"):
+        ingest(USE_CASE, adding, tables)
+
+    assert added.rows == tables["raw"].require().rows == FEW + 2
+
+
+def test_made_up_customers_never_replace_named_ones(tables, source) -> None:
+    named = ingest(USE_CASE, source, tables)
+    Path(source.uri).unlink()
+
+    stands = ingest(USE_CASE, MADE_UP, tables)
+
+    assert replace(stands, details=named.details) == replace(named, changed=False)
+    assert stands.details["stands"] == (
+        f"no source is named now, so the records of {source.uri} stand"
+    )
+    assert origin_of(tables) == source.uri
+
+
+def test_made_up_customers_come_where_they_are_named_and_first_of_all(tables, source) -> None:
+    first = ingest(USE_CASE, MADE_UP, tables)
+    fewer = ingest(USE_CASE, Source(rows=10), tables)
+    ingest(USE_CASE, source, tables)
+    named = ingest(USE_CASE, Source(uri="generated", rows=10), tables)
+
+    assert (first.rows, fewer.rows, named.rows) == (FEW, 10, 10)
+    assert origin_of(tables) == "generated:telco_churn?rows=10&seed=0"
+
+
+def test_made_up_customers_are_no_history_of_named_ones(tables, source) -> None:
+    ingest(USE_CASE, MADE_UP.model_copy(update={"append": True}), tables)
+    write_csv(Path(source.uri), rows=10)
+
+    committed = ingest(USE_CASE, source.model_copy(update={"append": True}), tables)
+
+    assert committed.rows == 10
+    assert tables["raw"].scan().to_native().collect()["source_uri"].unique().to_list() == [
+        source.uri
+    ]
+
+
+@pytest.fixture
+def bookings(tmp_path: Path) -> tuple[Source, Mapping[str, Table]]:
+    """A file of bookings with their outcomes, and the tables that hold it."""
+    path = tmp_path / "bookings.csv"
+    pl.concat([pl.DataFrame(pl.from_arrow(batch)) for batch in BOOKING.generate(200, 0)]).write_csv(
+        path
+    )
+    booked = Source(uri=str(path))
+    tables = Lake(str(tmp_path / "lake"), PolarsEngine()).of(BOOKING)
+    ingest(BOOKING, booked, tables)
+    return booked, tables
+
+
+def test_outcomes_are_not_made_up_for_named_records(bookings) -> None:
+    _, tables = bookings
+
+    with pytest.raises(SourceError, match=r"no outcomes are made up for them.*labels\.uri"):
+        ingest_labels(BOOKING, MADE_UP, tables)
+
+    assert tables["labels"].state() is None
+
+
+def test_outcomes_that_nobody_names_stand_and_cut_ones_are_refused(bookings, tmp_path) -> None:
+    booked, tables = bookings
+    whole = ingest_labels(BOOKING, booked, tables)
+    stands = ingest_labels(BOOKING, MADE_UP, tables)
+    cut = tmp_path / "cut.csv"
+    pl.read_csv(booked.uri, infer_schema=False).head(20).write_csv(cut)
+
+    with pytest.raises(SourceError, match=r"20 records came, 10 % .*the table labels was not"):
+        ingest_labels(BOOKING, Source(uri=str(cut)), tables)
+
+    assert stands.data_version == whole.data_version
+    assert tables["labels"].state() == replace(whole, changed=False)

@@ -47,7 +47,7 @@ def open_source(source: Source, expected: Expected) -> SourceKind:
             f"{where}.uri is {public_uri(source.uri) or 'empty'}. Leave it out, or set "
             f"{where}.uri to postgresql://user:password@host:5432/database."
         )
-    if not source.uri:
+    if source.makes_up:
         return GeneratedRecords.of(source, expected)
     location = locate(source.uri, source.format, source.options, where)
     return _BY_FORMAT[location.format](source, expected, location)

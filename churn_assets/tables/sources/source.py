@@ -9,7 +9,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from churn_assets.errors import public_uri
+from churn_assets.tables.provenance import GENERATED
 from churn_assets.tables.sources.files import Format
+from churn_assets.tables.volume import VolumeSettings
 
 _SAMPLE_ROWS = 7043
 
@@ -21,7 +23,8 @@ class Source(BaseModel):
     ----------
     uri : str
         A path, a folder, a glob, or an address of the web, of an object store or of a database;
-        empty for the use case's own generator.
+        `generated` for the use case's own generator. Empty for that too, unless the table holds
+        records of a named source, which then stand.
     table, query : str
         What to read of a database, one of them: a table by its name as in SQL, or a SELECT.
     format : {"csv", "parquet", "delta"}, optional
@@ -39,6 +42,8 @@ class Source(BaseModel):
         history; by default the source is the whole of what there is.
     labels : Source, optional
         Where the labels come from, of a use case that has them apart; by default from here as well.
+    volume : VolumeSettings
+        How much of what the table holds must come again for it to be replaced.
     rows, seed : int
         How many records are generated, and from which seed.
     """
@@ -55,6 +60,7 @@ class Source(BaseModel):
     storage_options: dict[str, SecretStr] = {}
     append: bool = False
     labels: Source | None = None
+    volume: VolumeSettings = VolumeSettings()
     rows: int = Field(default=_SAMPLE_ROWS, ge=1)
     seed: int = Field(default=0, ge=0)
 
@@ -79,6 +85,16 @@ class Source(BaseModel):
         """Show the settings, but no password of the URI."""
         for name, value in super().__repr_args__():
             yield name, public_uri(self.uri) if name == "uri" else value
+
+    @property
+    def is_named(self) -> bool:
+        """Whether it says where records come from, the generator by its name included."""
+        return bool(self.uri)
+
+    @property
+    def makes_up(self) -> bool:
+        """Whether its records are the generator's."""
+        return self.uri in ("", GENERATED)
 
     @property
     def options(self) -> dict[str, str]:

@@ -31,6 +31,7 @@ from churn_assets.tables.ingest import ingest
 from churn_assets.tables.lake import Lake
 from churn_assets.tables.refine import newest_by
 from churn_assets.tables.sources.source import Source
+from churn_assets.tables.volume import VolumeSettings, compare
 from churn_assets.usecases import USE_CASES
 from churn_assets.usecases.spec import (
     Column,
@@ -492,3 +493,40 @@ def test_history_and_past_days_come_out_of_both_engines_alike(
 
     assert raw.rows == 7
     assert results[0] == results[1]
+
+
+def test_what_comes_again_is_counted_alike(engines: Sequence[Engine], tmp_path: Path) -> None:
+    before, now = tmp_path / "before.csv", tmp_path / "now.csv"
+    columns = {"shop": ["s"] * 60, "seen": ["1/2/2020"] * 60}
+    keys = [f" {i}\u00a0" for i in range(60)]
+    labels = [["Yes", *BLANKS[:5]][i % 6] for i in range(60)]
+    pl.DataFrame({**columns, "key": keys, "label": ["Yes"] * 60}).write_csv(before)
+    pl.DataFrame({**columns, "key": [str(i + 20) for i in range(60)], "label": labels}).write_csv(
+        now
+    )
+
+    volumes, refusals = [], []
+    for engine in engines:
+        tables = Lake(str(tmp_path / engine.name), engine).of(KEEPING)
+        ingest(KEEPING, Source(uri=str(before)), tables)
+        first = tables["raw"].scan()
+        limit = VolumeSettings(keys=0.7)
+        with pytest.raises(SourceError) as refusal:
+            ingest(KEEPING, Source(uri=str(now), volume=limit), tables)
+        refusals.append(str(refusal.value))
+        ingest(KEEPING, Source(uri=str(now), volume=limit), tables, accept=True)
+        volumes.append(
+            compare(
+                tables["raw"].scan(),
+                first,
+                engine,
+                keys=["shop", "key"],
+                blank={"label": (), "seen": ("1/2/2020",)},
+            )
+        )
+
+    assert volumes[0] == volumes[1]
+    assert (volumes[0].keys_before, volumes[0].keys_kept) == (60, 40)
+    assert volumes[0].filled["label"] == (10 / 60, 1.0)
+    assert refusals[0] == refusals[1]
+    assert "40 of the 60 customers before came, 67 %" in refusals[0]
