@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -19,6 +20,12 @@ BENDS = 3
 """Of a number in a linear model."""
 _FLAG = 2
 """A number of so few values bends nowhere."""
+_MANY, _FEWEST_ROWS = 30, 10
+"""Of a column with more categories, those of fewer rows are rare."""
+_MOST_CELLS = 100_000_000
+"""Of all 0/1 columns, 0.8 GB; the commonest categories have them."""
+_DRAWN, _FOLDS = 20, 5
+"""As many rows of all count with a category's own; folds of the rates while they are fitted."""
 _LARGEST = float(np.finfo(np.float32).max)
 """Some estimators compute in single precision, and take no infinity."""
 
@@ -28,33 +35,64 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     scikit-learn's encoders look at each text again for each row, which takes longer than
     scoring it; this one looks at each distinct text once. An unknown or null category has
-    0 in every column, a null number is NaN.
+    0 in every column, a null number is NaN. A column that is null throughout has no part.
+
+    A column of many categories would fill the memory, and of most of them too few rows could tell
+    anything. Its rare ones share a 0/1 column, which an unknown one then has as well; or one
+    column says how often the outcome came with each category.
 
     Parameters
     ----------
     numeric, categorical : sequence of str
         Columns of the table, encoded in this order.
+    by_outcome : bool
+        Whether a column with rare categories gets the log-odds of the outcome by category instead
+        of a 0/1 column for the rare ones together.
 
     Attributes
     ----------
     sources_ : list of str
         The column of the table that each encoded one comes from.
+
+    References
+    ----------
+    Micci-Barreca (2001), "A preprocessing scheme for high-cardinality categorical attributes in
+    classification and prediction problems", ACM SIGKDD Explorations 3(1): rates that are drawn to
+    the mean where rows are few. While it is fitted, a row gets the rate of the rows of other folds,
+    so that no row tells its own outcome.
     """
 
-    def __init__(self, numeric: Sequence[str], categorical: Sequence[str]) -> None:
+    # Those of models that were stored before there were any.
+    by_outcome: bool = False
+    numbers_: Sequence[str] | None = None
+    rare_: Sequence[str] = ()
+    odds_: Mapping[str, Floats] = MappingProxyType({})
+
+    def __init__(
+        self, numeric: Sequence[str], categorical: Sequence[str], *, by_outcome: bool = False
+    ) -> None:
         self.numeric = numeric
         self.categorical = categorical
+        self.by_outcome = by_outcome
 
-    def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: N803
-        """Learn the categories of each categorical column, sorted."""
-        self.categories_ = {
-            name: sorted(str(value) for value in X[name].dropna().unique())
-            for name in self.categorical
-        }
+    def fit(self, X: pd.DataFrame, y: Any = None) -> Self:  # noqa: N803
+        """Learn which numbers are known, and the categories of each categorical column, sorted."""
+        self.numbers_ = [name for name in self.numeric if not np.isnan(_numbers(X[name])).all()]
+        counts = {name: _counts(X[name]) for name in self.categorical}
+        self.categories_ = _common(counts, len(X))
+        self.rare_ = [
+            name for name, kept in self.categories_.items() if len(kept) < len(counts[name])
+        ]
+        self.levels_, self.odds_ = {}, {}
+        if self.by_outcome:
+            # An array, since a stored model would describe each text of a list at length.
+            self.levels_ = {name: np.array(list(counts[name]), dtype=str) for name in self.rare_}
+            self.odds_ = {name: self._odds(X[name], y, name) for name in self.rare_}
         self.n_features_in_ = len(self.numeric) + len(self.categorical)
         self.sources_ = [
-            *self.numeric,
+            *self.numbers_,
             *(name for name in self.categorical for _ in self.categories_[name]),
+            *self.rare_,
         ]
         return self
 
@@ -67,22 +105,67 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             In column-major order.
         """
         encoded = np.zeros((len(X), len(self.sources_)), order="F")
-        for i, name in enumerate(self.numeric):
+        i = 0
+        for name in self._known_numbers:
             encoded[:, i] = np.clip(_numbers(X[name]), -_LARGEST, _LARGEST)
-        i = len(self.numeric)
+            i += 1
         for name in self.categorical:
             codes = _codes(X[name], self.categories_[name])
             for code in range(len(self.categories_[name])):
                 np.equal(codes, code, out=encoded[:, i], casting="unsafe")
                 i += 1
+            if name in self.rare_:
+                place = self._first_rare + list(self.rare_).index(name)
+                encoded[:, place] = self._rare(X[name], codes, name)
+        return encoded
+
+    def fit_transform(self, X: pd.DataFrame, y: Any = None, **_: Any) -> Floats:  # noqa: N803
+        """Fit and encode the table that is fitted on, each row by the outcomes of others."""
+        encoded = self.fit(X, y).transform(X)
+        if self.odds_:
+            fold = np.random.default_rng(0).integers(_FOLDS, size=len(X))
+            for place, name in enumerate(self.rare_, start=self._first_rare):
+                codes = _codes(X[name], self.levels_[name])
+                for number in range(_FOLDS):
+                    rest = fold != number
+                    odds = self._odds(X[name][rest], np.asarray(y)[rest], name)
+                    encoded[~rest, place] = odds[codes[~rest]]
         return encoded
 
     def get_feature_names_out(self, input_features: object = None) -> list[str]:
-        """Name of each encoded column: the number's, or `<column>=<category>`."""
+        """Name of each encoded column: the number's, `<column>=<category>`, `<column>=(rare)`."""
         return [
-            *self.numeric,
+            *self._known_numbers,
             *(f"{name}={value}" for name in self.categorical for value in self.categories_[name]),
+            *(f"{name}=({'outcome' if self.odds_ else 'rare'})" for name in self.rare_),
         ]
+
+    @property
+    def _known_numbers(self) -> Sequence[str]:
+        return self.numeric if self.numbers_ is None else self.numbers_
+
+    @property
+    def _first_rare(self) -> int:
+        """Place of the first column for rare categories."""
+        return len(self._known_numbers) + sum(map(len, self.categories_.values()))
+
+    def _rare(self, values: pd.Series[Any], codes: NDArray[np.int32], name: str) -> Any:
+        """What stands for the categories that have no column of their own."""
+        if self.odds_:
+            return self.odds_[name][_codes(values, self.levels_[name])]
+        return (codes < 0) & values.notna().to_numpy()
+
+    def _odds(self, values: pd.Series[Any], y: Any, name: str) -> Floats:
+        """Log-odds of the outcome by category; the last, which code -1 points to, of all rows."""
+        codes, outcomes = _codes(values, self.levels_[name]), np.asarray(y, dtype=np.float64)
+        known, categories = codes >= 0, len(self.levels_[name])
+        rows = np.bincount(codes[known], minlength=categories)
+        positive = np.bincount(codes[known], outcomes[known], minlength=categories)
+        # Half a row of either outcome, so that no rate is 0 or 1.
+        rate = (outcomes.sum() + 0.5) / (len(outcomes) + 1)
+        rates = np.append((positive + _DRAWN * rate) / (rows + _DRAWN), rate)
+        odds: Floats = np.log(rates) - np.log1p(-rates)
+        return odds
 
 
 class LinearEncoder(TableEncoder):
@@ -98,6 +181,8 @@ class LinearEncoder(TableEncoder):
         Columns of the table.
     bends : int
         At how many inner quantiles, evenly spaced.
+    by_outcome : bool
+        As `TableEncoder` takes it.
 
     References
     ----------
@@ -106,19 +191,24 @@ class LinearEncoder(TableEncoder):
     """
 
     def __init__(
-        self, numeric: Sequence[str], categorical: Sequence[str], bends: int = BENDS
+        self,
+        numeric: Sequence[str],
+        categorical: Sequence[str],
+        bends: int = BENDS,
+        *,
+        by_outcome: bool = False,
     ) -> None:
-        super().__init__(numeric, categorical)
+        super().__init__(numeric, categorical, by_outcome=by_outcome)
         self.bends = bends
 
-    def fit(self, X: pd.DataFrame, y: object = None) -> Self:  # noqa: N803
+    def fit(self, X: pd.DataFrame, y: Any = None) -> Self:  # noqa: N803
         """Learn the categories, and the range and quantiles of each number."""
         super().fit(X, y)
         self.ranges_: dict[str, list[float]] = {}
         self.knots_: dict[str, list[float]] = {}
         self.logs_: list[str] = []
         inner = np.linspace(0, 1, self.bends + 2)[1:-1]
-        for name in self.numeric:
+        for name in self._known_numbers:
             known = _numbers(X[name])
             known = known[np.isfinite(known)]
             if len(np.unique(known)) <= _FLAG:
@@ -144,7 +234,7 @@ class LinearEncoder(TableEncoder):
             In column-major order.
         """
         encoded = super().transform(X)
-        place = {name: i for i, name in enumerate(self.numeric)}
+        place = {name: i for i, name in enumerate(self._known_numbers)}
         for name, (low, high) in self.ranges_.items():
             np.clip(encoded[:, place[name]], low, high, out=encoded[:, place[name]])
         i = len(super().get_feature_names_out())
@@ -199,9 +289,9 @@ class MonotonePipeline(Pipeline):  # type: ignore[misc]
     def fit(self, X: pd.DataFrame, y: Any = None, **params: Any) -> Self:  # noqa: N803
         """Fit the encoder, tell the model, fit all."""
         directions = self.monotone or {}
-        encoder = self.steps[0][1].fit(X)
+        encoder = self.steps[0][1].fit(X, y)
         by_column = tuple(
-            directions.get(name, 0) if i < len(encoder.numeric) else 0
+            directions.get(name, 0) if i < len(encoder.numbers_) else 0
             for i, name in enumerate(encoder.sources_)
         )
         self.steps[-1][1].set_params(**{self.constraint: by_column})
@@ -215,7 +305,35 @@ def _numbers(values: pd.Series[Any]) -> Floats:
     return numbers
 
 
-def _codes(values: pd.Series[Any], categories: Sequence[str]) -> NDArray[np.int32]:
+def _counts(values: pd.Series[Any]) -> dict[str, int]:
+    """How many rows each category has, in its order."""
+    counts: dict[str, int] = {}
+    for value, rows in values.value_counts(sort=False).items():
+        if rows:
+            counts[str(value)] = counts.get(str(value), 0) + int(rows)
+    return dict(sorted(counts.items()))
+
+
+def _common(counts: Mapping[str, Mapping[str, int]], rows: int) -> dict[str, list[str]]:
+    """The categories of each column that get a column of their own, sorted."""
+    kept = {
+        name: [one for one, n in of.items() if len(of) <= _MANY or n >= _FEWEST_ROWS]
+        for name, of in counts.items()
+    }
+    # The columns share what there is room for: none has more than it needs.
+    left = max(_MOST_CELLS // max(rows, 1), _MANY)
+    for column, name in enumerate(sorted(kept, key=lambda name: len(kept[name]))):
+        share = max(left // (len(kept) - column), 1)
+        if len(kept[name]) > share:
+            commonest = sorted(kept[name], key=lambda one: -counts[name][one])[:share]
+            kept[name] = sorted(commonest)
+        left -= len(kept[name])
+    return kept
+
+
+def _codes(
+    values: pd.Series[Any], categories: Sequence[str] | NDArray[np.str_]
+) -> NDArray[np.int32]:
     """Position of each value among the categories, -1 where it is none of them."""
     import pandas as pd
 

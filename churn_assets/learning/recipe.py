@@ -57,6 +57,9 @@ class Candidate(Part):
     inputs : {"linear", "plain"}
         Filled, standardised and with engineered columns; or numbers as they are, a missing one
         as NaN.
+    rare_categories : {"together", "outcome"}
+        What stands for the rare ones of a column with many categories: a 0/1 column for them
+        together, or how often the outcome came with each, found in folds.
     parameters : mapping
         Of the estimator; the default configuration.
     space : mapping of str to Range or list
@@ -68,6 +71,7 @@ class Candidate(Part):
     name: str = Field(min_length=1, pattern=r"^\w+$")
     estimator: str | None = None
     inputs: Literal["linear", "plain"] = "plain"
+    rare_categories: Literal["together", "outcome"] = "together"
     parameters: Mapping[str, Any] = {}
     space: Space = {}
     members: tuple[str, ...] = ()

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import OneHotEncoder
 
+from churn_assets.learning import encoding
 from churn_assets.learning.encoding import LinearEncoder, TableEncoder
 
 NUMERIC, CATEGORICAL = ["tenure", "charges"], ["contract", "payment"]
@@ -133,6 +135,85 @@ def test_each_encoded_column_comes_from_one_column_of_the_table(kind: type[Table
         moved = (fitted.transform(other) != before).any(axis=0)
         assert moved.any()
         assert {fitted.sources_[i] for i in np.flatnonzero(moved)} == {name}
+
+
+def many(rows: int = 4000, categories: int = 500, seed: int = 0) -> pd.DataFrame:
+    """Places of which few are common, most are rare, and each has a rate of its own."""
+    rng = np.random.default_rng(seed)
+    shares = 1 / (np.arange(categories) + 5.0)
+    place = rng.choice(categories, rows, p=shares / shares.sum())
+    rates = np.random.default_rng(0).beta(1, 2, categories)
+    frame = table(rows, seed)
+    frame["place"] = [f"place {i:03}" for i in place]
+    frame["left"] = rng.random(rows) < rates[place]
+    return frame
+
+
+def test_rare_categories_of_many_share_a_column() -> None:
+    rows = many()
+    counts = rows["place"].value_counts()
+
+    fitted = TableEncoder(NUMERIC, [*CATEGORICAL, "place"]).fit(rows)
+    odd = rows.head(3).assign(place=[counts.index[0], counts.index[-1], None], contract="month")
+    named = dict(zip(fitted.get_feature_names_out(), fitted.transform(odd).T, strict=True))
+
+    assert fitted.categories_["place"] == sorted(counts[counts >= 10].index)
+    assert 30 < len(fitted.categories_["place"]) < 200
+    assert named["place=(rare)"].tolist() == [0, 1, 0]
+    assert named[f"place={counts.index[0]}"].tolist() == [1, 0, 0]
+    unseen = fitted.transform(odd.assign(place="never seen"))
+    assert unseen[:, fitted.get_feature_names_out().index("place=(rare)")].tolist() == [1, 1, 1]
+    # A column of few categories keeps them all, however rare.
+    assert fitted.categories_["contract"] == ["month", "one year", "two year"]
+
+
+def test_the_matrix_has_no_more_cells_than_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = many()
+    monkeypatch.setattr(encoding, "_MOST_CELLS", 40 * len(rows))
+
+    fitted = TableEncoder(NUMERIC, [*CATEGORICAL, "place"]).fit(rows)
+
+    # Columns of few categories come first; the commonest of the other one have what is left.
+    assert len(fitted.categories_["place"]) == 40 - 3 - 3
+    commonest = rows["place"].value_counts().index[:20]
+    assert set(commonest) <= set(fitted.categories_["place"])
+    assert fitted.transform(rows).shape == (len(rows), 2 + 40 + 1)
+
+
+@pytest.mark.parametrize("kind", [TableEncoder, LinearEncoder])
+def test_rates_by_category_are_found_in_other_folds(kind: type[TableEncoder]) -> None:
+    rows, later = many(), many(seed=1)
+    by_outcome = kind(NUMERIC, ["place"], by_outcome=True)
+    noise = np.random.default_rng(1).random(len(rows)) < rows["left"].mean()
+
+    encoded = by_outcome.fit_transform(rows, rows["left"])
+    place = by_outcome.get_feature_names_out().index("place=(outcome)")
+    in_folds, known = encoded[:, place], by_outcome.transform(later)[:, place]
+    of_noise = clone(by_outcome).fit_transform(rows, noise)[:, place]
+
+    def auc(outcomes: object, found: object) -> float:
+        return float(roc_auc_score(outcomes, found))
+
+    assert auc(later["left"], known) > 0.65
+    assert auc(rows["left"], in_folds) == pytest.approx(auc(later["left"], known), abs=0.05)
+    # Where there is nothing to learn, no row tells its own outcome.
+    assert auc(noise, of_noise) < 0.53
+    assert by_outcome.sources_[place] == "place"
+    unknown = by_outcome.transform(later.head(2).assign(place=["never seen", None]))[:, place]
+    mean = rows["left"].mean()
+    assert unknown == pytest.approx([np.log(mean / (1 - mean))] * 2, abs=0.01)
+
+
+@pytest.mark.parametrize("kind", [TableEncoder, LinearEncoder])
+def test_a_column_that_is_null_when_fitted_has_no_part(kind: type[TableEncoder]) -> None:
+    empty = table().assign(charges=np.nan, payment=pd.Series([None] * 200, dtype=object))
+
+    fitted = kind(NUMERIC, CATEGORICAL).fit(empty)
+
+    assert not {"charges", "payment"} & set(fitted.sources_)
+    assert np.array_equal(fitted.transform(table()), fitted.transform(empty))
 
 
 def test_a_missing_column_is_named() -> None:

@@ -209,17 +209,19 @@ def pipeline(
     from churn_assets.learning.encoding import LinearEncoder, MonotonePipeline, TableEncoder
 
     columns = list(use_case.numeric), list(use_case.categorical)
+    by_outcome = candidate.rare_categories == "outcome"
     model = _estimator(candidate, parameters, seed)
     if candidate.inputs == "linear":
         return Pipeline(
             [
-                ("encode", LinearEncoder(*columns)),
-                ("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
-                ("scale", StandardScaler()),
+                ("encode", LinearEncoder(*columns, by_outcome=by_outcome)),
+                # What is encoded is nobody else's, and large.
+                ("impute", SimpleImputer(strategy="median", keep_empty_features=True, copy=False)),
+                ("scale", StandardScaler(copy=False)),
                 ("model", model),
             ]
         )
-    steps = [("encode", TableEncoder(*columns)), ("model", model)]
+    steps = [("encode", TableEncoder(*columns, by_outcome=by_outcome)), ("model", model)]
     constraint = _constraint(candidate)
     if constraint and use_case.monotone:
         return MonotonePipeline(steps, constraint=constraint, monotone=dict(use_case.monotone))

@@ -140,8 +140,7 @@ def train_challenger(
         images = score_pictures(trained.test_labels, trained.test_scores, trained.threshold)
         with registry.refusals():
             _log_training(place, features, trained, images, settings)
-            if settings.tuning.trials:
-                _log_trials(registry, run_id, trained.trials, settings.metric)
+            _log_trials(registry, run_id, trained.trials, settings)
         tags = {
             "use_case": use_case.name,
             "recipe": trained.recipe,
@@ -316,23 +315,33 @@ def _log_training(
     mlflow.log_input(dataset, context="training")
 
 
-def _log_trials(registry: Registry, run_id: str, trials: Sequence[Trial], metric: str) -> None:
-    """A run for each trial below the training's, in few requests."""
+def _log_trials(
+    registry: Registry, run_id: str, trials: Sequence[Trial], settings: TrainingSettings
+) -> None:
+    """A run for each trial of a tuning below the training's; else for those that failed."""
     from mlflow.entities import Metric, Param, RunStatus
     from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
     client = registry.client
     experiment = client.get_run(run_id).info.experiment_id
     for number, trial in enumerate(trials):
+        if not settings.tuning.trials and trial.state != "failed":
+            continue
         run = client.create_run(
             experiment,
-            tags={MLFLOW_PARENT_RUN_ID: run_id, "trial": trial.state},
+            tags={
+                MLFLOW_PARENT_RUN_ID: run_id,
+                "trial": trial.state,
+                **({"error": trial.error} if trial.error else {}),
+            },
             run_name=f"trial {number}: {trial.candidate}",
         )
         now = int(time.time() * 1000)
         client.log_batch(
             run.info.run_id,
-            metrics=[Metric(metric, loss, now, fold) for fold, loss in enumerate(trial.losses)],
+            metrics=[
+                Metric(settings.metric, loss, now, fold) for fold, loss in enumerate(trial.losses)
+            ],
             params=[
                 Param(name, str(value))
                 for name, value in {"recipe": trial.candidate, **trial.parameters}.items()

@@ -55,7 +55,13 @@ class Journal:
             }
         numbers = itertools.takewhile(notes.__contains__, itertools.count())
         return [
-            Trial(note["candidate"], note["parameters"], note["state"], tuple(note["losses"]))
+            Trial(
+                note["candidate"],
+                note["parameters"],
+                note["state"],
+                tuple(note["losses"]),
+                note.get("error", ""),
+            )
             for note in map(notes.__getitem__, numbers)
         ]
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from churn_assets.errors import TrainingError, first_line
+from churn_assets.errors import first_line
 from churn_assets.learning.fitting.candidates import pipeline
 from churn_assets.learning.fitting.folds import Rows
 from churn_assets.learning.fitting.journal import Journal
@@ -35,6 +35,7 @@ Progress = Callable[[str], None]
 
 PRUNED_AFTER = 3
 """Completed trials of a candidate before one of its own is stopped early."""
+_LONGEST_ERROR = 300
 _SECONDS = 5.0
 """Between two lines of progress."""
 
@@ -68,7 +69,7 @@ def search(
     study: str = "",
     progress: Progress = lambda _: None,
 ) -> tuple[dict[str, Best], list[Trial]]:
-    """The best configuration of each candidate, and every trial in its order.
+    """The best configuration of each candidate that can be fitted, and every trial in its order.
 
     The default configurations come first. Then trials are suggested and noted in batches, so that
     what comes out depends on rows, settings and seed, and not on which trial ends first. A batch
@@ -90,12 +91,12 @@ def search(
     study : str
         Its name in the journal; another one for whatever else would change a trial.
     progress : callable
-        Is told every few seconds how far the search is.
+        Is told which default configuration failed, and every few seconds how far the search is.
 
     Raises
     ------
     TrainingError
-        Where a default configuration cannot be fitted, or the journal cannot be used.
+        Where the journal cannot be used.
 
     References
     ----------
@@ -123,6 +124,8 @@ def search(
     with workers(settings, len(rows.labels)) as pool:
         if len(trials) < firsts:
             note(_defaults(task, pool)[len(trials) :])
+        for trial in failed_defaults(trials):
+            progress(f"candidate '{trial.candidate}' failed by default: {trial.error}")
         reported = time.monotonic()
         while len(trials) < budget:
             if tuning.seconds is not None and time.monotonic() - started > tuning.seconds:
@@ -135,7 +138,8 @@ def search(
             if time.monotonic() - reported > _SECONDS:
                 reported = time.monotonic()
                 progress(_so_far(trials, budget, settings))
-        best = {one.name: _best(trials, one.name) for one in candidates}
+        complete = {trial.candidate for trial in trials if trial.state == "complete"}
+        best = {one.name: _best(trials, one.name) for one in candidates if one.name in complete}
         progress(_so_far(trials, budget, settings))
         # The scores of a trial that was read from the journal are made again.
         unscored = [one for one in best.values() if leaders.get(one.candidate, (None,))[0] != one]
@@ -146,6 +150,11 @@ def search(
     return {
         name: Best(trial.parameters, trial.loss, leaders[name][1]) for name, trial in best.items()
     }, trials
+
+
+def failed_defaults(trials: Iterable[Trial]) -> list[Trial]:
+    """The trials of default configurations that failed."""
+    return [trial for trial in trials if trial.state == "failed" and not trial.parameters]
 
 
 @contextmanager
@@ -174,21 +183,25 @@ def _defaults(task: Task, pool: ThreadPoolExecutor) -> list[tuple[Trial, Floats]
     """Each default configuration; a fold is a piece of work, so that all threads have some."""
     folds = range(len(task.rows.folds))
 
-    def fitted(piece: tuple[str, int]) -> Floats:
+    def fitted(piece: tuple[str, int]) -> Floats | str:
         name, fold = piece
         try:
             scores = _fold_scores(task, name, {}, fold)
             _fold_loss(task, fold, scores)
         except Exception as error:
-            raise TrainingError(
-                f"candidate '{name}': its default configuration cannot be fitted: "
-                f"{first_line(error, 300)}. Correct its parameters, or leave it out."
-            ) from error
+            return first_line(error, _LONGEST_ERROR)
         return scores
+
+    def result(name: str) -> tuple[Trial, Floats]:
+        by_fold = [scores[name, fold] for fold in folds]
+        errors = [one for one in by_fold if isinstance(one, str)]
+        if errors:
+            return Trial(name, {}, "failed", (), errors[0]), np.zeros(0)
+        return _result(task, name, {}, [one for one in by_fold if not isinstance(one, str)])
 
     pieces = [(name, fold) for name in task.candidates for fold in folds]
     scores = dict(zip(pieces, pool.map(fitted, pieces), strict=True))
-    return [_result(task, name, {}, [scores[name, k] for k in folds]) for name in task.candidates]
+    return [result(name) for name in task.candidates]
 
 
 def _tried(
@@ -201,9 +214,10 @@ def _tried(
         try:
             by_fold.append(_fold_scores(task, name, parameters, fold))
             trial, scores = _result(task, name, parameters, by_fold)
-        except Exception:
+        except Exception as error:
             # Whether an estimator takes a configuration, only trying tells.
-            return Trial(name, parameters, "failed", ()), np.zeros(0)
+            why = first_line(error, _LONGEST_ERROR)
+            return Trial(name, parameters, "failed", (), why), np.zeros(0)
         if name in medians and trial.losses[-1] > medians[name][fold]:
             break
     return trial, scores
@@ -256,10 +270,11 @@ def _best(trials: Sequence[Trial], name: str) -> Trial:
 
 def _so_far(trials: Sequence[Trial], budget: int, settings: TrainingSettings) -> str:
     best = min(trials, key=lambda trial: trial.loss)
+    leads = best.state == "complete"
     stopped = sum(trial.state == "pruned" for trial in trials)
     failed = sum(trial.state == "failed" for trial in trials)
     return (
         f"{len(trials)} of {budget} trials, {stopped} stopped early"
         + (f", {failed} failed" if failed else "")
-        + f"; best {settings.metric} {best.loss:.4f} by {best.candidate}"
+        + (f"; best {settings.metric} {best.loss:.4f} by {best.candidate}" if leads else "")
     )

@@ -103,6 +103,7 @@ def frozen(task: Task, number: int, trial: Trial) -> FrozenTrial:
             "parameters": dict(trial.parameters),
             "state": trial.state,
             "losses": list(trial.losses),
+            "error": trial.error,
         },
     )
 

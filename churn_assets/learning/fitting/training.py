@@ -12,7 +12,7 @@ from churn_assets.learning.fitting.calibration import Repair, repair
 from churn_assets.learning.fitting.candidates import blend, chosen, is_monotone, pipeline, singles
 from churn_assets.learning.fitting.folds import Rows, folded
 from churn_assets.learning.fitting.origin import study_name
-from churn_assets.learning.fitting.search import Best, Progress, search
+from churn_assets.learning.fitting.search import Best, Progress, failed_defaults, search
 from churn_assets.learning.fitting.threshold import THRESHOLD_RULES, best_threshold
 from churn_assets.learning.fitting.trial import Trial, loss
 from churn_assets.learning.metrics import metrics
@@ -154,7 +154,8 @@ def train(
     Raises
     ------
     TrainingError
-        Where a split lacks one of the classes, or the settings cannot be followed.
+        Where a split lacks one of the classes, no candidate can be fitted, or the settings cannot
+        be followed.
     """
     from threadpoolctl import threadpool_limits
 
@@ -181,7 +182,9 @@ def train(
         study=study_name(use_case, settings, data_version),
         progress=progress,
     )
-    results = {one.name: _with_blend(one, best, in_folds, settings) for one in candidates}
+    able = [one for one in candidates if set(one.members or (one.name,)) <= set(best)]
+    _require_some(able, trials)
+    results = {one.name: _with_blend(one, best, in_folds, settings) for one in able}
     recipe = min(results, key=lambda name: results[name].loss)
     scored = in_folds.scored
     oof_labels, raw_scores = labels[scored], results[recipe].scores[scored]
@@ -245,6 +248,16 @@ def _parts(candidate: Candidate, candidates: Sequence[Candidate]) -> tuple[Candi
     """The candidates with an estimator that a candidate is made of."""
     names = candidate.members or (candidate.name,)
     return tuple(one for one in singles(candidates) if one.name in names)
+
+
+def _require_some(able: Sequence[Candidate], trials: Sequence[Trial]) -> None:
+    if able:
+        return
+    failed = "; ".join(
+        f"candidate '{trial.candidate}': its default configuration cannot be fitted: {trial.error}"
+        for trial in failed_defaults(trials)
+    )
+    raise TrainingError(f"{failed}. Correct the parameters, or name other candidates.")
 
 
 def _with_blend(

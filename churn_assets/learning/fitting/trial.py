@@ -32,12 +32,15 @@ class Trial:
         Pruned: after some folds it was worse than the median of its candidate's completed trials.
     losses : tuple of float
         Mean loss of all rows scored so far, after each fold.
+    error : str
+        Why it failed, in a line.
     """
 
     candidate: str
     parameters: Mapping[str, Any]
     state: Literal["complete", "pruned", "failed"]
     losses: tuple[float, ...]
+    error: str = ""
 
     @property
     def loss(self) -> float:

@@ -351,6 +351,50 @@ def test_a_class_of_fewer_rows_than_folds_is_trained_with_fewer_folds(
     assert np.isfinite(model.metrics["oof_log_loss"])
 
 
+def test_a_default_candidate_that_fails_is_a_failed_trial(labelled: pd.DataFrame) -> None:
+    candidates = [
+        # It takes no missing number, and the first number has some.
+        {"name": "own", "estimator": "sklearn.neighbors.KNeighborsClassifier"},
+        "logistic_regression",
+        {"name": "mixed", "members": ["logistic_regression", "own"]},
+    ]
+    rows = labelled.head(900).assign(tenure_months=np.nan, total_charges_usd=np.nan)
+    rows.loc[rows.index[::2], "total_charges_usd"] = 1.0
+    lines: list[str] = []
+
+    model = train(
+        USE_CASE, rows, TrainingSettings(candidates=candidates, folds=2), progress=lines.append
+    )
+
+    assert model.recipe == "logistic_regression"
+    assert set(model.candidates) == {"logistic_regression"}
+    (failed,) = (trial for trial in model.trials if trial.state == "failed")
+    assert (failed.candidate, failed.parameters) == ("own", {})
+    assert "NaN" in failed.error
+    assert lines[0] == f"candidate 'own' failed by default: {failed.error}"
+    assert "1 failed" in lines[-1]
+
+
+@pytest.mark.parametrize("where", ["throughout", "in train"])
+def test_a_column_that_train_does_not_know_has_no_part(labelled: pd.DataFrame, where: str) -> None:
+    rows = labelled.head(900).copy()
+    lost = slice(None) if where == "throughout" else (rows["split"] != "test").to_numpy()
+    for name in ("total_charges_usd", "payment_method"):
+        rows[name] = rows[name].astype(object)
+        rows.loc[lost, name] = None
+    rows["total_charges_usd"] = rows["total_charges_usd"].astype(float)
+
+    model = train(USE_CASE, rows, TrainingSettings(folds=2))
+
+    assert not [trial for trial in model.trials if trial.state == "failed"]
+    other = model.test.assign(total_charges_usd=1e4, payment_method="Barter")
+    inputs = list(USE_CASE.inputs)
+    assert np.array_equal(
+        model.pipeline.predict_proba(other[inputs])[:, 1],
+        model.pipeline.predict_proba(model.test[inputs])[:, 1],
+    )
+
+
 def test_a_candidate_that_cannot_be_fitted_is_named_in_one_line(labelled: pd.DataFrame) -> None:
     candidate = {"name": "own", "estimator": "sklearn.neighbors.KNeighborsClassifier"}
     rows = labelled.assign(
