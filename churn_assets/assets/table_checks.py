@@ -114,6 +114,7 @@ def table_checks(case: UseCase, settings: Settings) -> list[dg.AssetChecksDefini
         return Count(not odd, summary, counts)
 
     checks = [expected_columns, same_schema, _usual_volume(case, "raw"), rejected_records, outliers]
+    checks += _known(case)
     if case.split_by is None:
         # By time the splits differ as the times do.
         checks.append(split_balance)
@@ -137,3 +138,28 @@ def _usual_volume(case: UseCase, table: str) -> dg.AssetChecksDefinition:
         return Count(not changes, summary, numbers)
 
     return usual_volume
+
+
+def _known(case: UseCase) -> list[dg.AssetChecksDefinition]:
+    """What features must hold for a model and for the value of a contact."""
+
+    @warning(case, "features")
+    def null_inputs(lake: dg.ResourceParam[Lake]) -> Count:
+        """Each model input is known of somebody in train; else it has no part in the model."""
+        features = lake.of(case)["features"]
+        where = quality.null_inputs(features.scan(), case, features.engine)
+        summary = ", ".join(f"{name} is null {place}" for name, place in where.items())
+        said = f"{summary}: no part in the model" if summary else "none"
+        return Count(not where, said, {"null": where})
+
+    @warning(case, "features")
+    def known_amounts(lake: dg.ResourceParam[Lake]) -> Count:
+        """Each amount of the business case is known; nobody is contacted for an unknown one."""
+        features = lake.of(case)["features"]
+        counts = quality.unknown_amounts(features.scan(), case, features.engine)
+        summary = ", ".join(f"{name} of {count:,}" for name, count in counts.items() if count)
+        said = f"not known: {summary} customers, who are not contacted" if summary else "all known"
+        return Count(not summary, said, {"unknown": counts})
+
+    has_amounts = case.business is not None and case.business.columns
+    return [null_inputs, *([known_amounts] if has_amounts else [])]

@@ -113,7 +113,8 @@ def show_predictions(use_case: UseCase, settings: Settings, top: int) -> None:
     predictions.require()
     valued = use_case.business is not None
     by = ["rank"] if valued else ["churn_probability", *use_case.keys]
-    frame = predictions.scan().sort(by, descending=[name == "churn_probability" for name in by])
+    descending = [name == "churn_probability" for name in by]
+    frame = predictions.scan().sort(by, descending=descending, nulls_last=True)
     reasons = [f"reason_{place}" for place in (1, 2, 3)]
     worth = ["expected_value", "contact"] if valued else []
     columns = [*use_case.keys, "churn_probability", *worth, *reasons]
@@ -123,11 +124,15 @@ def show_predictions(use_case: UseCase, settings: Settings, top: int) -> None:
         grid.columns[place].no_wrap = True
     for row in rows:
         why = "\n".join(filter(None, (row[reason] for reason in reasons)))
-        value = [f"{row['expected_value']:,.0f}", _yes(row["contact"])] if valued else []
+        value = [_amount(row["expected_value"]), _yes(row["contact"])] if valued else []
         probability = f"{row['churn_probability']:.3f}"
         who = (row[name] for name in use_case.keys)
         grid.add_row(*(escape(str(cell)) for cell in (*who, probability, *value, why)))
     Console(highlight=False).print(grid)
+
+
+def _amount(value: float | None) -> str:
+    return "not known" if value is None else f"{value:,.0f}"
 
 
 def _yes(value: bool) -> str:

@@ -119,4 +119,4 @@ def _value(use_case: UseCase, batch: pa.RecordBatch, scores: Floats) -> list[pa.
     columns = batch.select(list(case.columns)).to_pandas()
     value = expected_value(scores, amounts(case, columns, len(batch)))
     # No zero below zero.
-    return [pa.array(np.round(value, _VALUE_DECIMALS) + 0.0)]
+    return [pa.array(np.round(value, _VALUE_DECIMALS) + 0.0, mask=np.isnan(value))]

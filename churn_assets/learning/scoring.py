@@ -74,7 +74,8 @@ def predicted(
 ) -> Iterator[Frame]:
     """Predictions of the customers in features, to be used in the block.
 
-    Where there is a business case, they say whom to contact and in which order.
+    Where there is a business case, they say whom to contact and in which order. With whom the
+    value of a contact is not known, is not contacted and has no rank.
 
     Parameters
     ----------
@@ -101,9 +102,11 @@ def predicted(
     order = ["expected_value", "churn_probability", *use_case.keys]
     falling = [True, True, *(False for _ in use_case.keys)]
     with engine.ranked(scored, order, falling, into="rank") as ranked:
+        is_known = ~nw.col("expected_value").is_null()
         contact = nw.col("expected_value") > 0
         if contacts is not None:
             contact &= nw.col("rank") <= contacts
-        yield ranked.with_columns(contact.alias("contact")).select(
-            *names[:after], "contact", "rank", *names[after:]
-        )
+        yield ranked.with_columns(
+            nw.when(is_known).then(contact).otherwise(nw.lit(False)).alias("contact"),
+            nw.when(is_known).then(nw.col("rank")).alias("rank"),
+        ).select(*names[:after], "contact", "rank", *names[after:])

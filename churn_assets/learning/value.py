@@ -34,6 +34,20 @@ class Amounts:
     save_rate: float
     accept_rate: float
 
+    @property
+    def known(self) -> Bools:
+        """The customers of whom all amounts are known; what a contact of others is worth is not."""
+        return np.isfinite(self.customer_value + self.offer_cost + self.contact_cost)
+
+    def of(self, rows: Bools) -> Amounts:
+        """The amounts of some of the customers."""
+        return replace(
+            self,
+            customer_value=self.customer_value[rows],
+            offer_cost=self.offer_cost[rows],
+            contact_cost=self.contact_cost[rows],
+        )
+
 
 def amounts(case: BusinessCase, columns: Mapping[str, Any], rows: int) -> Amounts:
     """The amounts of some customers.
@@ -43,7 +57,7 @@ def amounts(case: BusinessCase, columns: Mapping[str, Any], rows: int) -> Amount
     case : BusinessCase
         Says where each comes from.
     columns : mapping of str to array of shape (rows,)
-        At least `case.columns`; a frame will do. What is not a number counts as 0.
+        At least `case.columns`; a frame will do. What is not a finite number is not known: NaN.
     rows : int
         How many customers there are.
     """
@@ -52,7 +66,7 @@ def amounts(case: BusinessCase, columns: Mapping[str, Any], rows: int) -> Amount
         if not isinstance(amount, PerCustomer):
             return np.full(rows, float(amount))
         values = np.asarray(columns[amount.column], dtype=np.float64)
-        return np.where(np.isfinite(values), values, 0.0) * amount.times
+        return np.where(np.isfinite(values), values, np.nan) * amount.times
 
     return Amounts(
         of(case.customer_value),
@@ -76,7 +90,8 @@ def expected_value(scores: Floats, stake: Amounts) -> Floats:
     Returns
     -------
     array of shape (n_customers,)
-        What is saved less what it costs; positive where a contact pays.
+        What is saved less what it costs; positive where a contact pays, NaN where an amount is
+        not known.
 
     References
     ----------
@@ -89,7 +104,7 @@ def expected_value(scores: Floats, stake: Amounts) -> Floats:
 
 
 def break_even(stake: Amounts) -> Floats:
-    """The score from which contacting a customer pays, at most 1; infinite where it never does.
+    """The score from which a contact pays, at most 1; infinite where it never does as is known.
 
     It is (c + s d) / (g (V - d) + s d): V the customer's value, d the offer's cost, c the
     contact's, g the save rate, s the accept rate; the score at which `expected_value` is 0.
@@ -206,7 +221,11 @@ class Sensitivity:
     save_rates : tuple of float
         The shares that were tried.
     values : mapping of str to array of shape (n_rates,)
-        Of each of `POLICIES`, per 1,000 customers.
+        Of each of `POLICIES`, per 1,000 customers; `break-even` and `perfect` choose anew at each
+        share, as if it were known.
+    acting : array of shape (n_rates,)
+        Of contacting, whatever the share is, whom it pays to at the assumed one; per 1,000
+        customers.
     best : tuple of str
         The policy to choose at each share: the most valuable one but `perfect`, of two equal
         ones the first.
@@ -214,6 +233,7 @@ class Sensitivity:
 
     save_rates: tuple[float, ...]
     values: Mapping[str, Floats]
+    acting: Floats
     best: tuple[str, ...]
 
 
@@ -226,15 +246,19 @@ def sensitivity(
 ) -> Sensitivity:
     """Simulated value of each policy, were the save rate another one.
 
-    The parameters are those of `policies`.
+    The parameters are those of `policies`; the stake has the assumed save rate.
     """
-    found = [
-        policies(labels, scores, threshold, replace(stake, save_rate=rate)) for rate in save_rates
+    others = [replace(stake, save_rate=rate) for rate in save_rates]
+    found = [policies(labels, scores, threshold, other) for other in others]
+    contacted = best_contacts(scores, stake)
+    acting = [
+        PER_CUSTOMERS * float(realised_value(labels, contacted, other).mean()) for other in others
     ]
     possible = [name for name in POLICIES if name != "perfect"]
     return Sensitivity(
         tuple(save_rates),
         {name: np.array([values[name] for values in found]) for name in POLICIES},
+        np.array(acting),
         tuple(max(possible, key=lambda name: values[name]) for values in found),
     )
 

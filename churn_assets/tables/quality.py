@@ -18,6 +18,7 @@ FENCE = 3.0
 """Tukey's outer fence in interquartile ranges (Exploratory Data Analysis, 1977)."""
 FENCE_ROWS = 1_000_000
 """Records that the fences are found from."""
+_IS_TRAIN = "__is_train"
 CHANCE = 0.001
 """How often chance alone would make the splits' class shares differ so much."""
 
@@ -77,6 +78,76 @@ def outliers(silver: Frame, use_case: UseCase, engine: Engine) -> dict[str, int]
         silver.select(**{name: rule.cast(nw.Int64).sum() for name, rule in beyond.items()})
     ).to_pylist()[0]
     return {name: int(count or 0) for name, count in counts.items()}
+
+
+def unknown_amounts(features: Frame, use_case: UseCase, engine: Engine) -> dict[str, int]:
+    """How many customers have no number in each column that the business case takes an amount from.
+
+    Parameters
+    ----------
+    features : frame
+        The features table.
+    use_case : UseCase
+        Its business case names the columns.
+    engine : Engine
+        What computes the frame.
+    """
+    import narwhals.stable.v2 as nw
+
+    columns = () if use_case.business is None else use_case.business.columns
+    if not columns:
+        return {}
+    numbers = {name: nw.col(name).cast(nw.Float64) for name in columns}
+    counts = engine.collect(
+        features.select(
+            **{
+                name: (number.is_null() | ~number.is_finite()).cast(nw.Int64).sum()
+                for name, number in numbers.items()
+            }
+        )
+    ).to_pylist()[0]
+    return {name: int(count or 0) for name, count in counts.items()}
+
+
+def null_inputs(features: Frame, use_case: UseCase, engine: Engine) -> dict[str, str]:
+    """The model inputs that nothing can be learnt from, and where they are null.
+
+    Parameters
+    ----------
+    features : frame
+        The features table.
+    use_case : UseCase
+        Names the inputs.
+    engine : Engine
+        What computes the frame.
+
+    Returns
+    -------
+    dict of str to str
+        By input "throughout", or "in train" where others have it than train rows with a label.
+    """
+    import narwhals.stable.v2 as nw
+
+    is_train = (nw.col("split") == "train") & ~nw.col("label").is_null()
+    kept = features.with_columns(is_train.alias(_IS_TRAIN))
+    known = {name: ~nw.col(name).is_null() for name in use_case.inputs}
+    counts = engine.collect(
+        kept.select(
+            nw.col(_IS_TRAIN).cast(nw.Int64).sum().alias(_IS_TRAIN),
+            *(each.cast(nw.Int64).sum().alias(name) for name, each in known.items()),
+            *(
+                (each & nw.col(_IS_TRAIN)).cast(nw.Int64).sum().alias(f"{_IS_TRAIN} {name}")
+                for name, each in known.items()
+            ),
+        )
+    ).to_pylist()[0]
+    if not counts[_IS_TRAIN]:
+        return {}
+    return {
+        name: "in train" if counts[name] else "throughout"
+        for name in use_case.inputs
+        if not counts[f"{_IS_TRAIN} {name}"]
+    }
 
 
 def schema_changes(table: Table) -> list[str]:

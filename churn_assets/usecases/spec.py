@@ -263,8 +263,8 @@ class PerCustomer:
     Parameters
     ----------
     column : str
-        A numeric column that the use case's `features` gives; where it is null, so is the amount,
-        and an amount that is not known counts as 0.
+        A numeric column that the use case's `features` gives. Where it is null the amount is not
+        known, and neither is what a contact is worth: nobody is contacted for it.
     times : float
         What the column is multiplied by.
     """

@@ -182,6 +182,8 @@ def test_a_wrong_source_is_told_in_one_line_and_read_only_once(
         ("rejects", "rejected_records"),
         ("silver", "outliers"),
         ("features", "split_balance"),
+        ("features", "null_inputs"),
+        ("features", "known_amounts"),
     ],
 )
 def test_a_warning_is_bound_to_its_table(finished: Finished, table: str, check: str) -> None:

@@ -193,6 +193,25 @@ def test_a_budget_is_spent_on_the_first_and_never_at_a_loss(copied: Project) -> 
     assert whole == [True] * paying + [False] * (ROWS - paying)
 
 
+def test_for_an_unknown_amount_nobody_is_contacted(copied: Project) -> None:
+    column = USE_CASE.business.customer_value.column
+    features, table = copied.rows("features"), copied.table("features")
+    unknown = pl.int_range(pl.len()) < 40
+    lost = features.with_columns(pl.when(~unknown).then(pl.col(column)).alias(column))
+    details = table.require().details
+    table.replace(table.engine.from_arrow(lost.to_arrow()), "lost", {}, split=details["split"])
+
+    score(copied.workplace, contacts=25)
+
+    predictions = copied.rows("predictions").sort("rank", nulls_last=True)
+    nobody = predictions.filter(pl.col("expected_value").is_null())
+    assert set(nobody["customer_id"]) == set(features["customer_id"][:40])
+    assert nobody["contact"].to_list() == [False] * 40
+    assert nobody["rank"].null_count() == 40
+    assert predictions["rank"].drop_nulls().to_list() == list(range(1, ROWS - 39))
+    assert predictions["contact"].to_list() == [True] * 25 + [False] * (ROWS - 25)
+
+
 def test_a_budget_that_stays_scores_nobody_again(copied: Project) -> None:
     first = scored(copied, contacts=25)
 

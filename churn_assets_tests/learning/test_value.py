@@ -50,7 +50,7 @@ def test_an_amount_comes_from_a_column_or_is_the_same_for_all() -> None:
 
     found = amounts(case, {"charge": np.array([10.0, np.nan, 20.0])}, 3)
 
-    assert found.customer_value.tolist() == [120, 0, 240]
+    assert found.customer_value == pytest.approx([120, np.nan, 240], nan_ok=True)
     assert found.offer_cost.tolist() == [50] * 3
     assert found.contact_cost.tolist() == [5] * 3
 
@@ -163,6 +163,39 @@ def test_the_best_policy_at_a_save_rate_is_the_most_valuable_that_one_can_follow
     found = sensitivity(labels, scores, 0.3, at_stake, [0.0, 0.3])
 
     assert found.best == ("nobody", "break-even")
+
+
+def test_acting_on_the_assumed_save_rate_is_told_beside_knowing_it() -> None:
+    labels, scores, at_stake = made(40_000)
+    contacted = best_contacts(scores, at_stake)
+
+    found = sensitivity(labels, scores, 0.3, at_stake, [0.1, at_stake.save_rate, 0.5])
+
+    known = found.values["break-even"]
+    assert found.acting[1] == known[1]
+    # Who acts on a share that is not the true one gets less than who knows it.
+    assert found.acting[0] < known[0] - 100
+    assert found.acting[2] < known[2] - 100
+    # The same customers are contacted whatever comes true: value is a line in the share.
+    for rate, value in zip(found.save_rates, found.acting, strict=True):
+        came = realised_value(labels, contacted, replace(at_stake, save_rate=rate))
+        assert value == pytest.approx(1000 * came.mean())
+
+
+def test_an_unknown_amount_is_not_zero() -> None:
+    case = BusinessCase("EUR", PerCustomer("charge", times=12), offer_cost=PerCustomer("offer"))
+    columns = {"charge": [100.0, 100.0, np.nan, np.inf], "offer": [10.0, None, 10.0, 10.0]}
+
+    found = amounts(case, columns, 4)
+    scores = np.full(4, 0.9)
+
+    assert found.known.tolist() == [True, False, False, False]
+    worth = expected_value(scores, found)
+    assert worth[0] == pytest.approx(0.9 * 0.3 * 1190 - 0.1 * 10)
+    assert np.isnan(worth[1:]).all()
+    assert best_contacts(scores, found).tolist() == [True, False, False, False]
+    assert break_even(found)[1:].tolist() == [np.inf] * 3
+    assert found.of(found.known).customer_value.tolist() == [1200.0]
 
 
 def test_lift_and_gain_count_the_churners_of_each_tenth() -> None:

@@ -14,12 +14,22 @@ from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.lake import Lake
 from churn_assets.tables.quality import (
     CHANCE,
+    null_inputs,
     outliers,
     schema_changes,
     split_balance,
     split_counts,
+    unknown_amounts,
 )
-from churn_assets.usecases.spec import Column, Contract, Float64, Int64, String
+from churn_assets.usecases.spec import (
+    BusinessCase,
+    Column,
+    Contract,
+    Float64,
+    Int64,
+    PerCustomer,
+    String,
+)
 from churn_assets_tests.support.project import USE_CASE
 
 ENGINE = PolarsEngine()
@@ -49,6 +59,42 @@ def counts(**parts: tuple[int, int]) -> dict[str, dict[str, int]]:
         split: {"rows": labelled, "labelled": labelled, "positive": positive}
         for split, (positive, labelled) in parts.items()
     }
+
+
+# What is not known
+
+
+def test_an_amount_that_is_no_number_is_counted() -> None:
+    business = BusinessCase("EUR", PerCustomer("bill", times=12), offer_cost=PerCustomer("months"))
+    case = replace(CASE, business=business)
+    frame = pl.DataFrame(
+        {"bill": [1.0, None, float("nan"), float("inf")], "months": [1, 2, 3, None]}
+    )
+
+    found = unknown_amounts(nw.from_native(frame.lazy()), case, ENGINE)
+
+    assert found == {"bill": 3, "months": 1}
+
+
+def test_an_input_that_train_does_not_know_is_named() -> None:
+    case = replace(CASE, numeric=("old", "new", "never"), categorical=("kind",))
+    frame = pl.DataFrame(
+        {
+            "old": [1.0, None, None, None],
+            "new": [None, 1.0, 2.0, 3.0],
+            "never": [None] * 4,
+            "kind": [None, "a", "b", "c"],
+            # The second is one of train, and what became of it is not known.
+            "split": ["train", "train", "test", "validation"],
+            "label": [True, None, False, True],
+        },
+        schema_overrides={"never": pl.Float64},
+    )
+
+    found = null_inputs(nw.from_native(frame.lazy()), case, ENGINE)
+
+    assert found == {"new": "in train", "never": "throughout", "kind": "in train"}
+    assert null_inputs(nw.from_native(frame.lazy().filter(pl.lit(False))), case, ENGINE) == {}
 
 
 # Outliers

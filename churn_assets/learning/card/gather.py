@@ -18,6 +18,7 @@ from churn_assets.learning.card.page import (
     Group,
     Part,
     Policy,
+    SaveRate,
     Stage,
     Worth,
     card_page,
@@ -28,7 +29,7 @@ from churn_assets.learning.explaining.dependence import partial_dependence
 from churn_assets.learning.fitting.challenger import flat, latest_challenger
 from churn_assets.learning.metrics import f1
 from churn_assets.learning.registry import CARD
-from churn_assets.learning.value import POLICIES, best_contacts, policies
+from churn_assets.learning.value import POLICIES, best_contacts, policies, sensitivity
 from churn_assets.pages.html import plain
 from churn_assets.usecases.spec import Amount, BusinessCase, PerCustomer
 
@@ -200,22 +201,34 @@ def _worth(use_case: UseCase, evidence: Evidence) -> Worth | None:
     case, stake = use_case.business, evidence.stake
     if case is None or stake is None:
         return None
-    labels, challenger = evidence.labels, evidence.challenger
-    values = policies(labels, challenger.scores, challenger.threshold, stake)
+    known = stake.known
+    labels, scores = evidence.labels[known], evidence.challenger.scores[known]
+    if not _both_outcomes(labels):
+        return None
+    threshold, stake = evidence.challenger.threshold, stake.of(known)
+    values = policies(labels, scores, threshold, stake)
     contacted = {
         "nobody": 0.0,
         "everybody": 1.0,
-        "threshold": float((challenger.scores >= challenger.threshold).mean()),
-        "break-even": float(best_contacts(challenger.scores, stake).mean()),
+        "threshold": float((scores >= threshold).mean()),
+        "break-even": float(best_contacts(scores, stake).mean()),
         "perfect": float(best_contacts(labels.astype(float), stake).mean()),
     }
-    pictures = value_pictures(labels, challenger.scores, challenger.threshold, stake, case.currency)
+    pictures = value_pictures(labels, scores, threshold, stake, case.currency)
+    by_rate = sensitivity(labels, scores, threshold, stake)
     return Worth(
         currency=case.currency,
         policies=[Policy(_POLICIES[name], contacted[name], values[name]) for name in POLICIES],
         advised=_POLICIES["break-even"],
         assumptions=_assumptions(use_case, case, stake),
         pictures={plain(name): png for name, png in pictures.items()},
+        save_rates=[
+            SaveRate(*each)
+            for each in zip(
+                by_rate.save_rates, by_rate.acting, by_rate.values["break-even"], strict=True
+            )
+        ],
+        left_out=int((~known).sum()),
     )
 
 

@@ -91,6 +91,25 @@ class Policy:
 
 
 @dataclass(frozen=True)
+class SaveRate:
+    """Value per 1,000 customers, did the offer keep another share of churners than assumed.
+
+    Parameters
+    ----------
+    rate : float
+        The share.
+    acting : float
+        Of contacting whom it pays to at the assumed share.
+    known : float
+        Of contacting whom it pays to at this one.
+    """
+
+    rate: float
+    acting: float
+    known: float
+
+
+@dataclass(frozen=True)
 class Worth:
     """What the model is worth by the business case.
 
@@ -106,6 +125,10 @@ class Worth:
         What the business case says.
     pictures : mapping of str to bytes
         PNG by caption.
+    save_rates : sequence of SaveRate
+        What hangs on the share of churners that the offer keeps.
+    left_out : int
+        Test rows of whom an amount is not known.
     """
 
     currency: str
@@ -113,6 +136,8 @@ class Worth:
     advised: str
     assumptions: Mapping[str, str]
     pictures: Mapping[str, bytes]
+    save_rates: Sequence[SaveRate] = ()
+    left_out: int = 0
 
     @property
     def best(self) -> Policy:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from churn_assets.types import Bools, Floats
 
 
-_COLOURS = {"everybody": GREY, "threshold": RED, "break-even": BLUE}
+_COLOURS = {"everybody": GREY, "threshold": RED}
 
 
 def value_pictures(
@@ -74,6 +74,11 @@ def _sensitivity(
     by_save_rate = sensitivity(labels, scores, threshold, stake)
     for name, colour in _COLOURS.items():
         axes.plot(by_save_rate.save_rates, by_save_rate.values[name], color=colour, label=name)
+    rates = by_save_rate.save_rates
+    assumed = f"whom it pays to at the assumed {stake.save_rate:.0%}"
+    axes.plot(rates, by_save_rate.acting, color=BLUE, label=assumed)
+    known = "whom it would pay to, were the share known"
+    axes.plot(rates, by_save_rate.values["break-even"], color=BLUE, linestyle=":", label=known)
     axes.axhline(0, color="black", linewidth=0.8)
     axes.axvline(stake.save_rate, color=GREY, linestyle="--", linewidth=0.8)
     axes.legend(frameon=False, title="contacted by")

@@ -74,7 +74,7 @@ def best_threshold(
     Raises
     ------
     TrainingError
-        Where the rule needs a business case and there is none.
+        Where the rule needs a business case and there is none, or all its amounts are unknown.
     """
     if settings.threshold == "f1":
         return f1_best_threshold(labels, scores)
@@ -84,4 +84,11 @@ def best_threshold(
             "has none. Give it one, or set training.threshold to f1."
         )
     stake = amounts(use_case.business, scored, len(scored))
-    return value_best_threshold(labels, scores, stake)
+    known = stake.known
+    if not known.any():
+        raise TrainingError(
+            f"{use_case.name}: the value-best threshold needs the amounts of some customer, and "
+            f"none is known. Fill {', '.join(use_case.business.columns)} in the source, or set "
+            "training.threshold to f1."
+        )
+    return value_best_threshold(labels[known], scores[known], stake.of(known))

@@ -217,27 +217,32 @@ def superiority(evidence: Evidence, *_: object) -> Finding:
 def value(evidence: Evidence, use_case: UseCase, settings: GateSettings) -> Finding:
     """The Challenger's simulated value is at least the Champion's, less a share of it.
 
-    Each contacts the customers with whom a contact pays by its own score.
+    Each contacts the customers with whom a contact pays by its own score; test rows of whom an
+    amount is not known are counted and left out.
     """
     require_comparable(evidence)
     challenger, champion, stake = evidence.challenger, evidence.champion, evidence.stake
     if stake is None or use_case.business is None:
         raise GateError("what is at stake with the test rows is not known")
-    for name in ("customer_value", "offer_cost", "contact_cost"):
-        if not math.isfinite(float(getattr(stake, name).sum())):
-            raise GateError(f"{name} of the test rows is not a finite number")
+    known = stake.known
+    if not known.any():
+        raise GateError("of no test row are all amounts known")
+    labels, stake = evidence.labels[known], stake.of(known)
     currency, tolerance = use_case.business.currency, settings.value_tolerance
-    ours, our_contacts = _value(challenger, evidence.labels, stake)
+    ours, our_contacts = _value(challenger, known, labels, stake)
     numbers: dict[str, Any] = {
         "currency": currency,
         "customers": PER_CUSTOMERS,
         "challenger_value": float(ours.mean()),
         "challenger_contacts": our_contacts,
+        "rows_of_unknown_amount": int((~known).sum()),
     }
     worth = f"{numbers['challenger_value']:,.0f} {currency} for {PER_CUSTOMERS:,} customers"
+    if not known.all():
+        worth += f" (without {numbers['rows_of_unknown_amount']:,} rows of unknown amount)"
     if champion is None:
         return Finding(True, f"{worth}, and there is no Champion yet", numbers)
-    theirs, their_contacts = _value(champion, evidence.labels, stake)
+    theirs, their_contacts = _value(champion, known, labels, stake)
     least = float(theirs.mean()) - tolerance * abs(float(theirs.mean()))
     numbers |= {
         "champion_value": float(theirs.mean()),
@@ -408,9 +413,11 @@ def _off_the_rate(numbers: Mapping[str, float]) -> list[str]:
     return [f"mean score {mean:.3f} is over {most:.3f} off the rate {rate:.3f}"]
 
 
-def _value(contender: Contender, labels: Bools, stake: Amounts) -> tuple[Floats, float]:
-    """Simulated value of each test row, and how many contacts, for so many customers."""
-    contacted = contender.scores >= break_even(stake)
+def _value(
+    contender: Contender, known: Bools, labels: Bools, stake: Amounts
+) -> tuple[Floats, float]:
+    """Simulated value of each known test row, and how many contacts, for so many customers."""
+    contacted = contender.scores[known] >= break_even(stake)
     value = realised_value(labels, contacted, stake)
     return PER_CUSTOMERS * value, PER_CUSTOMERS * float(contacted.mean())
 

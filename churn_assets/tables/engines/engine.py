@@ -135,8 +135,8 @@ class Engine(Protocol):
         frame : frame
             The rows.
         by : sequence of str
-            Columns without nulls that together tell any two rows apart; of equal values in one
-            the next decides. Text is ordered by its bytes in UTF-8.
+            Columns that together tell any two rows apart; of equal values in one the next
+            decides. Text is ordered by its bytes in UTF-8, and nulls come last.
         descending : sequence of bool
             Of each, whether the greatest comes first.
         into : str

@@ -370,7 +370,9 @@ def _kept(
         for part in _batches(frame, _SCORING_BATCH):
             ordered_by.append(part.select(by))
             writer.write_table(part.to_arrow(compat_level=_compatible()))
-    order = pl.concat(ordered_by).select(pl.arg_sort_by(by, descending=list(descending)))
+    order = pl.concat(ordered_by).select(
+        pl.arg_sort_by(by, descending=list(descending), nulls_last=True)
+    )
     places = np.empty(len(order), dtype=np.int64)
     places[order.to_series().to_numpy()] = np.arange(1, len(order) + 1)
     return places

@@ -265,7 +265,7 @@ class SparkEngine:
         from pyspark.sql import functions as F  # noqa: N812
 
         keys = [
-            _column(name).desc() if falling else _column(name)
+            _column(name).desc_nulls_last() if falling else _column(name).asc_nulls_last()
             for name, falling in zip(by, descending, strict=True)
         ]
         # The number of the partition in the upper bits, the row's place in it in the lower ones.

@@ -349,14 +349,36 @@ def test_value_without_amounts_refuses() -> None:
 
 
 @pytest.mark.parametrize("amount", ["customer_value", "offer_cost", "contact_cost"])
-def test_an_amount_that_is_no_number_refuses(amount: str) -> None:
-    given = evidence()
-    amiss = replace(given.stake, **{amount: np.where(np.arange(ROWS) == 7, np.nan, 50.0)})
+def test_rows_of_an_unknown_amount_are_counted_and_left_out_of_the_value(amount: str) -> None:
+    given = evidence(noise=1.5, champion=as_good())
+    known = np.arange(ROWS) % 100 != 7
+    stake = replace(given.stake, **{amount: np.where(known, getattr(given.stake, amount), np.nan)})
+    without = replace(
+        given,
+        challenger=replace(given.challenger, scores=given.challenger.scores[known]),
+        champion=replace(given.champion, scores=given.champion.scores[known]),
+        labels=given.labels[known],
+        stake=given.stake.of(known),
+        slices={},
+    )
 
-    verdict = verdict_of("value", replace(given, stake=amiss))
+    verdict = verdict_of("value", replace(given, stake=stake))
+
+    assert verdict.numbers["rows_of_unknown_amount"] == 12
+    assert "(without 12 rows of unknown amount)" in verdict.reason
+    same = {"challenger_value", "champion_value", "difference", "challenger_contacts"}
+    expected = verdict_of("value", without).numbers
+    assert {name: verdict.numbers[name] for name in same} == {name: expected[name] for name in same}
+
+
+def test_value_where_no_amount_is_known_refuses() -> None:
+    given = evidence()
+    unknown = replace(given.stake, customer_value=np.full(ROWS, np.nan))
+
+    verdict = verdict_of("value", replace(given, stake=unknown))
 
     assert not verdict.passed
-    assert verdict.reason == f"{amount} of the test rows is not a finite number"
+    assert verdict.reason == "of no test row are all amounts known"
 
 
 def test_each_floor_is_held_for_every_challenger() -> None:

@@ -349,13 +349,13 @@ def test_python_that_fails_on_a_worker_is_told_in_one_line_and_leaves_the_table_
 
 
 def to_rank(rows: int) -> dict[str, list[Any]]:
-    """Rows of many equal values, that their keys tell apart."""
+    """Rows of many equal values and nulls, that their keys tell apart."""
     rng = random.Random(0)
     texts = ["", " ", "Z", "a", "é", "e\u0301", "\ue000", "🙂", "日本", "x" * 50]
     values = [-1e300, -1.5, -0.0, 0.0, 5e-324, 1.5, 1e300, float("inf")]
     return {
         "key": [f"{rng.choice(texts)}{number}" for number in range(rows)],
-        "worth": [rng.choice(values) for _ in range(rows)],
+        "worth": [rng.choice([*values, None]) for _ in range(rows)],
         "count": [rng.randrange(-3, 3) for _ in range(rows)],
         "more": [rng.choice([None, "more"]) for _ in range(rows)],
     }
@@ -373,7 +373,8 @@ def test_rows_are_ranked_in_one_order_on_every_engine(engine: Engine, rows: int)
     columns = to_rank(rows)
     table = pa.table(columns, schema)
     order = sorted(range(rows), key=lambda i: columns["key"][i].encode(), reverse=True)
-    order.sort(key=lambda i: (-columns["worth"][i], columns["count"][i]))
+    worth = [-float("inf") if value is None else value for value in columns["worth"]]
+    order.sort(key=lambda i: (columns["worth"][i] is None, -worth[i], columns["count"][i]))
 
     with engine.ranked(engine.from_arrow(table), *RANKED, into="rank") as ranked:
         placed = engine.collect(ranked)
