@@ -250,6 +250,11 @@ def mlflow(port: Annotated[int, typer.Option(help="Port of the UI.")] = 5000) ->
     """Open MLflow's UI on the local store."""
     with _refusals():
         settings = load_settings()
+        from churn_assets.assets.resources import resources
+
+        for case in declared_use_cases(settings).values():
+            # So that the UI finds the files of a project that was moved.
+            resources(settings).mlflow.registry(case).connect()
     command = Path(sys.executable).with_name("mlflow")
     arguments = ["ui", "--backend-store-uri", settings.tracking_uri, "--port", str(port)]
     os.execv(command, [str(command), *arguments])

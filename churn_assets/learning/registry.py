@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import ChurnError, RegistryError, first_line, public_text, public_uri
-from churn_assets.learning.storing import flavor
 from churn_assets.learning.storing.files import StoredModel, UntrustedTypeError, digest_of
-from churn_assets.learning.storing.trusted import requirements, storable_types
+from churn_assets.learning.storing.place import follow
+from churn_assets.learning.storing.trusted import storable_types
+from churn_assets.learning.storing.writing import log_model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,8 +34,6 @@ DIGEST = "model_digest"
 """Tag of a version: the sha256 of its files."""
 MANIFEST = "model_files.json"
 """Artifact of a run: the sha256 of each file of its model."""
-PROBABILITY = "churn_probability"
-"""What a stored model gives, by the name that its signature has for it."""
 
 _UNREACHABLE = r"connection|max retries|timed out|unable to open database|name or service"
 _START = "Start it, or set CHURN_MLFLOW__TRACKING_URI to one that runs."
@@ -153,6 +152,7 @@ class Registry:
 
         experiment = self.experiment or self.model_name
         with self.refusals(), _quiet():
+            follow(self.tracking_uri, self.artifacts, experiment)
             client = mlflow.MlflowClient(self.tracking_uri, self.registry_uri or self.tracking_uri)
             if client.get_experiment_by_name(experiment) is None:
                 with _unless_it_exists():
@@ -364,27 +364,10 @@ class Registry:
         RegistryError
             Where it cannot be stored without pickle, or MLflow cannot be reached.
         """
-        from mlflow.models import Model, ModelSignature, infer_signature
-        from mlflow.types.schema import ColSpec, Schema
-
         client = self.client
         types = storable_types(pipeline, self.trusted, self.model_name)
-        gives = Schema([ColSpec("double", PROBABILITY)])
         with self.refusals(), _quiet():
-            stored = Model.log(
-                artifact_path=None,
-                name="model",
-                flavor=flavor,
-                flavor_name="mlflow.sklearn",
-                sk_model=pipeline,
-                signature=ModelSignature(infer_signature(inputs).inputs, gives),
-                input_example=example,
-                # It would load the model with the code beside it, in this process.
-                validate_serving_input=False,
-                skops_trusted_types=types,
-                pip_requirements=requirements(types),
-                code_paths=[str(Path(__file__).parents[1])],
-            )
+            stored = log_model(pipeline, types, inputs, example)
             files = self._files(stored.model_uri, "")
             client.log_text(run_id, files.manifest, MANIFEST)
             with _unless_it_exists():

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from churn_assets.learning.fitting.challenger import typical_row
 from churn_assets.learning.registry import CHALLENGER, CHAMPION, Registry, Version
@@ -73,7 +75,7 @@ def challenge(project: Project, **tags: str) -> Version:
 def stored_files(registry: Registry, version: int) -> Path:
     """The folder that a version's files lie in."""
     uri = registry.client.get_model_version_download_uri(registry.model_name, str(version))
-    return Path(uri.removeprefix("file://"))
+    return Path(url2pathname(urlsplit(uri).path))
 
 
 def bearers(project: Project) -> dict[str, int | None]:
