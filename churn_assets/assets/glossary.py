@@ -5,6 +5,7 @@ from churn_assets.usecases.spec import UseCase, delta_name
 _RECORD = {
     "source_uri": "the file, address or query that the record came from, without credentials",
     "ingested_at": "when the record was read, in UTC",
+    "line_fault": "of a line with fewer fields than the header, which it was and how many",
 }
 _METRICS = {
     "accuracy": "share of right decisions",

@@ -37,6 +37,9 @@ NEARLY_SEQUENTIAL = 2.0
 """Whole numbers, all different, that leave out at most every other one were counted up."""
 CODE_DIGITS = 6
 """Whole numbers, all different and all of so many digits, are codes: amounts differ in length."""
+EVEN_DIGITS, LONG_DIGITS = 5, 9
+"""Whole numbers all of so many digits may be codes, such as those of places; all of so many more
+are hardly amounts, and may be phone numbers."""
 FREE_TEXT_WORDS = 4.0
 """Words in a text, on average, from which on it is a sentence."""
 MONEY_DECIMALS = 2
@@ -56,6 +59,15 @@ MOST_GROUPS = 10
 _MOST_SHOWN = 40
 """Characters of a value in a sentence."""
 
+_MARKS = {
+    ".": "a point", ",": "a comma", " ": "a blank", "'": "an apostrophe", "_": "an underscore",
+}  # fmt: skip
+_MINUS = {
+    "behind": "with the minus behind it",
+    "brackets": "in brackets",
+    "dash": "with a dash for a minus, such as U+2212",
+}
+
 _KNOWS = re.compile(
     "churn|cancel|attrition|exit|left|leav|quit|terminat|deactivat|closed|closing|end_date|reason"
     "|status|outcome|score|predict|probab|refund|retention|win_?back|complain"
@@ -63,6 +75,11 @@ _KNOWS = re.compile(
 """In names of columns that are often filled in when the outcome is known."""
 _IDENTIFIES = re.compile("(^|_)(id|uuid|guid|key|hash|email|phone|iban)$")
 _CODES = re.compile("(^|_)(code|zip|postcode|plz|type|class|category|segment|region|area)(_|$)")
+_NUMBERED = re.compile(
+    "(^|_)(zip|zip_?code|postal|postal_?code|post_?code|plz|postleitzahl|phone|phone_number|telephone"
+    "|telefon|tel|mobile|cell|fax|msisdn|iban|ean|sku|ssn)(_|$)"
+)
+"""In names of columns of digits that are hardly ever amounts."""
 _GROUPS = re.compile("(^|_)(gender|sex|age|senior|country|region|state|nationality|ethnicity)(_|$)")
 
 LEAK = "leak"
@@ -325,7 +342,14 @@ class _Grouper:
     def entry(self, column: ColumnProfile) -> tuple[Group, Entry]:
         """The group of a column, and its entry there."""
         entry = Entry(_column(column), column, tuple(self._notes(column)))
-        for find in (self._empty, self._identifier, self._leak, self._unusable):
+        for find in (
+            self._empty,
+            self._unsettled,
+            self._code,
+            self._identifier,
+            self._leak,
+            self._unusable,
+        ):
             why = find(column)
             if why is not None:
                 notes = entry.notes if why.is_question else (*entry.notes, why.text)
@@ -344,6 +368,7 @@ class _Grouper:
                 f"{in_records(column.type.unreadable)} with no {what}, such as "
                 f"{_in_quotes(column.type.example)}: rejects."
             )
+        yield from writing_notes(column)
         if 0 < column.blank <= FEW_BLANK * self.profile.valid:
             yield f"Blank in {column.blank:,} of {in_records(self.profile.valid)}."
 
@@ -355,10 +380,46 @@ class _Grouper:
             return _Why("constant", f"{_in_quotes(only.name)} in every record.")
         return None
 
+    def _unsettled(self, column: ColumnProfile) -> _Why | None:
+        """Numbers with a mark that may stand before decimals or between thousands."""
+        mark = column.type.unsettled
+        if not mark:
+            return None
+        as_decimals = "" if mark == "." else ', decimal=","'
+        as_thousands = ', decimal=",", thousands="."' if mark == "." else ', thousands=","'
+        return _Why(
+            "numbers that may be read in two ways",
+            f"does the {'point' if mark == '.' else 'comma'} in {_in_quotes(column.type.example)} "
+            "stand before decimals or between thousands? There are three digits behind it wherever "
+            f"it stands. Write Float64{as_decimals} for decimals or Int64{as_thousands} for "
+            "thousands, and move this to NUMBERS.",
+            is_question=True,
+        )
+
+    def _code(self, column: ColumnProfile) -> _Why | None:
+        """Digits that are hardly an amount, in more values than categories may have."""
+        evidence = _evidence_of_code(column)
+        if not evidence or column.distinct <= MOST_CATEGORIES:
+            return None
+        return _Why(
+            "code",
+            f"is this a code or an amount? It {evidence}, in {column.distinct:,} different values. "
+            "Of a code group the values in clean, such as by their first digits, and move it to "
+            "CATEGORIES; an amount is Float64, in NUMBERS.",
+            is_question=True,
+        )
+
     def _identifier(self, column: ColumnProfile) -> _Why | None:
         evidence = _identifier_evidence(column, self.profile.valid)
         if not evidence:
             return None
+        if column.type.dtype is DType.INT64 and not _IDENTIFIES.search(column.name):
+            return _Why(
+                "identifier",
+                f"does this name a record, or is it an amount? It has {evidence}. So it is left "
+                "out; move it to NUMBERS if it is an amount.",
+                is_question=True,
+            )
         return _Why("identifier", f"Names a record and tells nothing of it: {evidence}.")
 
     def _leak(self, column: ColumnProfile) -> _Why | None:
@@ -426,11 +487,17 @@ class _Grouper:
             )
         is_whole = column.type.dtype is DType.INT64
         is_flag = (column.least, column.most) == (0, 1)
-        few = column.distinct <= MOST_CATEGORIES
-        if is_whole and few and not is_flag and _CODES.search(column.name):
+        is_called_so = _CODES.search(column.name) or _evidence_of_code(column)
+        is_even = column.distinct > MOST_CATEGORIES and _digits(column) >= EVEN_DIGITS
+        if is_whole and not is_flag and (is_called_so or is_even):
             yield (
-                f"are these {column.distinct} whole numbers amounts or codes? Codes are String, in "
-                "CATEGORIES."
+                f"are these {column.distinct:,} whole numbers amounts or codes? Codes are String, "
+                "in CATEGORIES."
+            )
+        if column.type.digits:
+            yield (
+                f"are these codes or amounts? Such as {_in_quotes(column.type.example)} they are "
+                "taken for codes, which are not numbers; amounts are Float64, in NUMBERS."
             )
         spellings: dict[str, list[str]] = {}
         if column.type.dtype is DType.STRING:
@@ -452,6 +519,41 @@ class _Grouper:
                     f"is this known before the outcome is? All {rows:,} records with "
                     f"{column.source} {names} are {outcome}."
                 )
+
+
+def writing_notes(column: ColumnProfile) -> Iterator[str]:
+    """How numbers and times are written, where that is not the plain way."""
+    kind = column.type
+    if kind.style.thousands:
+        yield f"Written with {_MARKS[kind.style.thousands]} between thousands."
+    if kind.style.decimal == "," and kind.dtype is DType.FLOAT64:
+        yield "Written with a comma before decimals."
+    for minus in kind.style.minus:
+        yield f"Below 0 it is written {_MINUS[minus]}."
+    zone = ' zone="Europe/Berlin" would make it the day there.'
+    if any("%z" in written for written in kind.formats):
+        yield f"Times with a zone; the day is the one that is written.{zone}"
+    elif kind.dtype is DType.DATE and "time_zone='" in column.source_type:
+        yield f"Times with a zone; the day is the one in UTC.{zone}"
+
+
+def _evidence_of_code(column: ColumnProfile) -> str:
+    """How digits show that they are hardly an amount; empty where they do not."""
+    if column.type.dtype not in (DType.STRING, DType.INT64):
+        return ""
+    if column.type.digits:
+        return f"is written as {_in_quotes(column.type.example)}"
+    if column.type.dtype is DType.INT64 and _digits(column) >= LONG_DIGITS:
+        return f"has {_digits(column)} digits everywhere"
+    return "is called so" if _NUMBERED.search(column.name) else ""
+
+
+def _digits(column: ColumnProfile) -> int:
+    """How many digits all whole numbers have; 0 where they differ in it."""
+    if column.type.dtype is not DType.INT64 or column.least is None:
+        return 0
+    digits = {len(str(abs(value))) for value in (column.least, column.most)}
+    return digits.pop() if len(digits) == 1 else 0
 
 
 @dataclass(frozen=True)
@@ -485,7 +587,7 @@ def _input(profile: ColumnProfile) -> Column:
 def _numbers_question(column: ColumnProfile) -> str:
     """What to ask of text that may be numbers; empty where it is not."""
     kind = column.type
-    if kind.dtype is not DType.STRING or not kind.example:
+    if kind.dtype is not DType.STRING or not kind.example or kind.digits:
         return ""
     if kind.unreadable:
         return (
@@ -494,9 +596,9 @@ def _numbers_question(column: ColumnProfile) -> str:
             f"{literal(kind.example)},), make this Float64 and put it into NUMBERS."
         )
     return (
-        f"are these numbers? They are written as {_in_quotes(kind.example)}, and only plain digits "
-        "with a point are read as one: write them so in the source, make this Float64 and put it "
-        "into NUMBERS."
+        f"are these numbers? They are written as {_in_quotes(kind.example)}, and what stands there "
+        "beside digits and marks is not read: write them without it in the source, make this "
+        "Float64 and put it into NUMBERS."
     )
 
 
@@ -517,7 +619,7 @@ def _identifier_evidence(column: ColumnProfile, records: int) -> str:
     if column.type.dtype is DType.STRING:
         is_text = column.words >= FREE_TEXT_WORDS or bool(column.type.example)
         all_differ = column.distinct >= NEARLY_ALL * rows and not is_text
-        is_code = column.distinct > MOST_CATEGORIES and (has_such_name or column.type.digits)
+        is_code = column.distinct > MOST_CATEGORIES and has_such_name
         return are if all_differ or is_code else ""
     if column.type.dtype is DType.INT64:
         if has_such_name and column.distinct > MOST_CATEGORIES:
@@ -531,9 +633,8 @@ def _code_evidence(column: ColumnProfile) -> str:
     """How whole numbers that all differ show that they are not amounts."""
     if column.most - column.least < NEARLY_SEQUENTIAL * column.distinct:
         return ", as if counted up"
-    digits = {len(str(abs(value))) for value in (column.least, column.most)}
-    is_code = len(digits) == 1 and min(digits) >= CODE_DIGITS
-    return f", each of {min(digits)} digits" if is_code else ""
+    digits = _digits(column)
+    return f", each of {digits} digits" if digits >= CODE_DIGITS else ""
 
 
 def _place(column: ColumnProfile) -> str:

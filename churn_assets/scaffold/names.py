@@ -14,7 +14,7 @@ RESERVED = frozenset({
     "contact", "rank", "reason_1", "reason_2", "reason_3", "model_version", "features_version",
     "scored_at",
     # Beside the columns of the source in raw and rejects.
-    "source_uri", "ingested_at", "reasons",
+    "source_uri", "ingested_at", "line_fault", "reasons",
 })  # fmt: skip
 """Names of what tables hold beside a source's own columns."""
 _NOT_USE_CASES = frozenset({

@@ -17,7 +17,7 @@ from churn_assets.scaffold.sample import Sample, draw
 from churn_assets.scaffold.source_entry import with_source
 from churn_assets.scaffold.use_case_file import use_case_text
 from churn_assets.scaffold.use_case_tests import use_case_tests_text
-from churn_assets.tables.contract import validate
+from churn_assets.tables.contract import Validated, validate
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.featurise import feature_rows
 from churn_assets.usecases import USE_CASES
@@ -64,6 +64,10 @@ class NewUseCase:
         What to set the source's address by, where it holds a credential; empty elsewhere.
     rejected : int
         Records read that the written contract rejects.
+    broken : mapping of str to int
+        The rules that they break, and how many do.
+    short_lines : tuple of str
+        Lines with fewer fields than the header, which are rejects as well.
     """
 
     draft: Draft
@@ -73,6 +77,8 @@ class NewUseCase:
     settings: Path | None
     variable: str
     rejected: int
+    broken: Mapping[str, int]
+    short_lines: tuple[str, ...]
 
 
 def begin(
@@ -129,7 +135,7 @@ def begin(
         left = ", ".join(f"{e.profile.source} ({e.why})" for e in new.left_out[:5])
         raise UseCaseError(f"{sample.uri}: no column is left to predict from: {left}.")
     text = use_case_text(new)
-    rejected = _try(text, name, sample)
+    tried = _try(text, name, sample)
     pages = {page.stem for page in places.profiles.glob("*.html")}
     page = places.profiles / f"{own_name(name, pages)}.html"
     texts = {
@@ -138,7 +144,17 @@ def begin(
         page: profile_page(new, datetime.now(UTC)),
     }
     _write(texts, settings)
-    return NewUseCase(new, use_case, test, page, next(iter(settings), None), variable, rejected)
+    return NewUseCase(
+        new,
+        use_case,
+        test,
+        page,
+        next(iter(settings), None),
+        variable,
+        tried.rejected,
+        tried.broken,
+        sample.short_lines,
+    )
 
 
 def _require_free(name: str, use_case: Path, test: Path) -> None:
@@ -179,8 +195,8 @@ def _with_options(message: str, name: str) -> str:
     return message
 
 
-def _try(text: str, name: str, sample: Sample) -> int:
-    """Take the records through the use case as it is written; how many its contract rejects."""
+def _try(text: str, name: str, sample: Sample) -> Validated:
+    """Take the records through the use case as it is written."""
     import narwhals.stable.v2 as nw
 
     module: dict[str, Any] = {}
@@ -189,7 +205,7 @@ def _try(text: str, name: str, sample: Sample) -> int:
     engine = PolarsEngine()
     validated = validate(nw.from_native(sample.records.lazy()), case.contract, engine)
     feature_rows(case, case.clean(validated.valid), engine).frame.to_native().collect()
-    return validated.rejected
+    return validated
 
 
 def _write(new: Mapping[Path, str], changed: Mapping[Path, str]) -> None:

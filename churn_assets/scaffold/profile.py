@@ -34,6 +34,8 @@ CHANCE = 1e-6
 there are thousands of values to find one among."""
 SHOWN_BINS, SHOWN_VALUES, FEWEST_SHOWN = 20, 12, 10
 """Bars of a picture; a value of so few records that a customer may be recognised has none."""
+TOTAL_ERROR = 1e-9
+"""Of a sum that was written with all its digits."""
 KEPT_VALUES, BLANK = 50, "blank"
 """The most frequent values, of which something may be told; and what no value is called."""
 _MOST_LISTED = 5
@@ -135,6 +137,8 @@ class Profile:
         Columns of the key that hold dates, as dates.
     unique : tuple of str
         Columns that would make a key by themselves.
+    totals : tuple of str
+        Keys of records without a label whose numbers are the sums of all others.
     """
 
     rows: int
@@ -150,6 +154,7 @@ class Profile:
     columns: tuple[ColumnProfile, ...]
     key_days: tuple[ColumnProfile, ...]
     unique: tuple[str, ...]
+    totals: tuple[str, ...] = ()
 
     @property
     def rate(self) -> float:
@@ -223,6 +228,7 @@ def profile(sample: Sample, keys: Sequence[str], label: str, positive: str) -> P
     contract = Contract(
         *(Column(names[key], DType.STRING, source=key) for key in keys),
         *filter(None, map(contract_column, [*(c for c in columns if c.source not in keys), *days])),
+        key=[names[key] for key in keys],
     )
     validated = validate(nw.from_native(sample.records.lazy()), contract, PolarsEngine())
     _require_values(sample.uri, validated.broken, keys, label)
@@ -256,6 +262,7 @@ def profile(sample: Sample, keys: Sequence[str], label: str, positive: str) -> P
             and column.type.dtype in (DType.STRING, DType.INT64)
             and column.distinct == typed.height
         ),
+        totals=_totals(typed, names[keys[0]], names[label]) if sample.is_whole else (),
     )
 
 
@@ -265,6 +272,8 @@ def contract_column(column: ColumnProfile) -> Column | None:
     if kind.dtype is None:
         return None
     least = Column(column.name, kind.dtype, source=column.source, nullable=True, blank=kind.blanks)
+    if kind.dtype is not DType.STRING:
+        least = replace(least, **kind.style.arguments)
     return replace(least, formats=kind.formats) if kind.formats else least
 
 
@@ -375,6 +384,20 @@ class _LabelledRecords:
         stayed = np.bincount(places, (rows - positive).ravel())
         below = np.cumsum(stayed) - stayed / 2
         return max(float(churned @ below / (churned.sum() * stayed.sum())), 0.5)
+
+
+def _totals(typed: pl.DataFrame, key: str, label: str) -> tuple[str, ...]:
+    """Records without a label of which a number is the sum of all others."""
+    import polars as pl
+
+    sums = []
+    for name in (name for name, dtype in typed.schema.items() if dtype.is_numeric()):
+        value, rest = pl.col(name), pl.col(name).sum() - pl.col(name)
+        is_sum = (value != 0) & ((value - rest).abs() <= TOTAL_ERROR * value.abs())
+        # Of two equal numbers beside zeros each is the sum of the others.
+        sums.append(is_sum & (is_sum.sum() == 1))
+    is_total = pl.any_horizontal(*sums, pl.lit(value=False)) & pl.col(label).is_null()
+    return tuple(typed.filter(is_total)[key].to_list())
 
 
 def _words(texts: pl.Series) -> float:

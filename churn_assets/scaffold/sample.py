@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from churn_assets.tables.engines.polars_engine import PolarsEngine
+from churn_assets.tables.lake import LINE_FAULT
 from churn_assets.tables.sources.columns import Expected
 from churn_assets.tables.sources.open import open_source
 from churn_assets.tables.sources.source import Source
@@ -34,12 +35,16 @@ class Sample:
         How many records the source has.
     uri : str
         Where they come from, without credentials.
+    short_lines : tuple of str
+        Lines with fewer fields than the header: which, and how many fields. They are not among the
+        records.
     """
 
     records: pl.DataFrame
     sources: tuple[str, ...]
     rows: int
     uri: str
+    short_lines: tuple[str, ...] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -76,11 +81,20 @@ def draw(source: Source, settings: str, key: Sequence[str], most_rows: int = MOS
     table = opened.records(PolarsEngine())
     columns = [delta_name(name) for name in table.sources]
     key_columns = [delta_name(name) for name in key if name in table.sources]
-    lazy = table.frame.select(*columns).to_native()
+    whole = table.frame.to_native()
+    is_short = pl.lit(value=False)
+    if LINE_FAULT in whole.collect_schema():
+        is_short = pl.col(LINE_FAULT).is_not_null()
+    lazy = whole.filter(~is_short).select(*columns)
     with_place = lazy.with_columns(pl.struct(key_columns or columns).hash().alias(_PLACE))
     try:
-        records, count = pl.collect_all(
-            [with_place.bottom_k(most_rows, by=_PLACE), lazy.select(pl.len())], engine="streaming"
+        records, count, short = pl.collect_all(
+            [
+                with_place.bottom_k(most_rows, by=_PLACE),
+                lazy.select(pl.len()),
+                whole.filter(is_short),
+            ],
+            engine="streaming",
         )
     except Exception as error:
         refusal = opened.explain(error)
@@ -89,7 +103,8 @@ def draw(source: Source, settings: str, key: Sequence[str], most_rows: int = MOS
         raise refusal from error
     # In one order, whichever thread came first.
     records = records.sort(_PLACE, maintain_order=True).drop(_PLACE)
-    return Sample(records, table.sources, count.item(), table.uri)
+    lines = tuple(short[LINE_FAULT]) if LINE_FAULT in short else ()
+    return Sample(records, table.sources, count.item(), table.uri, lines)
 
 
 _PLACE = "__place"

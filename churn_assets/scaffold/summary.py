@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from churn_assets.scaffold.draft import Draft
+from churn_assets.scaffold.draft import Draft, writing_notes
 from churn_assets.scaffold.new import NewUseCase
 from churn_assets.tables.sources.columns import listed
 
@@ -39,6 +39,22 @@ def _findings(new: NewUseCase) -> Iterator[str]:
     yield f"Inputs: {draft.kinds}."
     some = f"{new.rejected:,} of the records read would be rejects"
     yield f"Records: {'all keep the contract' if not new.rejected else some}."
+    for rule, count in sorted(new.broken.items(), key=lambda rule: -rule[1])[:_MOST_LISTED]:
+        yield f"  {rule} ({count:,})"
+    if new.short_lines:
+        yield (
+            f"Fewer fields than the header, and rejects: {listed(new.short_lines, _MOST_LISTED)}. "
+            "Correct them, or where blank fields at the end were left out, set "
+            f"sources.{draft.name}.short_lines to blank."
+        )
+    for entry in draft.entries:
+        if written := " ".join(writing_notes(entry.profile)):
+            yield f"{entry.profile.source}: {written}"
+    if profile.totals:
+        yield (
+            f"A total among the records: {listed(profile.totals, _MOST_LISTED)}. Remove it from "
+            "the source, or it may become a customer."
+        )
     if draft.is_few:
         yield "So few records may not be enough for a model to pass the gates."
 

@@ -119,6 +119,12 @@ def _column(column: Column) -> Brackets:
         arguments.append(_strings("isin", [str(value) for value in column.isin]))
     if column.dtype is DType.DATE and column.formats != Column("day", DType.DATE).formats:
         arguments.append(_strings("formats", column.formats))
+    defaults = Column("number", DType.FLOAT64)
+    for name in ("zone", "decimal", "thousands"):
+        if getattr(column, name) != getattr(defaults, name):
+            arguments.append(f"{name}={literal(getattr(column, name))}")
+    if column.minus:
+        arguments.append(_strings("minus", column.minus))
     if column.blank:
         arguments.append(_strings("blank", column.blank))
     return Brackets("Column(", arguments)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 from string import Template
 
@@ -74,8 +74,9 @@ def _value(column: Column, i: int) -> str:
     if column.isin is not None:
         return str(column.isin[i % len(column.isin)])
     if column.dtype is DType.DATE:
-        return date(2024, i + 1, i + 10).strftime(column.formats[0])
-    return {DType.INT64: str(i), DType.FLOAT64: f"{i}.5"}.get(column.dtype, _WORDS[i])
+        return datetime(2024, i + 1, i + 10, 12, tzinfo=UTC).strftime(column.formats[0])
+    number = f"{i}{column.decimal}5"
+    return {DType.INT64: str(i), DType.FLOAT64: number}.get(column.dtype, _WORDS[i])
 
 
 def _broken(draft: Draft) -> Iterator[tuple[str, str]]:

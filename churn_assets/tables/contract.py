@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import ContractError
 from churn_assets.tables.engines.engine import Engine
+from churn_assets.tables.lake import LINE_FAULT
+from churn_assets.tables.written import readable, whole
 from churn_assets.usecases.spec import Column, Contract, DType, delta_name
 
 if TYPE_CHECKING:
@@ -21,21 +22,23 @@ if TYPE_CHECKING:
 
 # Spelled out, because engines differ in what they take for white space.
 WHITESPACE = " \t\n\r\f\v\u00a0\u2007\u202f\ufeff"
-_WHOLE = r"^[+-]?[0-9]+(\.0+)?\z"
-_DECIMAL = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\z"
 _TEXT, _VALUE, _COUNT, _NEWEST = "__text_", "__value_", "__count", "__newest"
 _SECONDS = "%Y-%m-%d %H:%M:%S"
-_TOKENS = {
-    "%Y": r"([0-9]{4})",
-    "%m": r"(0?[1-9]|1[0-2])",
-    "%d": r"(0?[1-9]|[12][0-9]|3[01])",
-    "%H": r"[0-9]{1,2}",
-    "%M": r"[0-9]{2}",
-    "%S": r"[0-9]{2}(?:\.[0-9]+)?",
-}
-"""What the parts of a date are in text; year, month and day are groups."""
+_IN_TYPES: dict[str, Any] = {"decimal": ".", "thousands": "", "minus": ()}
+"""How numbers are written where an engine writes them."""
 _INT64_END = 2.0**63
 _MOST_SHOWN = 60
+_TOTAL = (
+    r"(?i)^(?:(?:grand|sub|sous|overall)[ -]?)?"
+    r"(?:totals?|totale|total g[eé]n[eé]ral|totaal|sum|summe|(?:gesamt|end|zwischen)summe|gesamt"
+    r"|gesamtergebnis|insgesamt|somme|suma|soma|average|mean|durchschnitt|mittelwert|moyenne)"
+    r"(?: (?:of |for )?(?:all )?(?:customers|records|rows|lines|kunden|clients))?"
+    r"[ :=]*(?:[(\[].*|[0-9].*)?\z"
+)
+"""What the key reads of a line that sums up the others."""
+_FEWEST_TO_MISS = 3
+"""Columns beside the key: where all of so many are blank, it is not a customer that is told of."""
+SHORT_LINES = "lines with fewer fields than the header"
 REASONS = "reasons"
 
 
@@ -87,7 +90,8 @@ def validate(
 
     schema = raw.collect_schema()
     typed = _typed(raw, contract, engine, schema)
-    rules = {
+    rules = _not_records(contract, schema)
+    rules |= {
         f"{column.source}: {reason}": broken
         for column in contract.columns
         for reason, broken in _rules(column, schema[delta_name(column.source)])
@@ -99,7 +103,12 @@ def validate(
     )
     checked = flagged.with_columns(
         nw.concat_str(
-            [nw.when(nw.col(name)).then(nw.lit(text)) for name, text in texts.items()],
+            [
+                nw.when(nw.col(name)).then(
+                    nw.col(LINE_FAULT) if text == SHORT_LINES else nw.lit(text)
+                )
+                for name, text in texts.items()
+            ],
             separator="; ",
             ignore_nulls=True,
         ).alias(REASONS)
@@ -251,6 +260,7 @@ def _typed(raw: Frame, contract: Contract, engine: Engine, schema: Any) -> Frame
     texts: dict[str, Expr] = {}
     values: dict[str, Expr] = {}
     parsed: dict[str, DType] = {}
+    zones: dict[str, str] = {}
     for column in contract.columns:
         source, found = nw.col(delta_name(column.source)), schema[delta_name(column.source)]
         text = nw.col(_TEXT + column.name)
@@ -259,16 +269,25 @@ def _typed(raw: Frame, contract: Contract, engine: Engine, schema: Any) -> Frame
             stripped[_TEXT + column.name] = source.cast(nw.String).str.strip_chars(WHITESPACE)
             says = ~text.is_in(["", *column.blank]) if column.blank else text != ""
             texts[_TEXT + column.name] = nw.when(says).then(text)
-            values[_VALUE + column.name] = _parseable(text, column)
+            plain = replace(column, **_IN_TYPES) if found.is_decimal() else column
+            values[_VALUE + column.name] = readable(text, plain)
             if column.dtype is DType.STRING and found.is_decimal():
-                values[_VALUE + column.name] = _whole(text)
+                values[_VALUE + column.name] = whole(text)
             if column.dtype is not DType.STRING:
                 parsed[_VALUE + column.name] = column.dtype
+            if column.zone:
+                zones[_VALUE + column.name] = column.zone
+        elif column.zone and isinstance(found, nw.Datetime) and found.time_zone:
+            texts[_TEXT + column.name] = source
+            in_utc = source.dt.to_string(_SECONDS)
+            values[_VALUE + column.name] = nw.concat_str([in_utc, nw.lit("+00:00")])
+            parsed[_VALUE + column.name] = column.dtype
+            zones[_VALUE + column.name] = column.zone
         else:
             texts[_TEXT + column.name] = source
             values[_VALUE + column.name] = _typed_value(source, found, column.dtype)
     frame = raw.with_columns(**stripped) if stripped else raw
-    return engine.parse(frame.with_columns(**texts).with_columns(**values), parsed)
+    return engine.parse(frame.with_columns(**texts).with_columns(**values), parsed, zones)
 
 
 def _is_read_as_text(found: nw.dtypes.DType) -> bool:
@@ -296,37 +315,23 @@ def _typed_value(source: Expr, found: nw.dtypes.DType, dtype: DType) -> Expr:
     return source.cast(_narwhals(dtype))
 
 
-def _parseable(text: Expr, column: Column) -> Expr:
-    """The text where it says a value of the type, in the one way that every engine reads."""
+def _not_records(contract: Contract, schema: Any) -> dict[str, Expr]:
+    """Which lines of a text file are not records: cut ones, totals, and notes below a table."""
     import narwhals.stable.v2 as nw
 
-    if column.dtype is DType.INT64:
-        return _whole(text)
-    if column.dtype is DType.FLOAT64:
-        return nw.when(text.str.contains(_DECIMAL)).then(text.str.replace_all(r"^\+", ""))
-    if column.dtype is DType.DATE:
-        return nw.coalesce(*(_iso(text, written) for written in column.formats))
-    return text
-
-
-def _whole(text: Expr) -> Expr:
-    import narwhals.stable.v2 as nw
-
-    plain = text.str.replace_all(r"\.0+\z", "").str.replace_all(r"^\+", "")
-    return nw.when(text.str.contains(_WHOLE)).then(plain)
-
-
-def _iso(text: Expr, written: str) -> Expr:
-    """A date in text of one format as ISO 8601 has it, whether there is such a day or not."""
-    import narwhals.stable.v2 as nw
-
-    parts = re.split(r"(%[YmdHMS])", written)
-    pattern = "".join(_TOKENS.get(part) or re.escape(part) for part in parts)
-    places = [part for part in parts if part in ("%Y", "%m", "%d")]
-    year, month, day = (places.index(part) + 1 for part in ("%Y", "%m", "%d"))
-    iso = text.str.replace_all(rf"^{pattern}\z", f"${year}-${month}-${day}")
-    padded = iso.str.replace_all(r"-([0-9])-", "-0$1-").str.replace_all(r"-([0-9])\z", "-0$1")
-    return nw.when(text.str.contains(rf"^{pattern}\z")).then(padded)
+    rules = {}
+    if LINE_FAULT in schema:
+        rules[SHORT_LINES] = ~nw.col(LINE_FAULT).is_null()
+    texts = {c.name: schema[delta_name(c.source)] == nw.String for c in contract.columns}
+    others = [nw.col(_TEXT + name).is_null() for name in texts if name not in contract.key]
+    for name in contract.key:
+        if texts[name] and contract[name].dtype is DType.STRING and others:
+            is_total = nw.col(_TEXT + name).str.contains(_TOTAL)
+            is_cut = nw.any_horizontal(*others, ignore_nulls=True)
+            rules[f"'{contract[name].source}' reads as a total of the others"] = is_total & is_cut
+    if contract.key and len(others) >= _FEWEST_TO_MISS and all(texts.values()):
+        rules["all but the key is blank"] = nw.all_horizontal(*others, ignore_nulls=True)
+    return rules
 
 
 def _rules(column: Column, source: nw.dtypes.DType) -> list[tuple[str, Expr]]:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 SOURCE_URI, INGESTED_AT = "source_uri", "ingested_at"
 """Columns that raw has beside those of its source."""
+LINE_FAULT = "line_fault"
+"""One more, where lines of a text file have fewer fields than its header: which line and how many;
+null in the other records."""
 Layer = Callable[["UseCase"], tuple[str, ...]]
 """Names the tables that a layer of the package adds for a use case."""
 LAYOUT = 2

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from churn_assets.tables.engines.engine import Engine
-from churn_assets.tables.lake import Table, changed_types
+from churn_assets.tables.lake import LINE_FAULT, Table, changed_types
 from churn_assets.tables.sampling import sampled
 from churn_assets.usecases.spec import SPLITS, DType, UseCase
 
@@ -161,7 +161,14 @@ def schema_changes(table: Table) -> list[str]:
     version = table.require().version
     if version == 0:
         return []
-    before, now = (table.scan(v).collect_schema() for v in (version - 1, version))
+    before, now = (
+        {
+            name: dtype
+            for name, dtype in table.scan(v).collect_schema().items()
+            if name != LINE_FAULT
+        }
+        for v in (version - 1, version)
+    )
     return [
         *(f"column '{name}' is new ({now[name]})" for name in now if name not in before),
         *(f"column '{name}' is lost ({before[name]})" for name in before if name not in now),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from churn_assets.types import Frame
 
@@ -26,6 +26,8 @@ class DType(enum.Enum):
 
 String, Int64, Float64, Date = DType.STRING, DType.INT64, DType.FLOAT64, DType.DATE
 ISO = ("%Y-%m-%d",)
+_DECIMALS, _THOUSANDS = (".", ","), ("", ".", ",", " ", "'", "_")
+_MINUS = ("behind", "brackets", "dash")
 
 _TYPES = {String: "text", Int64: "whole number", Float64: "number", Date: "date"}
 _UNITS = ("seconds", "minutes", "hours", "days", "weeks", "months", "years", "percent", "kb", "mb")
@@ -71,7 +73,17 @@ class Column:
         Values that are valid and odd: they are kept, and counted as outliers.
     formats : tuple of str
         How dates are written in text, as `strptime` has it: `%Y`, `%m` and `%d`, with or without
-        leading zeros, and `%H`, `%M` and `%S` after them, which are left out.
+        leading zeros, `%y` of two digits from 1969 on, `%b` for the English names of months, short
+        or whole; and a time of day, which is left out: `%H` or `%I` with `%p`, `%M`, `%S` with or
+        without fractions, and `%z`, which is Z or an offset from UTC.
+    zone : str
+        Time zone that the days of times with a zone are told in, such as Europe/Berlin; without one
+        the day is the one that text has, and of typed times the one in UTC.
+    decimal, thousands : str
+        How numbers are written in text: what stands before decimals, a point or a comma, and
+        between groups of three digits: a point, a comma, a blank, an apostrophe or an underscore.
+    minus : tuple of {"behind", "brackets", "dash"}
+        How numbers below 0 are written in text, beside -1: 1-, (1), or with a dash such as U+2212.
     blank : tuple of str
         What is written in text for a value that is not there, such as NA, beside nothing at all.
     description : str
@@ -88,6 +100,10 @@ class Column:
     isin: tuple[str | int | float, ...] | None = None
     odd: tuple[float, ...] = ()
     formats: tuple[str, ...] = ISO
+    zone: str = ""
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", ".", ",", " ", "'", "_"] = ""
+    minus: tuple[Literal["behind", "brackets", "dash"], ...] = ()
     blank: tuple[str, ...] = ()
     # Not in the repr, which enters code versions: it tells people something and decides nothing.
     description: str = field(default="", repr=False)
@@ -97,6 +113,23 @@ class Column:
             object.__setattr__(self, "source", self.name)
         if self.isin is not None:
             object.__setattr__(self, "isin", tuple(self.isin))
+        self._require_readable()
+
+    def _require_readable(self) -> None:
+        """Refuse what says no way of writing numbers or dates."""
+        if self.decimal not in _DECIMALS or self.thousands not in _THOUSANDS:
+            raise ValueError(
+                f"{self.name}: decimal= is one of {_DECIMALS} and thousands= of {_THOUSANDS}"
+            )
+        if self.decimal == self.thousands:
+            raise ValueError(f"{self.name}: decimal= and thousands= are both '{self.decimal}'")
+        if not set(self.minus) <= set(_MINUS):
+            raise ValueError(f"{self.name}: minus={self.minus!r} is not among {_MINUS}")
+        for written in self.formats:
+            if not all(re.search(part, written) for part in ("%[Yy]", "%[mb]", "%d")):
+                raise ValueError(f"{self.name}: '{written}' says no year, month or day")
+        if self.zone and not _is_zone(self.zone):
+            raise ValueError(f"{self.name}: '{self.zone}' is not a time zone such as Europe/Berlin")
 
     @property
     def facts(self) -> str:
@@ -107,7 +140,7 @@ class Column:
         >>> Column("partner", String, isin=("Yes", "No"), unique=True).facts
         'Yes or No, unique'
         """
-        facts = [_TYPES[self.dtype]]
+        facts = [_TYPES[self.dtype] + (f" in {self.zone}" if self.zone else "")]
         if self.isin:
             *others, last = (" ".join(str(value).split()) for value in self.isin)
             facts = [f"{', '.join(others)} or {last}" if others else last]
@@ -120,6 +153,16 @@ class Column:
         facts += ["may be blank"] if self.nullable else []
         facts += ["unique"] if self.unique else []
         return ", ".join(facts)
+
+
+def _is_zone(name: str) -> bool:
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True
 
 
 class Contract:

@@ -63,6 +63,20 @@ class Engine(Protocol):
         """Delimited files, every column text, the file of each record in `source_uri`."""
         ...
 
+    def may_be_short(
+        self,
+        uris: Sequence[str],
+        delimiter: str,
+        columns: int,
+        *,
+        storage_options: StorageOptions | None,
+    ) -> bool:
+        """Whether a line of delimited files may have fewer fields than there are columns.
+
+        So may any that is part of a quoted field.
+        """
+        ...
+
     def read_parquet(
         self, uris: Sequence[str], *, schema: pa.Schema, storage_options: StorageOptions | None
     ) -> Frame:
@@ -101,8 +115,12 @@ class Engine(Protocol):
         """
         ...
 
-    def parse(self, frame: Frame, dtypes: Mapping[str, DType]) -> Frame:
-        """Text columns to types, dates from ISO 8601; null where the text says no such value."""
+    def parse(self, frame: Frame, dtypes: Mapping[str, DType], zones: Mapping[str, str]) -> Frame:
+        """Text columns to types, dates from ISO 8601; null where the text says no such value.
+
+        A column of dates that has a zone may say a time with its offset from UTC as well, such as
+        2024-03-30 23:30:00+00:00: its day is the one in that zone.
+        """
         ...
 
     def bucket(self, frame: Frame, key: Sequence[str], salt: str, into: str) -> Frame:

@@ -34,6 +34,9 @@ _SCORING_BATCH = 131_072
 _ROW_GROUP = 32_768
 """Rows; a reader holds several row groups at once, so smaller ones cost it less memory."""
 
+_IN_NO_LINE = "\x1e"
+"""So that a line is one field."""
+_IN_QUOTES = '"[^"]*"'
 _PLAIN_ADDRESS = re.compile(r"(?!file:)\w+://[!-$&-~]*")
 """Of an object store, in which nothing is percent-encoded."""
 
@@ -66,6 +69,40 @@ class PolarsEngine:
                 include_file_paths="source_uri",
             )
         )
+
+    def may_be_short(
+        self,
+        uris: Sequence[str],
+        delimiter: str,
+        columns: int,
+        *,
+        storage_options: StorageOptions | None,
+    ) -> bool:
+        """Whether a line of delimited files may have fewer fields than there are columns."""
+        import polars as pl
+
+        lines = pl.scan_csv(
+            list(uris),
+            has_header=False,
+            separator=_IN_NO_LINE,
+            quote_char=None,
+            new_columns=["line"],
+            infer_schema=False,
+            truncate_ragged_lines=True,
+            glob=False,
+            storage_options=_options(storage_options),
+            credential_provider=None if storage_options else "auto",
+        )
+        line = pl.col("line")
+        outside = (
+            pl.when(line.str.contains('"', literal=True))
+            .then(line.str.replace_all(_IN_QUOTES, ""))
+            .otherwise(line)
+        )
+        is_short = outside.str.count_matches(delimiter, literal=True) < columns - 1
+        says = line.str.strip_chars() != ""
+        found = lines.select((is_short & says).any()).collect(engine="streaming")
+        return bool(found.item())
 
     def read_parquet(
         self, uris: Sequence[str], *, schema: pa.Schema, storage_options: StorageOptions | None
@@ -201,14 +238,14 @@ class PolarsEngine:
                 raise failure[0] from None
             raise
 
-    def parse(self, frame: Frame, dtypes: Mapping[str, DType]) -> Frame:
+    def parse(self, frame: Frame, dtypes: Mapping[str, DType], zones: Mapping[str, str]) -> Frame:
         """Text columns to types; null where the text does not say such a value."""
         import polars as pl
 
         polars_types = {DType.INT64: pl.Int64, DType.FLOAT64: pl.Float64, DType.STRING: pl.String}
         return _wrap(
             _unwrap(frame).with_columns(
-                pl.col(name).str.to_date("%Y-%m-%d", strict=False)
+                _day(name, zones.get(name))
                 if dtype is DType.DATE
                 else pl.col(name).cast(polars_types[dtype], strict=False)
                 for name, dtype in dtypes.items()
@@ -284,6 +321,16 @@ class PolarsEngine:
         except pl.exceptions.PanicException as error:
             raise _broken_off(error) from None
         return collected.to_arrow(compat_level=_compatible())
+
+
+def _day(name: str, zone: str | None) -> pl.Expr:
+    import polars as pl
+
+    day = pl.col(name).str.to_date("%Y-%m-%d", strict=False)
+    if zone is None:
+        return day
+    time = pl.col(name).str.to_datetime("%Y-%m-%d %H:%M:%S%z", strict=False, time_unit="us")
+    return pl.coalesce(time.dt.convert_time_zone(zone).dt.date(), day)
 
 
 def _schema_mode(

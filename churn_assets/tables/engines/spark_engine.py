@@ -112,6 +112,26 @@ class SparkEngine:
             named[-1] = without_return[-1].alias(columns[-1])
             return _wrap(whole.select(*named, _source_uri(uris)))
 
+    def may_be_short(
+        self,
+        uris: Sequence[str],
+        delimiter: str,
+        columns: int,
+        *,
+        storage_options: StorageOptions | None,
+    ) -> bool:
+        """Whether a line of delimited files may have fewer fields than there are columns."""
+        from pyspark.sql import functions as F  # noqa: N812
+
+        with _refusals():
+            line = F.col("value")
+            outside = F.regexp_replace(line, '"[^"]*"', "")
+            others = F.replace(outside, F.lit(delimiter), F.lit(""))
+            is_short = F.length(outside) - F.length(others) < columns - 1
+            says = F.trim(F.regexp_replace(line, r"\s", "")) != ""
+            lines = self._session().read.text(_as_named(uris))
+            return bool(lines.filter(is_short & says).take(1))
+
     def read_parquet(
         self, uris: Sequence[str], *, schema: pa.Schema, storage_options: StorageOptions | None
     ) -> Frame:
@@ -208,7 +228,7 @@ class SparkEngine:
         rows = history.filter(history["version"] > version).select("userMetadata").collect()
         return [row["userMetadata"] for row in rows]
 
-    def parse(self, frame: Frame, dtypes: Mapping[str, DType]) -> Frame:
+    def parse(self, frame: Frame, dtypes: Mapping[str, DType], zones: Mapping[str, str]) -> Frame:
         """Text columns to types; null where the text does not say such a value."""
         if not dtypes:
             # Spark Connect takes no empty list of columns.
@@ -221,7 +241,12 @@ class SparkEngine:
         }
         return _wrap(
             _unwrap(frame).withColumns(
-                {name: _column(name).try_cast(spark_types[dtype]) for name, dtype in dtypes.items()}
+                {
+                    name: _day(name, zones[name])
+                    if name in zones
+                    else _column(name).try_cast(spark_types[dtype])
+                    for name, dtype in dtypes.items()
+                }
             )
         )
 
@@ -361,6 +386,17 @@ def _source_uri(uris: Sequence[str]) -> Column:
     # A plus sign does not stand for a blank in a path.
     path = F.url_decode(F.replace(F.col("_metadata.file_path"), F.lit("+"), F.lit("%2B")))
     return F.regexp_replace(path, "^file:/+", "/").alias("source_uri")
+
+
+def _day(name: str, zone: str) -> Column:
+    """The day of a time in a zone, or a day that is written without a time."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    text = _column(name)
+    instant = F.when(text.contains(":"), text.try_cast("timestamp"))
+    # The session's own zone is UTC.
+    there = F.from_utc_timestamp(instant, zone)
+    return F.coalesce(there.cast("date"), F.when(~text.contains(":"), text.try_cast("date")))
 
 
 def _timestamp(name: str, of: pa.TimestampType) -> Column:

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from churn_assets.errors import SourceError
-from churn_assets.tables.lake import INGESTED_AT, SOURCE_URI
+from churn_assets.tables.lake import INGESTED_AT, LINE_FAULT, SOURCE_URI
 from churn_assets.tables.sources.text import Header, delimiter_text, likely_delimiter
 from churn_assets.usecases.spec import Contract, Generate, UseCase, delta_name
 
 # Names that tables add beside the columns of the source.
-_RESERVED = (SOURCE_URI, INGESTED_AT, "reasons")
+_RESERVED = (SOURCE_URI, INGESTED_AT, LINE_FAULT, "reasons")
 NOTHING, BETWEEN = "\x00", "\x1f"
 """What stands for a null, and between values, where a record is compared as one text."""
 _MOST_LISTED, _MOST_CHARACTERS = 3, 60

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from churn_assets.errors import SourceError
 from churn_assets.tables.engines.engine import Engine
-from churn_assets.tables.lake import SOURCE_URI
+from churn_assets.tables.lake import LINE_FAULT, SOURCE_URI
 from churn_assets.tables.sources import text
 from churn_assets.tables.sources.columns import (
     Columns,
@@ -21,6 +21,7 @@ from churn_assets.tables.sources.columns import (
 )
 from churn_assets.tables.sources.files import File, Location, ObjectFile, WebFile, on_disk
 from churn_assets.tables.sources.kind import Records, hash_of, reading_settings, records_of
+from churn_assets.tables.sources.lines import completed, has_short_line
 from churn_assets.tables.sources.raw_types import as_raw, raw_types
 from churn_assets.tables.sources.source import Source
 
@@ -91,12 +92,11 @@ class TextFiles(_Files):
         """The records, as a frame of an engine."""
         source, where, files = self.source, self.expected.settings, self.files
         headers = {
-            file.place: text.read_header(file, source.delimiter, source.encoding, where)
-            for file in files
+            opening.place: text.header_of(opening, self.delimiter) for opening in self.openings
         }
         require_equal({place: header.names for place, header in headers.items()})
         place, header = next(iter(headers.items()))
-        require_delimiter(place, header, source.delimiter, source.rename, self.expected)
+        require_delimiter(place, header, self.delimiter, source.rename, self.expected)
         columns = columns_of(place, header.names, source.rename, self.expected)
         if not any(header.has_records for header in headers.values()):
             raise SourceError(f"{self.location.place}: has a header and no records. Add some.")
@@ -104,16 +104,55 @@ class TextFiles(_Files):
             # What a store vouches for is not read twice; the engine refuses bad bytes there.
             if not file.etag:
                 text.require_encoding(file, source.encoding, where)
-        if not text.is_utf8(source.encoding):
+        names = columns.names
+        if not text.is_utf8(source.encoding) or any(o.separator for o in self.openings):
             contents = [text.recoded(file, source.encoding, where) for file in files]
             files = on_disk(files, contents)
+        if source.short_lines == "reject" and self._has_short_line(engine, files, len(names)):
+            contents = [
+                completed(file, self.delimiter, source.encoding, where) for file in self.files
+            ]
+            files = on_disk(self.files, contents)
+            names = (*names, LINE_FAULT)
         frame = engine.read_text(
             [file.uri for file in files],
-            delimiter=source.delimiter,
-            columns=columns.names,
+            delimiter=self.delimiter,
+            columns=names,
             storage_options=self._storage_options() if files is self.files else None,
         )
         return self._records(_without_blank_lines(frame, columns), columns, files)
+
+    @cached_property
+    def openings(self) -> Sequence[text.Opening]:
+        """The first block of each file."""
+        encoding, where = self.source.encoding, self.expected.settings
+        return [text.read_opening(file, encoding, where) for file in self.files]
+
+    @cached_property
+    def delimiter(self) -> str:
+        """As it is set, or else as Excel's first line has it."""
+        told = {opening.separator: opening.place for opening in self.openings if opening.separator}
+        if "delimiter" in self.source.model_fields_set or not told:
+            return self.source.delimiter
+        if len(told) > 1:
+            one, other = list(told.values())[:2]
+            raise SourceError(
+                f"{other}: its first line names another delimiter than that of {one}. Make them "
+                "equal, or choose files with a glob."
+            )
+        return next(iter(told))
+
+    def _has_short_line(self, engine: Engine, files: Sequence[File], columns: int) -> bool:
+        """Whether a line may have fewer fields than the header."""
+        if columns == 1:
+            return False
+        # What lies in a store is looked at where it is read: by the engine's own workers.
+        in_store = [file.uri for file in files if isinstance(file, ObjectFile)]
+        if in_store:
+            options = self._storage_options()
+            if not engine.may_be_short(in_store, self.delimiter, columns, storage_options=options):
+                return False
+        return any(has_short_line(file, self.delimiter, columns) for file in files)
 
     def explain(self, error: Exception) -> SourceError | None:
         """Name the first malformed line, if there is one."""
@@ -122,7 +161,7 @@ class TextFiles(_Files):
         source, where = self.source, self.expected.settings
         try:
             for file in self.files:
-                text.require_well_formed(file, source.delimiter, source.encoding, where)
+                text.require_well_formed(file, self.delimiter, source.encoding, where)
         except SourceError as refusal:
             return refusal
         return None

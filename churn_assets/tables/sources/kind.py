@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from churn_assets.errors import SourceError
 from churn_assets.tables.engines.engine import Engine
-from churn_assets.tables.lake import SOURCE_URI
+from churn_assets.tables.lake import LINE_FAULT, SOURCE_URI
 from churn_assets.tables.sources.columns import Columns
 from churn_assets.tables.sources.source import Source
 
@@ -26,7 +26,8 @@ class Records:
     Parameters
     ----------
     frame : frame
-        Each source column under its `delta_name`, and `source_uri`.
+        Each source column under its `delta_name`, and `source_uri`; `line_fault` where lines are
+        short.
     uri : str
         Where they come from, without credentials.
     files : int
@@ -102,6 +103,8 @@ def records_of(
 
     added = {SOURCE_URI: nw.lit(origin) if isinstance(origin, str) else origin}
     names = [*columns.names, SOURCE_URI]
+    if LINE_FAULT in frame.collect_schema():
+        names.insert(-1, LINE_FAULT)
     if columns.missing_label:
         added[columns.missing_label] = nw.lit(None, dtype=nw.String)
         names.insert(-1, columns.missing_label)
@@ -117,7 +120,8 @@ def records_of(
 
 def reading_settings(source: Source) -> list[Any]:
     """The settings that change what is read of one content."""
-    return [source.delimiter, source.encoding, sorted(source.rename.items())]
+    settings = [source.delimiter, source.encoding, sorted(source.rename.items())]
+    return settings if source.short_lines == "reject" else [*settings, source.short_lines]
 
 
 def hash_of(*parts: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
@@ -30,7 +30,11 @@ class Source(BaseModel):
     format : {"csv", "parquet", "delta"}, optional
         By default what the files' endings say.
     delimiter : str
-        One character between the fields of a text file.
+        One character between the fields of a text file; where it is not set, the one that Excel's
+        first line names, such as `sep=;`.
+    short_lines : {"reject", "blank"}
+        What lines of a text file are that have fewer fields than its header: rejects, or records
+        whose last fields are blank.
     encoding : str
         Of text files.
     rename : mapping of str to str
@@ -55,6 +59,7 @@ class Source(BaseModel):
     query: str = ""
     format: Format | None = None
     delimiter: str = ","
+    short_lines: Literal["reject", "blank"] = "reject"
     encoding: str = "utf-8"
     rename: dict[str, str] = {}
     storage_options: dict[str, SecretStr] = {}

@@ -16,6 +16,8 @@ from churn_assets.tables.sources.files import File
 DELIMITERS = ",;\t|"
 _UTF8 = ("utf-8", "utf-8-sig")
 _BOM = "\ufeff"
+_EXCELS_LINE = re.compile(r'"?sep=(\\t|[^"\r\n])"?\r?\n', re.IGNORECASE)
+"""Which Excel takes for the delimiter, and not for a line of the table."""
 # First bytes of what people take for a CSV file.
 _SIGNATURES = (
     (b"\x1f\x8b", "is compressed with gzip. Unpack it first"),
@@ -45,18 +47,37 @@ class Header:
     text: str
 
 
+@dataclass(frozen=True)
+class Opening:
+    """The first block of a file, before it is known what separates its fields.
+
+    Parameters
+    ----------
+    place : str
+        The file, for refusals.
+    text : str
+        The block from the header on.
+    separator : str
+        What the file says of itself in Excel's first line, such as `sep=;`; empty without one.
+    """
+
+    place: str
+    text: str
+    separator: str = ""
+
+
 def is_utf8(encoding: str) -> bool:
     """Whether engines read this encoding as it is."""
     return codecs.lookup(encoding).name in _UTF8
 
 
-def read_header(file: File, delimiter: str, encoding: str, where: str) -> Header:
-    """Read the names of the columns.
+def read_opening(file: File, encoding: str, where: str) -> Opening:
+    """Read the first block of a file.
 
     Raises
     ------
     SourceError
-        Where the file is empty or not text of this encoding.
+        Where the file is not text of this encoding.
     """
     block = next(file.blocks(), b"")
     for signature, what in _SIGNATURES:
@@ -69,12 +90,28 @@ def read_header(file: File, delimiter: str, encoding: str, where: str) -> Header
         raise SourceError(
             f"{file.place}: its lines end with a carriage return alone. Save it with line feeds."
         )
-    rows = _rows(text, delimiter)
+    told = _EXCELS_LINE.match(text)
+    if told is None:
+        return Opening(file.place, text)
+    return Opening(file.place, text[told.end() :], told[1].replace(r"\t", "\t"))
+
+
+def header_of(opening: Opening, delimiter: str) -> Header:
+    """The names of the columns.
+
+    Raises
+    ------
+    SourceError
+        Where the file is empty.
+    """
+    rows = _rows(opening.text, delimiter)
     names = next(rows, None)
     if names is None:
-        raise SourceError(f"{file.place}: is empty. It needs a header line, and records below it.")
+        raise SourceError(
+            f"{opening.place}: is empty. It needs a header line, and records below it."
+        )
     named = tuple(name or f"column_{number}" for number, name in enumerate(names, start=1))
-    return Header(named, next(rows, None) is not None, text)
+    return Header(named, next(rows, None) is not None, opening.text)
 
 
 def likely_delimiter(header: Header, expected: Collection[str], delimiter: str) -> str | None:
@@ -134,8 +171,15 @@ def require_encoding(file: File, encoding: str, where: str) -> None:
 
 
 def recoded(file: File, encoding: str, where: str) -> Iterator[bytes]:
-    """Give the content as UTF-8."""
-    for text in decoded(file, file.blocks(), encoding, where):
+    """Give the content from the header on, as UTF-8."""
+    texts = decoded(file, file.blocks(), encoding, where)
+    first = next(texts, "").removeprefix(_BOM)
+    yield (
+        _EXCELS_LINE.sub("", first, count=1).encode()
+        if _EXCELS_LINE.match(first)
+        else first.encode()
+    )
+    for text in texts:
         yield text.encode()
 
 
@@ -149,8 +193,8 @@ def require_well_formed(file: File, delimiter: str, encoding: str, where: str) -
         of this encoding.
     """
     width: int | None = None
-    for line, record in _records(file, encoding, where):
-        count = _fields(record, delimiter)
+    for line, record in records(file, encoding, where):
+        count = fields(record, delimiter)
         if count is None:
             raise SourceError(
                 f"{file.place}: line {line:,} has a stray quote. Put the whole field in quotes, "
@@ -163,6 +207,38 @@ def require_well_formed(file: File, delimiter: str, encoding: str, where: str) -
                 f"{file.place}: line {line:,} has {count} fields and the header {width}. Put a "
                 f"field that holds {delimiter_text(delimiter)} in quotes, or correct the line."
             )
+
+
+def records(file: File, encoding: str, where: str) -> Iterator[tuple[int, str]]:
+    """Each record with the line that it starts on; a quoted field may hold line ends."""
+    start, quotes = 1, 0
+    record: list[str] = []
+    texts = _lines(decoded(file, file.blocks(), encoding, where))
+    for line, text in enumerate(texts, start=1):
+        if line == 1 and _EXCELS_LINE.match(text):
+            start = 2
+            continue
+        quotes += text.count('"')
+        record.append(text)
+        if quotes % 2 == 0:
+            yield start, "".join(record)
+            start, quotes, record = line + 1, 0, []
+    if record:
+        yield start, "".join(record)
+
+
+def fields(record: str, delimiter: str) -> int | None:
+    """Number of fields of a record; None where a quote is out of place."""
+    if '"' not in record:
+        return record.count(delimiter) + 1
+    apart = re.escape(delimiter)
+    field = re.compile(rf'(?:"[^"]*(?:""[^"]*)*"|(?!")[^{apart}\n]*?)(?:({apart})|\r?\n?\Z)')
+    start = count = 0
+    while match := field.match(record, start):
+        count, start = count + 1, match.end()
+        if match[1] is None:
+            return count
+    return None
 
 
 def delimiter_text(delimiter: str) -> str:
@@ -185,21 +261,6 @@ def _rows(text: str, delimiter: str) -> Iterator[list[str]]:
             yield row
 
 
-def _records(file: File, encoding: str, where: str) -> Iterator[tuple[int, str]]:
-    """Each record with the line that it starts on; a quoted field may hold line ends."""
-    start, quotes = 1, 0
-    record: list[str] = []
-    texts = _lines(decoded(file, file.blocks(), encoding, where))
-    for line, text in enumerate(texts, start=1):
-        quotes += text.count('"')
-        record.append(text)
-        if quotes % 2 == 0:
-            yield start, "".join(record)
-            start, quotes, record = line + 1, 0, []
-    if record:
-        yield start, "".join(record)
-
-
 def _lines(texts: Iterator[str]) -> Iterator[str]:
     parts: list[str] = []
     first = True
@@ -213,20 +274,6 @@ def _lines(texts: Iterator[str]) -> Iterator[str]:
         parts.append(rest)
     if any(parts):
         yield "".join(parts)
-
-
-def _fields(record: str, delimiter: str) -> int | None:
-    """Number of fields of a record; None where a quote is out of place."""
-    if '"' not in record:
-        return record.count(delimiter) + 1
-    apart = re.escape(delimiter)
-    field = re.compile(rf'(?:"[^"]*(?:""[^"]*)*"|(?!")[^{apart}\n]*?)(?:({apart})|\r?\n?\Z)')
-    start = count = 0
-    while match := field.match(record, start):
-        count, start = count + 1, match.end()
-        if match[1] is None:
-            return count
-    return None
 
 
 def _newlines_before(error: UnicodeError, encoding: str) -> int:

@@ -240,7 +240,7 @@ def test_the_bucket_of_a_known_key_never_changes(engine: Engine) -> None:
 def test_text_that_does_not_say_a_value_becomes_null(
     engine: Engine, dtype: DType, texts: list[Any], values: list[Any]
 ) -> None:
-    parsed = engine.collect(engine.parse(on(engine, text=texts, other=texts), {"text": dtype}))
+    parsed = engine.collect(engine.parse(on(engine, text=texts, other=texts), {"text": dtype}, {}))
 
     assert parsed.to_pydict() == {"text": values, "other": texts}
 
