@@ -58,28 +58,21 @@ def is_like_numbers(texts: pl.Series) -> bool:
 
 
 def styles_of(texts: pl.Series) -> list[NumberStyle]:
-    """The styles that a column's values may be written in, by the signs that occur."""
+    """The styles that a column's numbers may be written in by the signs that occur, plain first."""
+    numbers = texts.filter(texts.str.contains(_NUMBER))
     minus: Any = tuple(
-        sorted(style for style, sign in _ANY_MINUS.items() if texts.str.contains(sign).any())
+        sorted(style for style, sign in _ANY_MINUS.items() if numbers.str.contains(sign).any())
     )
-    marks: list[Any] = [mark for mark, like in THOUSANDS.items() if texts.str.contains(like).any()]
+    marks: list[Any] = [
+        mark for mark, like in THOUSANDS.items() if numbers.str.contains(like).any()
+    ]
     return [
         NumberStyle(decimal, thousands, minus)
         for decimal in DECIMALS
         for thousands in ("", *marks)
-        if _may_be(decimal, thousands, marks)
+        # A decimal comma is no news where there is neither comma nor point between thousands.
+        if thousands != decimal and (decimal == "." or "," in marks or thousands == ".")
     ]
-
-
-def _may_be(decimal: str, thousands: str, marks: Sequence[str]) -> bool:
-    """Whether a style says something of the signs that occur, and leaves none of them out."""
-    points = {mark for mark in marks if mark in OTHER}
-    if thousands == decimal:
-        return False
-    if not points <= {decimal, thousands}:
-        return False
-    # A decimal comma is no news where there is neither comma nor point between thousands.
-    return decimal == "." or "," in points or thousands == "."
 
 
 @dataclass(frozen=True)

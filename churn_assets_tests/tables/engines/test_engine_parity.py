@@ -430,6 +430,91 @@ def test_columns_of_any_name_go_through_both_engines(
     assert ours[0][:2] == (2, 1)
 
 
+ZONED = ("%Y-%m-%dT%H:%M:%S%z", "%d-%b-%y %I:%M %p %z", "%m/%d/%y")
+WRITTEN = {
+    "german": (
+        Column("german", Float64, decimal=",", thousands=".", minus=("behind", "brackets", "dash")),
+        ["9.542", "1.234,50-", "(12.400)", "\u2212,5", "9.54", "0.123", "1,5E3", "987"],
+        [9542.0, -1234.5, -12400.0, -0.5, None, None, 1500.0, 987.0],
+    ),
+    "blanks": (
+        Column("blanks", Int64, thousands=" "),
+        ["9\u202f542", "1\u00a0234\u2009567", "12 40", "5", "1 000.0", "9,542", "-1 000", "0 123"],
+        [9542, 1234567, None, 5, 1000, None, -1000, None],
+    ),
+    "swiss": (
+        Column("swiss", Float64, thousands="'"),
+        ["9'542.5", "1\u2019234", "12'40", "5", "0.5", "'5", "1'000'000", "(5)"],
+        [9542.5, 1234.0, None, 5.0, 0.5, None, 1000000.0, None],
+    ),
+    "day": (
+        Column("day", Date, formats=ZONED),
+        ["2021-03-27T23:30:00Z", "2021-03-28T00:30:00.5+0200", "27-MAR-21 11:30 PM +00", "3/27/69",
+         "2021-02-30T00:00:00Z", "27-Mai-21 1:30 am Z", "12/31/68", "2021-03-27T23:30:00"],
+        [date(2021, 3, 27), date(2021, 3, 28), date(2021, 3, 27), date(1969, 3, 27),
+         None, None, date(2068, 12, 31), None],
+    ),
+    "berlin": (
+        Column("berlin", Date, formats=ZONED, zone="Europe/Berlin"),
+        ["2021-03-27T23:30:00Z", "2021-03-27T22:30:00,25-01", "27-MAR-21 11:30 PM +00", "3/27/69",
+         "2021-07-01T22:30:00Z", "1-Jan-21 12:30 am +03:00", "2021-02-30T00:00:00Z",
+         "2021-03-27T24:30:00Z"],
+        [date(2021, 3, 28), date(2021, 3, 28), date(2021, 3, 28), date(1969, 3, 27),
+         date(2021, 7, 2), date(2020, 12, 31), None, None],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_what_is_written_for_people_is_read_alike_and_rightly(
+    engines: Sequence[Engine], name: str
+) -> None:
+    column, texts, values = WRITTEN[name]
+    table = pa.table({name: texts, "row": range(len(texts))})
+    contract = Contract(column, Column("row", Int64))
+
+    for engine in engines:
+        valid = engine.collect(validate(engine.from_arrow(table), contract, engine).valid)
+        by_row = {row["row"]: row[name] for row in valid.to_pylist()}
+        assert [by_row.get(row) for row in range(len(texts))] == values, engine.name
+
+
+def test_short_lines_and_totals_are_rejects_of_both_engines_alike(
+    engines: Sequence[Engine], tmp_path: Path
+) -> None:
+    path = tmp_path / "f.csv"
+    path.write_bytes(
+        b'\xef\xbb\xbfsep=;\r\nkey;a;b;c\r\nk1;1;"x;\r\ny";2\r\nk2;1\r\nk3;1;;2\r\n'
+        b'TOTAL;3;;\r\n"Report, of today"\r\nAs of today;;;\r\n'
+    )
+    columns = (Column(name, String, nullable=True) for name in "abc")
+    case = replace(KEYED, contract=Contract(*KEYED.contract.columns, *columns))
+
+    results = []
+    for engine in engines:
+        tables = Lake(str(tmp_path / engine.name), engine).of(case)
+        ingest(case, Source(uri=str(path)), tables)
+        validated = validate(tables["raw"].scan().drop("ingested_at"), case.contract, engine)
+        tables["rejects"].replace(validated.rejects, "1")
+        results.append((counts(validated), comparable(engine, tables["rejects"].scan())))
+
+    ours, theirs = results
+    assert ours == theirs
+    assert ours[0][:2] == (6, 4)
+
+
+def test_a_line_that_may_be_short_is_found_alike(engines: Sequence[Engine], tmp_path: Path) -> None:
+    whole = 'a,b,c\n1,2,3\n\n,,\n"x,y",2,\r\n'
+    found = []
+    for number, more in enumerate(["", "4,5\n", '"6,7",8\r\n', '"9"']):
+        path = tmp_path / f"f{number}.csv"
+        path.write_text(whole + more)
+        uris = [str(path)]
+        found.append([e.may_be_short(uris, ",", 3, storage_options=None) for e in engines])
+
+    assert found == [[False, False], *[[True, True]] * 3]
+
+
 @pytest.mark.parametrize("value", [b"x", ["x"], {"a": "x"}], ids=["bytes", "list", "struct"])
 def test_a_typed_column_that_says_no_value_is_refused_alike(
     engines: Sequence[Engine], tmp_path: Path, value: Any
