@@ -141,6 +141,28 @@ def served(file: Path) -> Iterator[str]:
     thread.join()
 
 
+def test_short_lines_and_totals_are_told_of_and_are_no_customers(
+    places: Places, tmp_path: Path
+) -> None:
+    people = "".join(f"C{i},{10 + i % 7},{'AB'[i % 2]},{'YN'[i % 3 > 0]}\n" for i in range(100))
+    path = tmp_path / "f.csv"
+    path.write_text(
+        f'customer,revenue,plan,left\n{people}Total,1295,,\nEND,9,C,\n"Report of today"\n'
+        # No word tells that it is one, but its number does.
+        "C100 and before,1304,,\n"
+    )
+
+    new = new_use_case(
+        places, path, source=Source(uri=str(path)), keys=["customer"], label="left", positive="Y"
+    )
+
+    text = summary(new)
+    assert f"{path}: 103 records, 4 columns." in text
+    assert "'customer' reads as a total of the others (1)" in text
+    assert "rejects: line 104 has 1 field and the header 4." in text
+    assert "A total among the records: C100 and before." in text
+
+
 def test_a_password_is_written_nowhere_and_the_variable_for_it_is_named(
     places: Places, served: str
 ) -> None:
