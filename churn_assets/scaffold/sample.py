@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from churn_assets.errors import SourceError
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.lake import LINE_FAULT
 from churn_assets.tables.sources.columns import Expected
@@ -101,9 +102,14 @@ def draw(source: Source, settings: str, key: Sequence[str], most_rows: int = MOS
         if refusal is None:
             raise
         raise refusal from error
+    lines = tuple(short[LINE_FAULT]) if LINE_FAULT in short else ()
+    if lines and not count.item():
+        raise SourceError(
+            f"{table.uri}: every line has fewer fields than the header ({lines[0]}). Correct the "
+            f"header, or set {settings}.short_lines to blank."
+        )
     # In one order, whichever thread came first.
     records = records.sort(_PLACE, maintain_order=True).drop(_PLACE)
-    lines = tuple(short[LINE_FAULT]) if LINE_FAULT in short else ()
     return Sample(records, table.sources, count.item(), table.uri, lines)
 
 
