@@ -132,6 +132,9 @@ class Settings(BaseSettings):
         Where each use case's records come from.
     max_reject_share : float
         Greatest share of rejected records with which silver is replaced.
+    copies : {"warn", "block"}
+        What follows where more rows of validation and test are copies of trained ones than chance
+        gives: a warning, or the end of the run before anything is trained.
     preview_rows : int
         How many records the metadata of a table shows; 0 shows none.
     contacts : mapping of str to int
@@ -157,6 +160,7 @@ class Settings(BaseSettings):
     use_cases: dict[str, bool] = {}
     sources: dict[str, Source] = {}
     max_reject_share: float = Field(default=MAX_REJECT_SHARE, ge=0, le=1)
+    copies: Literal["warn", "block"] = "warn"
     preview_rows: int = Field(default=5, ge=0, le=50)
     contacts: dict[str, Annotated[int, Field(ge=0)]] = {}
     experiment: str | None = Field(default=None, min_length=1)

@@ -1,4 +1,4 @@
-"""What is counted of tables and warned of, and stops nothing."""
+"""What is counted of tables and warned of; nothing of it stops a run, unless a setting says so."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -28,9 +28,10 @@ class Count(NamedTuple):
 
 
 def warning(
-    case: UseCase, table: str
+    case: UseCase, table: str, *, blocks: bool = False
 ) -> Callable[[Callable[..., Count]], dg.AssetChecksDefinition]:
-    """Declare a check that warns and never blocks, by a function's name and docstring."""
+    """Declare a check that warns, by a function's name and docstring; it blocks only if asked."""
+    severity = dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN
 
     def declare(function: Callable[..., Count]) -> dg.AssetChecksDefinition:
         @wraps(function)
@@ -39,12 +40,15 @@ def warning(
             return dg.AssetCheckResult(
                 passed=count.passed,
                 description=count.summary,
-                severity=dg.AssetCheckSeverity.WARN,
+                severity=severity,
                 metadata=dict(count.numbers),
             )
 
         declared = dg.asset_check(
-            asset=key(case, table), name=function.__name__, description=inspect.getdoc(function)
+            asset=key(case, table),
+            name=function.__name__,
+            description=inspect.getdoc(function),
+            blocking=blocks,
         )
         return declared(check)
 
@@ -52,7 +56,7 @@ def warning(
 
 
 def table_checks(case: UseCase, settings: Settings) -> list[dg.AssetChecksDefinition]:
-    """What is counted and warned of, and stops nothing."""
+    """What is counted and warned of; copies stop a run where `copies` is set to block."""
 
     @warning(case, "raw")
     def expected_columns(lake: dg.ResourceParam[Lake]) -> Count:
@@ -105,6 +109,13 @@ def table_checks(case: UseCase, settings: Settings) -> list[dg.AssetChecksDefini
         summary = f"chance alone differs so much with probability {chance:.3g}"
         return Count(chance >= quality.CHANCE, summary, {"p_value": chance, "splits": counts})
 
+    @warning(case, "features", blocks=settings.copies == "block")
+    def no_copies_across_the_split(lake: dg.ResourceParam[Lake]) -> Count:
+        """No more rows of validation and test are copies of trained ones than chance gives."""
+        details = lake.of(case)["features"].require().details
+        passed, summary = quality.copies_across_the_split(details)
+        return Count(passed, summary, {**details["copies"], "not_judged": details["not_judged"]})
+
     @warning(case, "features")
     def label_records(lake: dg.ResourceParam[Lake]) -> Count:
         """Each label keeps its contract, and is not older than what is known."""
@@ -114,7 +125,7 @@ def table_checks(case: UseCase, settings: Settings) -> list[dg.AssetChecksDefini
         return Count(not odd, summary, counts)
 
     checks = [expected_columns, same_schema, _usual_volume(case, "raw"), rejected_records, outliers]
-    checks += _known(case)
+    checks += [no_copies_across_the_split, *_known(case)]
     if case.split_by is None:
         # By time the splits differ as the times do.
         checks.append(split_balance)

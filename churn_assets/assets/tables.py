@@ -84,7 +84,8 @@ def _from_silver(case: UseCase) -> Lineage:
     silver = {column.name for column in case.contract.columns}
     kept = (*case.keys, *case.inputs, *case.beside, *case.days)
     labels = "silver" if case.labels is None else "labels"
-    split = case.keys if case.split_by is None else (case.split_by,)
+    hashed = dict.fromkeys((*case.group, *case.keys))
+    split = hashed if case.split_by is None else (case.split_by,)
     label = case.label_contract[case.label.column]
     return {
         **{name: [("silver", name)] for name in kept if name in silver},

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
+from churn_assets.scaffold.keys import NEARLY_SEQUENTIAL
 from churn_assets.scaffold.names import own_name
 from churn_assets.scaffold.profile import (
     FEWEST_OF_CLASS,
@@ -17,6 +18,7 @@ from churn_assets.scaffold.profile import (
     in_records,
 )
 from churn_assets.scaffold.python_text import Brackets, literal
+from churn_assets.tables.sources.columns import listed
 from churn_assets.usecases.spec import Column, DType
 
 LEAK_AUC, LEAK_GAP = 0.95, 0.5
@@ -33,8 +35,6 @@ NEARLY_ALL = 0.95
 """Share of different values from which on a text names a record."""
 FEWEST_TO_TELL = 50
 """Records; among fewer, values may all differ by chance."""
-NEARLY_SEQUENTIAL = 2.0
-"""Whole numbers, all different, that leave out at most every other one were counted up."""
 CODE_DIGITS = 6
 """Whole numbers, all different and all of so many digits, are codes: amounts differ in length."""
 EVEN_DIGITS, LONG_DIGITS = 5, 9
@@ -53,6 +53,8 @@ RARE_RATE = 0.1
 """Of the positive, below which the default risk bands hold next to nobody."""
 FEW_ROWS = 1000
 """With fewer the gates may not be sure that a model beats guessing."""
+MOST_NAMED = 3
+"""Columns in a sentence."""
 MOST_GROUPS = 10
 """Values of a column by which customers are judged apart."""
 
@@ -82,8 +84,8 @@ _NUMBERED = re.compile(
 """In names of columns of digits that are hardly ever amounts."""
 _GROUPS = re.compile("(^|_)(gender|sex|age|senior|country|region|state|nationality|ethnicity)(_|$)")
 
-LEAK = "leak"
-"""Why a column is left out that is suspected to know the outcome."""
+LEAK, IDENTIFIER = "leak", "identifier"
+"""Why a column is left out that is suspected to know the outcome, or names a record."""
 
 Group = Literal["numbers", "categories", "dates", "left_out"]
 
@@ -227,7 +229,11 @@ def draft(name: str, profile: Profile) -> Draft:
         name=name,
         profile=profile,
         keys=tuple(
-            Entry(replace(_column(profile[key]), nullable=False), profile[key])
+            Entry(
+                replace(_column(profile[key]), nullable=False),
+                profile[key],
+                questions=tuple(_copies_question(profile)) if key == profile.keys[0] else (),
+            )
             for key in profile.keys
         ),
         label=_label(profile),
@@ -240,6 +246,22 @@ def draft(name: str, profile: Profile) -> Draft:
         argument_questions={},
     )
     return replace(without_questions, argument_questions=_argument_questions(without_questions))
+
+
+def _copies_question(profile: Profile) -> Iterator[str]:
+    """Whether one customer is there several times."""
+    copies = profile.copies
+    if copies is None:
+        return
+    with_them = ""
+    if copies.with_them:
+        with_them = f" and {listed(list(map(_in_quotes, copies.with_them)), MOST_NAMED)} repeats"
+    yield (
+        f"is one customer here several times? {copies.records:,} of {profile.valid:,} records "
+        f"share every input and the label with an earlier one{with_them}, so that test scores "
+        "flatter. Remove the copies from the source and name the customer as the key; test rows "
+        "whose twin was trained on are not judged on."
+    )
 
 
 def _label(profile: Profile) -> Entry:
@@ -275,6 +297,9 @@ def _argument_questions(draft: Draft) -> Mapping[str, str]:
             "isin= every value may come."
         )
     questions["description"] = "for whom is this, and what is done with the scores?"
+    group = _group_question(draft)
+    if group:
+        questions["group"] = group
     split_by = _split_question(draft)
     if split_by:
         questions["split_by"] = split_by
@@ -304,6 +329,19 @@ def _argument_questions(draft: Draft) -> Mapping[str, str]:
     return questions
 
 
+def _group_question(draft: Draft) -> str:
+    """Whether records of one customer or household are to keep to one side of the split."""
+    for entry in draft.left_out:
+        records = draft.profile.valid - entry.profile.blank
+        if entry.why == IDENTIFIER and entry.profile.distinct < records:
+            return (
+                f"do records of one {entry.profile.source} belong together? It has "
+                f"{entry.profile.distinct:,} values in {in_records(records)}. "
+                f"group=({literal(entry.column.name)},) keeps them to one side of the split."
+            )
+    return ""
+
+
 def _split_question(draft: Draft) -> str:
     """Whether the newest records are to be the test."""
     days = " or ".join(f'split_by="{entry.column.name}"' for entry in draft.dates)
@@ -313,7 +351,8 @@ def _split_question(draft: Draft) -> str:
             how = days or "split_by= a date that tells when"
             return (
                 f"the split puts records of one {first.source} on both sides, so that test scores "
-                f"flatter. Is the model to be judged on the newest records instead: {how}?"
+                f"flatter. Are they to keep to one side: group=({literal(first.name)},)? Or is the "
+                f"model to be judged on the newest records instead: {how}?"
             )
     if not days:
         return ""
@@ -410,17 +449,19 @@ class _Grouper:
         )
 
     def _identifier(self, column: ColumnProfile) -> _Why | None:
+        if self.profile.copies and column.source in self.profile.copies.with_them:
+            return _Why(IDENTIFIER, "Names a customer who is here several times.")
         evidence = _identifier_evidence(column, self.profile.valid)
         if not evidence:
             return None
         if column.type.dtype is DType.INT64 and not _IDENTIFIES.search(column.name):
             return _Why(
-                "identifier",
+                IDENTIFIER,
                 f"does this name a record, or is it an amount? It has {evidence}. So it is left "
                 "out; move it to NUMBERS if it is an amount.",
                 is_question=True,
             )
-        return _Why("identifier", f"Names a record and tells nothing of it: {evidence}.")
+        return _Why(IDENTIFIER, f"Names a record and tells nothing of it: {evidence}.")
 
     def _leak(self, column: ColumnProfile) -> _Why | None:
         suspicions = " ".join(self._suspicions(column))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from churn_assets.errors import SourceError
+from churn_assets.scaffold.keys import Copies, copies_beside, require_key
 from churn_assets.scaffold.names import column_names, own_name
 from churn_assets.scaffold.recognise import ColumnType, recognise
 from churn_assets.tables.contract import validate
@@ -139,6 +140,8 @@ class Profile:
         Columns that would make a key by themselves.
     totals : tuple of str
         Keys of records without a label whose numbers are the sums of all others.
+    copies : Copies, optional
+        Records that are copies of others in all but the key, where these are not chance.
     """
 
     rows: int
@@ -155,6 +158,7 @@ class Profile:
     key_days: tuple[ColumnProfile, ...]
     unique: tuple[str, ...]
     totals: tuple[str, ...] = ()
+    copies: Copies | None = None
 
     @property
     def rate(self) -> float:
@@ -234,7 +238,7 @@ def profile(sample: Sample, keys: Sequence[str], label: str, positive: str) -> P
     _require_values(sample.uri, validated.broken, keys, label)
     typed: pl.DataFrame = validated.valid.to_native().collect()
     negative = _other_value(sample.uri, typed[names[label]], label, positive)
-    _require_key(sample.uri, typed, keys, names)
+    require_key(sample.uri, typed, keys, names)
     labelled = _LabelledRecords(typed, typed[names[label]], positive)
     columns = [
         column
@@ -263,6 +267,7 @@ def profile(sample: Sample, keys: Sequence[str], label: str, positive: str) -> P
             and column.distinct == typed.height
         ),
         totals=_totals(typed, names[keys[0]], names[label]) if sample.is_whole else (),
+        copies=copies_beside(typed, [names[key] for key in keys], names[label], names),
     )
 
 
@@ -502,33 +507,6 @@ def _require_values(uri: str, broken: Mapping[str, int], keys: Sequence[str], la
                 f"{uri}: column {quoted(source)} {reason} in {in_records(count)}, and "
                 f"{reasons[source]}. Name another column, or remove those records."
             )
-
-
-def _require_key(
-    uri: str, typed: pl.DataFrame, keys: Sequence[str], names: Mapping[str, str]
-) -> None:
-    columns = [names[key] for key in keys]
-    rows = typed.height
-    repeated = rows - typed.select(columns).n_unique()
-    if not repeated:
-        return
-    others = {source: name for source, name in names.items() if name in typed.columns}
-    alone = [s for s, name in others.items() if typed[name].n_unique() == rows]
-    beside = [
-        source
-        for source, name in others.items()
-        if source not in keys and typed.select(*columns, name).n_unique() == rows
-    ]
-    advice = "Remove the repeated records from the source, or name columns that differ"
-    if alone:
-        advice = f"Alone {_listed(alone)} would do"
-    elif beside:
-        advice = f"Add --key {quoted(beside[0])}, with which it does"
-    one = len(keys) == 1
-    raise SourceError(
-        f"{uri}: {'column' if one else 'columns'} {_listed(keys)} {'does' if one else 'do'} not "
-        f"tell records apart: {repeated:,} of {rows:,} repeat an earlier one. {advice}."
-    )
 
 
 def _listed(names: Sequence[str]) -> str:

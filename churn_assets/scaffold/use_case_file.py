@@ -185,6 +185,8 @@ def _use_case(draft: Draft) -> Iterator[str]:
     if "description" in questions:
         yield from _question(questions["description"], 1)
     yield from text_argument("description", _description(draft), 1)
+    if "group" in questions:
+        yield from _question(questions["group"], 1)
     if "split_by" in questions:
         yield from _question(questions["split_by"], 1)
     yield from _question(questions["business"], 1)

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import ContractError
 from churn_assets.tables import contract, engines
+from churn_assets.tables.copies import (
+    MOST_ROWS,
+    in_memory,
+    parts_of,
+    repeats,
+    tied_rows,
+    ties_of,
+)
 from churn_assets.tables.engines.engine import BUCKETS, Engine
+from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.tables.refine import MAX_REJECT_SHARE, newest_by, require_few_rejects
+from churn_assets.tables.sampling import sampled
 from churn_assets.tables.versions import code_version, data_version
-from churn_assets.usecases.spec import UseCase, tested_from, time_split
+from churn_assets.usecases.spec import UseCase, hash_split, tested_from, time_split
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
+    import polars as pl
 
     from churn_assets.types import Frame
 
 
-_BUCKET, _ROWS, _LABEL_DAY = "__bucket", "__rows", "__label_day"
+FEWEST_OF_OUTCOME = 10
+"""Rows of either outcome; with fewer, a column may tell all of them by chance."""
+_BUCKET, _OF_GROUP, _ROWS, _LABEL_DAY = "__bucket", "__of_group", "__rows", "__label_day"
 _NEVER = date.max
 
 
@@ -49,6 +62,7 @@ def features_code(use_case: UseCase) -> str:
         use_case.features,
         split=str(use_case.split),
         split_by=use_case.split_by,
+        group=use_case.group,
         beside=use_case.beside,
     )
 
@@ -70,7 +84,8 @@ def featurise(
     Raises
     ------
     ContractError
-        Where the labels as a whole break their contract, or no row is new enough for test.
+        Where the labels as a whole break their contract, no row is new enough for test, a group is
+        of neither text nor whole numbers, or an input is the label itself.
     """
     read = {name: tables[name].require() for name in _inputs(use_case)}
     versions = {name: state.data_version for name, state in read.items()}
@@ -88,6 +103,7 @@ def featurise(
         details["labels"] = _label_counts(use_case, validated, silver, features.engine)
     earlier = None if before is None else before.details.get("split")
     made = feature_rows(use_case, silver, features.engine, labels=labels, earlier=earlier)
+    details |= _findings(use_case, silver, made.frame, features.engine)
     reads = {name: state.version for name, state in read.items()}
     return features.replace(made.frame, version, reads, split=made.split, **details)
 
@@ -155,7 +171,12 @@ def _split(
         to_validation = round((shares.train + shares.validation) * BUCKETS)
         validation, test = bucket >= to_train, bucket >= to_validation
         hashed = engine.bucket(frame, use_case.keys, shares.salt, into=_BUCKET)
-        return hashed, _side(validation, test), str(shares)
+        if use_case.group:
+            _require_group(use_case, frame)
+            hashed = engine.bucket(hashed, use_case.group, shares.salt, into=_OF_GROUP)
+            # Without a group a row stands alone.
+            hashed = hashed.with_columns(nw.coalesce(nw.col(_OF_GROUP), bucket).alias(_BUCKET))
+        return hashed, _side(validation, test), hash_split(shares, use_case.group)
     by = use_case.split_by
     known = frame.filter(~nw.col(use_case.label.column).is_null() & ~nw.col(by).is_null())
     each = known.group_by(by).agg(nw.len().cast(nw.Int64).alias(_ROWS))
@@ -177,6 +198,20 @@ def _split(
     validation_from = _newest(older, share) or test_from
     side = _side(nw.col(by) >= validation_from, nw.col(by) >= test_from)
     return frame, side, time_split(by, test_from)
+
+
+def _require_group(use_case: UseCase, frame: Frame) -> None:
+    """Refuse a group of columns that are not there, or that engines write in their own ways."""
+    import narwhals.stable.v2 as nw
+
+    schema = frame.collect_schema()
+    for name in use_case.group:
+        if name not in schema or not (schema[name] == nw.String or schema[name].is_integer()):
+            is_what = f"is {schema[name]}" if name in schema else "is not there"
+            raise ContractError(
+                f"{use_case.name}: '{name}' of its group {is_what} in features; a group is named "
+                "by columns of text or whole numbers. Name others, or leave `group` out."
+            )
 
 
 def _side(validation: nw.Expr, test: nw.Expr) -> nw.Expr:
@@ -267,6 +302,61 @@ def _label_counts(
             joined.filter(given & _is_too_new(use_case)), engine
         )
     return counts
+
+
+def _findings(use_case: UseCase, silver: Frame, frame: Frame, engine: Engine) -> Mapping[str, Any]:
+    """What rows of features have in common, to be kept with their commit."""
+    import narwhals.stable.v2 as nw
+
+    columns = (*use_case.keys, *use_case.inputs, *use_case.beside, "label", "split")
+    drawn = sampled(frame.select(*columns), use_case, engine, share=1, most_rows=MOST_ROWS)
+    rows = in_memory(engine.collect(drawn.frame))
+    _require_no_label(use_case, rows)
+    found = repeats(
+        rows.select(use_case.inputs),
+        (rows["split"] == "train").to_numpy(),
+        lambda: parts_of(use_case, silver, engine),
+    )
+    some: Frame = nw.from_native(rows.lazy())
+    of_all = frame if rows.height < drawn.rows else some
+
+    def held_out(frame: Frame, ties: Sequence[tuple[str, ...]]) -> dict[str, int]:
+        labelled = frame.filter(~nw.col("label").is_null())
+        counter = PolarsEngine() if frame is some else engine
+        return tied_rows(labelled, use_case, ties, counter)
+
+    alike = held_out(some, [use_case.inputs]) if use_case.inputs else {}
+    return {
+        "copies": {
+            "rows": found.rows,
+            "alike": found.copies,
+            "on_both_sides": found.on_both_sides,
+            "by_chance": found.by_chance,
+            "beyond_chance": found.are_copies,
+            **alike,
+        },
+        "not_judged": held_out(of_all, ties_of(use_case, copies=found.are_copies)),
+    }
+
+
+def _require_no_label(use_case: UseCase, rows: pl.DataFrame) -> None:
+    """Refuse what has one value for each outcome, in rows of both that are not too few."""
+    import polars as pl
+
+    labelled = rows.drop_nulls("label")
+    positives = int(labelled["label"].sum())
+    if min(positives, labelled.height - positives) < FEWEST_OF_OUTCOME:
+        return
+    columns = [*use_case.inputs, *use_case.beside]
+    values = labelled.group_by("label").agg(pl.col(columns).n_unique())
+    for name in columns:
+        if (values[name] == 1).all() and labelled[name].n_unique() > 1:
+            raise ContractError(
+                f"{use_case.name}: '{name}' of features is the label itself: it has one value "
+                f"where '{use_case.label.column}' is '{use_case.label.positive}' and another where "
+                f"it is not, in all {labelled.height:,} rows looked at. Take it out of the use "
+                "case; features was not replaced."
+            )
 
 
 def _count(frame: Frame, engine: Engine) -> int:

@@ -1,9 +1,10 @@
-"""What a table looks like as a whole: outliers, and how the classes fall into the splits."""
+"""What a table looks like as a whole: outliers, copies, and how classes fall into the splits."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from churn_assets.tables.engines.engine import Engine
 from churn_assets.tables.lake import LINE_FAULT, Table, changed_types
@@ -190,6 +191,30 @@ def split_counts(features: Frame, engine: Engine) -> dict[str, dict[str, int]]:
     by_split = {row.pop("split"): row for row in counts}
     none = {"rows": 0, "labelled": 0, "positive": 0}
     return {split: by_split.get(split, none) for split in SPLITS}
+
+
+def copies_across_the_split(details: Mapping[str, Any]) -> tuple[bool, str]:
+    """Whether only chance makes held-out rows alike to trained ones, and how many are.
+
+    Parameters
+    ----------
+    details : mapping
+        What features keep with their commit.
+
+    >>> counts = {"rows": 100, "alike": 4, "by_chance": 1.6, "beyond_chance": False, "test": 3}
+    >>> copies_across_the_split({"copies": counts})
+    (True, '3 held-out rows are alike in all inputs to one that is trained on, as chance gives')
+    """
+    counts = details["copies"]
+    held_out = sum(counts.get(split, 0) for split in ("validation", "test"))
+    alike = f"{held_out:,} held-out rows are alike in all inputs to one that is trained on"
+    if not counts["beyond_chance"]:
+        return True, f"{alike}, as chance gives"
+    return False, (
+        f"{alike}, far more than chance gives, and are not judged on: {counts['alike']:,} of "
+        f"{counts['rows']:,} rows are copies. Remove them from the source, or name their customer "
+        "as `group`"
+    )
 
 
 def split_balance(counts: dict[str, dict[str, int]]) -> float:

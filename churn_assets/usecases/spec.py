@@ -255,6 +255,17 @@ class Split:
         return f"hash/1 salt={self.salt} train={self.train:g} validation={self.validation:g}"
 
 
+def hash_split(split: Split, group: Sequence[str] = ()) -> str:
+    """A split by a hash of the key or of a group's columns, as all that comes from it stores it.
+
+    >>> hash_split(Split("a"))
+    'hash/1 salt=a train=0.6 validation=0.2'
+    >>> hash_split(Split("a"), ["household"])
+    'hash/1 salt=a train=0.6 validation=0.2 group=household'
+    """
+    return f"{split} group={'+'.join(group)}" if group else str(split)
+
+
 def time_split(by: str, test_from: date) -> str:
     """A split by time, as it is stored with all that comes from it.
 
@@ -396,6 +407,10 @@ class UseCase:
         Shares of train and validation, and the salt; salted with the name by default.
     split_by : str, optional
         Date column of `features` whose newest rows are test; by default the key's hash splits.
+    group : tuple of str
+        Columns of `features`, of text or whole numbers, whose rows of one value belong together,
+        such as a household or the customer of customer-months: nobody is judged on a row of a
+        group that was trained on. By default each row stands alone, as does one without a value.
     labels : Labels, optional
         Where the label comes from a source of its own, what that holds.
     time : str, optional
@@ -432,6 +447,7 @@ class UseCase:
     )
     split: Split = Split("")
     split_by: str | None = None
+    group: tuple[str, ...] = ()
     labels: Labels | None = None
     time: str | None = None
     business: BusinessCase | None = None
@@ -452,6 +468,24 @@ class UseCase:
             raise ValueError(
                 f"{self.name}: no contract has the label's column '{self.label.column}'"
             )
+        self._require_no_outcome()
+
+    def _require_no_outcome(self) -> None:
+        """Refuse the label where the outcome is not known yet, or says who belongs together."""
+        amounts = () if self.business is None else self.business.columns
+        places = {
+            "its key": self.keys,
+            "its inputs": self.inputs,
+            "the amounts of its business case": amounts,
+            "its slices": self.slices,
+            "its group": self.group,
+        }
+        for place, columns in places.items():
+            if self.label.column in columns:
+                raise ValueError(
+                    f"{self.name}: the label's column '{self.label.column}' is among {place}, and "
+                    "it is what is predicted. Take it out there"
+                )
 
     def _with_key(self, contract: Contract) -> Contract:
         for name in self.keys:
@@ -542,6 +576,7 @@ class UseCase:
 
     @property
     def beside(self) -> tuple[str, ...]:
-        """Columns of `features` that are not model inputs: for value and slices."""
+        """Columns of `features` that are not model inputs: for value, slices and groups."""
         amounts = () if self.business is None else self.business.columns
-        return tuple(dict.fromkeys(c for c in (*amounts, *self.slices) if c not in self.inputs))
+        columns = (*amounts, *self.slices, *self.group)
+        return tuple(dict.fromkeys(c for c in columns if c not in (*self.keys, *self.inputs)))

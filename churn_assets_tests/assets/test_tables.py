@@ -63,6 +63,7 @@ def test_good_records_pass_every_check_and_each_says_what_it_saw(finished: Finis
 
     assert run.failed_checks == set()
     assert {"expected_columns", "rejected_records", "outliers", "split_balance"} <= set(run.checks)
+    assert evidence(run, "no_copies_across_the_split")["not_judged"] == {"validation": 0, "test": 0}
     assert all(check.description for check in run.checks.values())
     assert evidence(run, "rejected_records") == {
         "rejected": 0,
@@ -84,6 +85,35 @@ def test_an_unknown_column_is_warned_of_and_stops_nothing(project: Project) -> N
     assert run.blocked_by == set()
     assert evidence(run, "expected_columns")["extra_columns"] == ["Loyalty"]
     assert "Loyalty" in run.checks["expected_columns"].description
+
+
+def three_times(frame: pl.DataFrame) -> pl.DataFrame:
+    """Every customer under three numbers."""
+    return pl.concat([frame.with_columns(pl.col("customerID") + f"-{n}") for n in range(3)])
+
+
+def test_copies_are_warned_of_and_are_not_judged_on(project: Project) -> None:
+    run = project.run(project.write(three_times, rows=1000), tables=TABLES)
+
+    assert run.success, run.error
+    assert run.failed_checks == {"no_copies_across_the_split"}
+    assert run.blocked_by == set()
+    description = run.checks["no_copies_across_the_split"].description
+    assert "are not judged on: 2,000 of 3,000 rows are copies" in description
+    held_out = project.rows("features").filter(pl.col("split") != "train").height
+    not_judged = evidence(run, "no_copies_across_the_split")["not_judged"]
+    assert 0.7 * held_out < sum(not_judged.values()) < held_out
+
+
+def test_copies_end_the_run_before_a_model_is_trained_where_the_setting_says_so(
+    project: Project,
+) -> None:
+    run = project.run(project.write(three_times, rows=1000), copies="block")
+
+    assert not run.success
+    assert run.blocked_by == {"no_copies_across_the_split"}
+    assert "model" not in run.materialized
+    assert project.state("model") is None
 
 
 def test_a_missing_label_is_warned_of_and_named(project: Project) -> None:

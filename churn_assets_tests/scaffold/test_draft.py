@@ -306,8 +306,34 @@ def test_a_rare_outcome_is_asked_about_for_its_risk_bands() -> None:
         (
             {"id": ["a"] * ROWS, "number": list(range(ROWS))},
             {},
+            "996 of 1,000 records are copies of others in all but 'number': remove them from the "
+            "source, and of 3 more that repeat column 'id' one each.",
+        ),
+        (
+            {"id": ["a"] * ROWS, "number": list(range(ROWS)), "paid": noise()},
+            {},
             "column 'id' does not tell records apart: 999 of 1,000 repeat an earlier one. "
-            "Alone 'number' would do.",
+            "Remove the repeated records from the source, or name columns that differ.",
+        ),
+        (
+            {"id": ["a"] * ROWS, "ref": [f"x{7919 * i % 10007}" for i in range(ROWS)],
+             "paid": noise()},
+            {},
+            "column 'id' does not tell records apart: 999 of 1,000 repeat an earlier one. "
+            "Alone 'ref' would do.",
+        ),
+        (
+            # Of kinds, hours and counters, none makes a key of one that repeats by mistake.
+            {"id": [f"k{max(i, 1)}" for i in range(ROWS)], "rating": [1, 2] * 500,
+             "row": list(range(ROWS)), "paid": noise()},
+            {},
+            "column 'id' must tell records apart, and 1 of 1,000 records repeats key k1: remove it "
+            "from the source.",
+        ),
+        (
+            {"id": [f"k{i // 2}" for i in range(ROWS)], "rating": [1, 2] * 500, "paid": noise()},
+            {},
+            "column 'id' does not tell records apart: 500 of 1,000 repeat an earlier one. Remove",
         ),
         (
             {"id": [None, *range(ROWS - 1)]},
@@ -330,3 +356,52 @@ def test_a_key_or_label_that_is_none_is_refused_in_a_line_that_says_what_to_do(
     assert str(error.value).startswith("/data/table.csv: ")
     assert message in str(error.value)
     assert len(str(error.value).splitlines()) == 1
+
+
+# Copies
+
+
+def three_times(copies: int = 3) -> dict[str, Any]:
+    """Two hundred customers, each several times under a running number."""
+    rng = np.random.default_rng(1)
+    months, fee = rng.integers(1, 73, 200), rng.uniform(5, 90, 200).round(2)
+    left = np.where(rng.random(200) < 0.5, "yes", "no")
+    columns = {"customer": [f"K{i:03d}" for i in range(200)], "months": months, "fee": fee}
+    several = {name: list(values) * copies for name, values in {**columns, "left": left}.items()}
+    return {"row": list(range(200 * copies)), **several}
+
+
+def test_copies_under_a_running_number_are_to_be_removed() -> None:
+    with pytest.raises(SourceError) as error:
+        draft_of(three_times(), keys=("customer",))
+
+    assert str(error.value) == (
+        "/data/table.csv: 400 of 600 records are copies of others in all but 'id', 'row': "
+        "remove them from the source."
+    )
+
+
+def test_a_running_number_as_the_key_of_copies_is_asked_about() -> None:
+    draft = draft_of({**three_times(), "id": [""] * 600}, keys=("row",))
+
+    (question,) = draft.keys[0].questions
+    assert "400 of 600 records share every input and the label with an earlier one" in question
+    assert "and 'customer' repeats, so that test scores flatter" in question
+    assert 'group=("customer",)' in draft.argument_questions["group"]
+    assert group_of(draft, "customer") == "identifier"
+
+
+def test_records_that_are_alike_by_chance_are_not_asked_about() -> None:
+    rng = np.random.default_rng(0)
+    kinds = {f"x{i}": rng.integers(0, 4, ROWS) for i in range(6)}
+
+    assert draft_of(kinds).keys[0].questions == ()
+
+
+def test_customers_of_months_under_a_number_of_their_own_are_asked_to_be_a_group() -> None:
+    who, month = np.divmod(np.arange(ROWS), 10)
+
+    draft = draft_of({"customer_id": [f"C{w}" for w in who], "month": month, "use": noise()})
+
+    assert 'group=("customer_id",) keeps them to one side' in draft.argument_questions["group"]
+    assert "group" not in draft_of({"use": noise()}).argument_questions

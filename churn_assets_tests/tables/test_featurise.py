@@ -347,3 +347,157 @@ def test_each_part_of_a_key_counts_for_the_split_and_stands_in_features() -> Non
     assert rows["split"].value_counts(normalize=True).sort("split")["proportion"].to_list() == (
         pytest.approx([0.2, 0.6, 0.2], abs=0.03)
     )
+
+
+# Copies
+
+
+def test_copies_are_counted_and_nobody_changes_side_for_them(
+    silver: pl.DataFrame, tables: Tables
+) -> None:
+    again = silver.head(300).with_columns(pl.col("customer_id") + " again")
+    tables["silver"].replace(nw.from_native(pl.concat([silver, again]).lazy()), "1")
+
+    details = featurise(USE_CASE, tables).details
+
+    rows = tables["features"].scan().to_native().collect()
+    keys = ["customer_id", "split"]
+    twins = rows.filter(pl.col("customer_id").str.ends_with(" again")).select(
+        pl.col("customer_id").str.replace(" again", ""), pl.col("split").alias("other")
+    )
+    pairs = rows.select(keys).join(twins, on="customer_id").select("split", "other").rows()
+    assert dict(rows.select(keys).rows()).items() >= sides(silver).items()
+    assert details["copies"]["beyond_chance"]
+    assert details["copies"]["alike"] == pytest.approx(300, abs=5)
+    learned = {"train", "validation"}
+    judged = sum((a == "test" and b in learned) + (b == "test" and a in learned) for a, b in pairs)
+    assert details["not_judged"]["test"] == pytest.approx(judged, abs=5)
+
+
+def test_customers_who_are_alike_by_chance_are_told_and_judged_on(
+    silver: pl.DataFrame, tables: Tables
+) -> None:
+    tables["silver"].replace(nw.from_native(silver.lazy()), "1")
+
+    details = featurise(USE_CASE, tables).details
+
+    assert not details["copies"]["beyond_chance"]
+    assert details["not_judged"] == {"validation": 0, "test": 0}
+
+
+def test_outcomes_play_no_part_in_what_is_a_copy(silver: pl.DataFrame, tables: Tables) -> None:
+    again = silver.head(300).with_columns(pl.col("customer_id") + " again")
+    both = pl.concat([silver, again])
+    found = []
+    for number, outcome in enumerate([pl.col("churn"), pl.lit("No"), pl.col("churn").shuffle(1)]):
+        changed = both.with_columns(outcome.alias("churn"))
+        tables["silver"].replace(nw.from_native(changed.lazy()), str(number))
+        found.append(featurise(USE_CASE, tables).details)
+
+    assert found[0] == found[1] == found[2]
+
+
+# Groups
+
+
+HOUSEHOLDS = replace(
+    DAYS,
+    name="households",
+    contract=Contract(
+        Column("id", String),
+        Column("household", String, nullable=True),
+        Column("left", String, nullable=True),
+    ),
+    group=("household",),
+    split_by=None,
+)
+
+
+def of_households(case: Any = HOUSEHOLDS) -> pl.DataFrame:
+    """Features of 600 households of three, and of 600 people without one."""
+    ids = [f"c{i}" for i in range(2400)]
+    homes = [f"h{i // 3}" if i < 1800 else None for i in range(2400)]
+    frame = pl.DataFrame({"id": ids, "household": homes}).with_columns(left=pl.lit("No"))
+    made = feature_rows(case, nw.from_native(frame.lazy()), ENGINE)
+    assert made.split.endswith(" group=household") == bool(case.group)
+    return made.frame.to_native().collect()
+
+
+def test_a_household_is_on_one_side_and_who_has_none_stands_alone() -> None:
+    rows, ungrouped = of_households(), of_households(replace(HOUSEHOLDS, group=()))
+
+    grouped = rows.drop_nulls("household")
+    alone = rows.filter(pl.col("household").is_null()).select("id", "split")
+    assert grouped.group_by("household").agg(pl.col("split").n_unique())["split"].max() == 1
+    assert alone.rows() == ungrouped.tail(600).select("id", "split").rows()
+    for part in (grouped, alone):
+        shares = part["split"].value_counts(normalize=True).sort("split")["proportion"]
+        assert shares.to_list() == pytest.approx([0.2, 0.6, 0.2], abs=0.06)
+
+
+def test_a_group_of_amounts_is_refused() -> None:
+    case = replace(HOUSEHOLDS, features=lambda frame: frame.with_columns(household=nw.lit(0.5)))
+
+    with pytest.raises(ContractError, match="households: 'household' of its group is Float64"):
+        of_households(case)
+
+
+def test_a_part_of_the_key_may_be_the_group() -> None:
+    case = replace(
+        HOUSEHOLDS,
+        key=("id", "month"),
+        contract=Contract(
+            Column("id", String), Column("month", String), Column("left", String, nullable=True)
+        ),
+        group=("id",),
+    )
+    keys = [(f"c{i}", f"m{month}", "No") for i in range(100) for month in range(12)]
+    frame = pl.DataFrame(keys, schema=["id", "month", "left"], orient="row")
+
+    rows = feature_rows(case, nw.from_native(frame.lazy()), ENGINE).frame.to_native().collect()
+
+    assert rows.columns == ["id", "month", "label", "split"]
+    assert rows.group_by("id").agg(pl.col("split").n_unique())["split"].max() == 1
+    assert rows["split"].n_unique() == 3
+
+
+# The label as an input
+
+
+@pytest.mark.parametrize(
+    "equal",
+    [
+        (nw.col("churn") == "Yes").cast(nw.Int64),
+        (nw.col("churn") == "No").cast(nw.Int64),
+        nw.when(nw.col("churn") == "Yes").then(nw.lit(7.5)),
+    ],
+    ids=["equal", "the other way round", "blank for one outcome"],
+)
+def test_an_input_that_is_the_label_is_refused_by_name(
+    equal: nw.Expr, silver: pl.DataFrame, tables: Tables
+) -> None:
+    case = replace(
+        USE_CASE,
+        features=lambda frame: USE_CASE.features(frame).with_columns(equal.alias("gone")),
+        numeric=(*USE_CASE.numeric, "gone"),
+    )
+    tables["silver"].replace(nw.from_native(silver.lazy()), "1")
+
+    with pytest.raises(ContractError, match="telco_churn: 'gone' of features is the label itself"):
+        featurise(case, tables)
+
+    assert tables["features"].state() is None
+
+
+def test_in_a_few_rows_an_input_may_tell_every_outcome(
+    silver: pl.DataFrame, tables: Tables
+) -> None:
+    gone = (nw.col("churn") == "Yes").cast(nw.Int64).alias("gone")
+    case = replace(
+        USE_CASE,
+        features=lambda frame: USE_CASE.features(frame).with_columns(gone),
+        numeric=(*USE_CASE.numeric, "gone"),
+    )
+    tables["silver"].replace(nw.from_native(silver.head(20).lazy()), "1")
+
+    assert featurise(case, tables).rows == 20

@@ -6,13 +6,23 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from churn_assets import usecases
 from churn_assets.errors import UseCaseError
 from churn_assets.usecases import USE_CASES, spec
-from churn_assets.usecases.spec import Column, Contract, Float64, Label, Labels, String
+from churn_assets.usecases.spec import (
+    BusinessCase,
+    Column,
+    Contract,
+    Float64,
+    Label,
+    Labels,
+    PerCustomer,
+    String,
+)
 from churn_assets_tests.support.project import USE_CASE
 
 
@@ -36,6 +46,27 @@ def test_a_key_that_is_not_a_column_of_text_or_whole_numbers_is_refused(key: str
 def test_a_label_that_no_contract_has_is_refused() -> None:
     with pytest.raises(ValueError, match="no contract has the label's column 'left'"):
         replace(USE_CASE, label=Label("left", positive="Yes"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"numeric": (*USE_CASE.numeric, "churn")}, "its inputs"),
+        ({"categorical": (*USE_CASE.categorical, "churn")}, "its inputs"),
+        ({"slices": ("churn",)}, "its slices"),
+        ({"group": ("churn",)}, "its group"),
+        (
+            {"business": BusinessCase("USD", customer_value=PerCustomer("churn"), offer_cost=1)},
+            "the amounts of its business case",
+        ),
+    ],
+)
+def test_the_label_is_refused_where_its_outcome_is_not_known(
+    changes: dict[str, Any], place: str
+) -> None:
+    message = f"telco_churn: the label's column 'churn' is among {place}, and it is what"
+    with pytest.raises(ValueError, match=message):
+        replace(USE_CASE, **changes)
 
 
 def test_labels_of_their_own_need_the_key() -> None:

@@ -31,6 +31,7 @@ from churn_assets.learning.metrics import f1
 from churn_assets.learning.registry import CARD
 from churn_assets.learning.value import POLICIES, best_contacts, policies, sensitivity
 from churn_assets.pages.html import plain
+from churn_assets.tables.copies import untied
 from churn_assets.usecases.spec import Amount, BusinessCase, PerCustomer
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def gather_card(
     with registry.refusals():
         logged = registry.client.get_run(challenger.run_id).data.params
     is_measurable = measurable(evidence)
-    parts = _parts(tables["features"], tags)
+    parts = _parts(use_case, tables["features"], tags)
     groups = list(_groups(evidence, verdicts, use_case)) if is_measurable else []
     card = Card(
         name=registry.model_name,
@@ -316,7 +317,7 @@ def _stages(tables: Mapping[str, Table], tags: Mapping[str, str], model: str) ->
     return [*stages, last]
 
 
-def _parts(features: Table, tags: Mapping[str, str]) -> list[Part]:
+def _parts(use_case: UseCase, features: Table, tags: Mapping[str, str]) -> list[Part]:
     """The customers with a known label on each side of the split, if they still are as read."""
     import narwhals.stable.v2 as nw
 
@@ -324,6 +325,7 @@ def _parts(features: Table, tags: Mapping[str, str]) -> list[Part]:
     if str(version) != tags.get("features_version"):
         return []
     known = features.scan(version).filter(~nw.col("label").is_null())
+    known = untied(known, use_case, features.require().details)
     each = known.group_by("split").agg(
         nw.len().cast(nw.Int64).alias("rows"),
         nw.col("label").cast(nw.Int64).mean().alias("rate"),
@@ -381,6 +383,11 @@ def _limits(
     if evidence.known > len(evidence.labels):
         judged = len(evidence.labels)
         yield f"It was judged by a sample: {judged:,} of {evidence.known:,} test rows."
+    if evidence.set_aside:
+        yield (
+            f"{evidence.set_aside:,} test rows were not judged on: they are copies of rows that it "
+            "was trained on, or belong to their groups."
+        )
     if evidence.champion is None:
         yield "It is the first: there was no Champion to compare it with."
     yield "The explanation tells what the model does, not why a customer leaves."

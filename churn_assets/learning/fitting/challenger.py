@@ -131,6 +131,7 @@ def train_challenger(
                 use_case,
                 labelled.rows,
                 settings,
+                copies=labelled.copies,
                 study=_journal(studies, use_case, settings, features.data_version),
                 data_version=features.data_version,
                 progress=progress,

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from churn_assets.errors import TrainingError
 from churn_assets.learning.recipe import CROSS_VALIDATED_ROWS, TrainingSettings
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from churn_assets.types import Bools, Indices
+    from churn_assets.usecases.spec import UseCase
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,12 @@ def folded(
     settings: TrainingSettings,
     *,
     by_time: bool = False,
+    belongs_to: Indices | None = None,
 ) -> Rows:
     """Stratified folds over few rows; of many, validation is scored by a fit on train.
+
+    Rows that belong together are in one fold, and a row of validation that belongs to one of train
+    is not scored.
 
     So it is as well where rows are split by time: whoever is scored later comes after whoever was
     fitted on, and folds that mix them would hide what changes from one season to the next.
@@ -71,12 +77,78 @@ def folded(
         Give the number of folds and the seed.
     by_time : bool
         Whether validation is newer than train.
+    belongs_to : array of shape (n_rows,), optional
+        As `together` gives it.
     """
     from sklearn.model_selection import StratifiedKFold
 
     if by_time or len(labels) > CROSS_VALIDATED_ROWS:
         fit, scored = np.flatnonzero(~is_validation), np.flatnonzero(is_validation)
+        if belongs_to is not None:
+            scored = scored[~np.isin(belongs_to[scored], belongs_to[fit])]
         return Rows(inputs, labels, [(fit, scored)])
-    rarer = int(min(labels.sum(), (~labels).sum()))
+    units = np.arange(len(labels)) if belongs_to is None else belongs_to
+    # A unit in which anybody churned is one that churned.
+    churned = np.bincount(units, labels) > 0
+    rarer = int(min(churned.sum(), (~churned).sum()))
+    if rarer == 1:
+        raise TrainingError(
+            "all rows of one outcome belong to one group or are copies of one row, so no fold can "
+            "be scored by a fit on the others. Give more records."
+        )
     folds = StratifiedKFold(min(settings.folds, rarer), shuffle=True, random_state=settings.seed)
-    return Rows(inputs, labels, list(folds.split(inputs, labels)))
+    fold_of = np.empty(len(churned), dtype=np.intp)
+    for fold, (_, scored) in enumerate(folds.split(churned, churned)):
+        fold_of[scored] = fold
+    each = range(int(fold_of.max()) + 1)
+    return Rows(
+        inputs,
+        labels,
+        [(np.flatnonzero(fold_of[units] != k), np.flatnonzero(fold_of[units] == k)) for k in each],
+    )
+
+
+def together(rows: pd.DataFrame, use_case: UseCase, *, copies: bool) -> Indices | None:
+    """The number of the unit that each row belongs to; None where each stands alone.
+
+    Parameters
+    ----------
+    rows : DataFrame of n_rows rows
+        With the model inputs and the columns of the group.
+    use_case : UseCase
+        Names them.
+    copies : bool
+        Whether rows that are alike in all inputs belong together, as those of a group do.
+
+    Returns
+    -------
+    array of shape (n_rows,), optional
+        Numbers from 0.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    units = []
+    if copies:
+        units.append(_number_of(rows, use_case.inputs))
+    if use_case.group:
+        own = rows[list(use_case.group)].isna().any(axis=1).to_numpy()
+        of_group = _number_of(rows, use_case.group)
+        # Without a group a row stands alone.
+        units.append(np.where(own, of_group.max() + 1 + np.arange(len(rows)), of_group))
+    if not units:
+        return None
+    # Each row ties the units that it is in to each other.
+    row, firsts = np.arange(len(rows)), np.cumsum([len(rows), *(unit.max() + 1 for unit in units)])
+    ends = np.concatenate([first + unit for first, unit in zip(firsts, units, strict=False)])
+    starts = np.tile(row, len(units))
+    graph = coo_array((np.ones(len(ends)), (starts, ends)), shape=(firsts[-1], firsts[-1]))
+    _, component = connected_components(graph, directed=False)
+    _, numbers = np.unique(component[row], return_inverse=True)
+    return numbers
+
+
+def _number_of(rows: pd.DataFrame, columns: Sequence[str]) -> Indices:
+    """A number from 0 for each combination of values; two blanks are alike."""
+    numbers: Indices = rows.groupby(list(columns), dropna=False, sort=False).ngroup().to_numpy()
+    return numbers

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from churn_assets.errors import TrainingError
 from churn_assets.learning.fitting.calibration import Repair, repair
 from churn_assets.learning.fitting.candidates import blend, chosen, is_monotone, pipeline, singles
-from churn_assets.learning.fitting.folds import Rows, folded
+from churn_assets.learning.fitting.folds import Rows, folded, together
 from churn_assets.learning.fitting.origin import study_name
 from churn_assets.learning.fitting.search import Best, Progress, failed_defaults, search
 from churn_assets.learning.fitting.threshold import THRESHOLD_RULES, best_threshold
@@ -18,6 +18,7 @@ from churn_assets.learning.fitting.trial import Trial, loss
 from churn_assets.learning.metrics import metrics
 from churn_assets.learning.odds import averaged, recalibrated
 from churn_assets.learning.recipe import CROSS_VALIDATED_ROWS, Candidate, TrainingSettings
+from churn_assets.tables.copies import has_copies, ties_of, untied
 from churn_assets.tables.lake import Table
 from churn_assets.tables.sampling import sampled
 from churn_assets.usecases.spec import SPLITS, UseCase
@@ -90,16 +91,21 @@ class Labelled:
         label and split.
     known : int
         How many customers have a known label; more than there are rows where these are a sample.
+    copies : bool
+        Whether more of them are alike in all inputs than chance gives.
     """
 
     rows: pd.DataFrame
     known: int
+    copies: bool = False
 
 
 def labelled_rows(
     use_case: UseCase, features: Table, version: int, settings: TrainingSettings
 ) -> Labelled:
     """Customers whose label is known, sorted by key, so that either engine trains one model.
+
+    Test rows that are tied to one that is trained on are not among them.
 
     Parameters
     ----------
@@ -115,12 +121,14 @@ def labelled_rows(
     import narwhals.stable.v2 as nw
 
     columns = [*use_case.keys, *use_case.inputs, *use_case.beside, "label", "split"]
-    known = features.scan(version).filter(~nw.col("label").is_null()).select(columns)
+    details = features.require().details
+    labelled = features.scan(version).filter(~nw.col("label").is_null()).select(columns)
+    known = untied(labelled, use_case, details)
     drawn = sampled(
         known, use_case, features.engine, share=settings.sample, most_rows=settings.max_rows
     )
     rows = features.engine.collect(drawn.frame.sort(*use_case.keys))
-    return Labelled(rows.to_pandas(strings_to_categorical=False), drawn.rows)
+    return Labelled(rows.to_pandas(strings_to_categorical=False), drawn.rows, has_copies(details))
 
 
 def train(
@@ -128,6 +136,7 @@ def train(
     rows: pd.DataFrame,
     settings: TrainingSettings,
     *,
+    copies: bool = False,
     study: Path | None = None,
     data_version: str = "",
     progress: Progress = lambda _: None,
@@ -144,6 +153,8 @@ def train(
         As `Labelled` holds them.
     settings : TrainingSettings
         The same rows and settings give the same model, unless a budget in seconds ends the search.
+    copies : bool
+        Whether rows that are alike are copies: then no choice is made by one that was fitted on.
     study : Path, optional
         File that a tuning keeps its trials in, so that one that was killed goes on.
     data_version : str
@@ -161,7 +172,8 @@ def train(
 
     inputs = list(use_case.inputs)
     for split in SPLITS:
-        _require_both_classes(use_case, split, rows["label"][rows["split"] == split])
+        labels_there = rows["label"][rows["split"] == split]
+        _require_both_classes(use_case, split, labels_there, copies=copies)
     candidates = _suitable(use_case, chosen(settings))
     learned, test = rows[rows["split"] != "test"], rows[rows["split"] == "test"]
     labels, test_labels = (part["label"].to_numpy(dtype=bool) for part in (learned, test))
@@ -172,7 +184,9 @@ def train(
         (learned["split"] == "validation").to_numpy(),
         settings,
         by_time=use_case.split_by is not None,
+        belongs_to=together(learned, use_case, copies=copies),
     )
+    _require_both_classes(use_case, "validation", learned["label"][in_folds.scored], copies=copies)
     best, trials = search(
         use_case,
         singles(candidates),
@@ -293,12 +307,20 @@ def _unfitted(
     return blend({name: models[name] for name in candidate.members}), configurations
 
 
-def _require_both_classes(use_case: UseCase, split: str, labels: pd.Series[bool]) -> None:
+def _require_both_classes(
+    use_case: UseCase, split: str, labels: pd.Series[bool], *, copies: bool
+) -> None:
     if labels.nunique() == 2:  # noqa: PLR2004
         return
     present = f"only {'positive' if labels.all() else 'negative'} ones" if len(labels) else "none"
+    ties = ties_of(use_case, copies=copies)
+    tied = (
+        "Rows that are copies of one that is trained on, or of its group, do not count: remove "
+        "copies from the source, and split by time only where groups come and go. "
+    )
     raise TrainingError(
         f"{use_case.name}: training needs labels of both classes, and the {split} rows have "
-        f"{present}. Label '{use_case.label.column}' counts as positive where it is "
-        f"'{use_case.label.positive}': check it in the source. The Champion, if any, stands."
+        f"{present}. {tied if ties else ''}Label '{use_case.label.column}' counts as positive "
+        f"where it is '{use_case.label.positive}': check it in the source. The Champion, if any, "
+        "stands."
     )

@@ -18,6 +18,7 @@ from churn_assets.learning.recipe import MAX_ROWS
 from churn_assets.learning.registry import CHALLENGER, CHAMPION, Registry, Version
 from churn_assets.learning.value import Amounts, amounts
 from churn_assets.learning.workplace import Workplace
+from churn_assets.tables.copies import untied
 from churn_assets.tables.sampling import sampled
 
 if TYPE_CHECKING:
@@ -92,7 +93,9 @@ class Evidence:
     split : str
         The split that the test rows come from.
     known : int
-        How many labelled test rows there are, of which these may be a sample.
+        How many labelled test rows there are to judge by, of which these may be a sample.
+    set_aside : int
+        How many labelled test rows are not judged on, being tied to one that was trained on.
     slices : mapping of str to array of shape (n_test,)
         The group of each test row by column.
     stake : Amounts or None
@@ -108,6 +111,7 @@ class Evidence:
     labels: Bools
     split: str
     known: int = 0
+    set_aside: int = 0
     slices: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     stake: Amounts | None = None
     stress: Stress | None = None
@@ -149,6 +153,9 @@ def gather(
 ) -> Evidence:
     """Score the test rows, or as large a sample of them, with both models, now.
 
+    Test rows that are tied to one that was trained on are left out: those of its group, and its
+    copies where the table has more than chance gives.
+
     Parameters
     ----------
     place : Workplace
@@ -176,9 +183,8 @@ def gather(
     incumbent = _incumbent(registry, record, challenger)
     features = place.tables["features"]
     state = features.require()
-    test = features.scan(state.version).filter(
-        (nw.col("split") == "test") & ~nw.col("label").is_null()
-    )
+    labelled = features.scan(state.version).filter(~nw.col("label").is_null())
+    test = untied(labelled, use_case, state.details).filter(nw.col("split") == "test")
     columns = test.select(*use_case.keys, *use_case.inputs, *use_case.beside, "label")
     sample = sampled(columns, use_case, features.engine, share=1, most_rows=most_rows)
     # In one order, so that either engine gives the same evidence.
@@ -199,6 +205,7 @@ def gather(
         labels=rows["label"].to_numpy(dtype=bool),
         split=state.details["split"],
         known=sample.rows,
+        set_aside=state.details.get("not_judged", {}).get("test", 0),
         slices={name: _groups(rows[name]) for name in use_case.slices},
         stake=None if case is None else amounts(case, rows, len(rows)),
         stress=stress_test(model, inputs, use_case) if len(rows) else None,

@@ -162,6 +162,25 @@ def test_flipping_labels_of_test_rows_changes_verdicts_but_no_score(copied: Proj
     assert chance == [True, False]
 
 
+def test_copies_of_trained_rows_are_not_judged_on_and_are_counted(copied: Project) -> None:
+    before = gathered(copied)
+    table, rows = copied.table("features"), copied.rows("features")
+    learned = rows.filter(pl.col("split") != "test").drop_nulls("label").head(40)
+    twins = learned.with_columns(pl.col("customer_id") + " twin", split=pl.lit("test"))
+    frame = table.engine.from_arrow(pl.concat([rows, twins]).to_arrow())
+    split = table.require().details["split"]
+
+    found = []
+    for beyond_chance in (True, False):
+        notes = {"copies": {"beyond_chance": beyond_chance}, "not_judged": {"test": 40}}
+        table.replace(frame, str(beyond_chance), {}, split=split, **notes)
+        found.append(gathered(copied))
+
+    assert [len(one.labels) - len(before.labels) for one in found] == [0, 40]
+    assert found[0].digest == before.digest
+    assert found[0].set_aside == 40
+
+
 def test_a_group_that_is_not_known_is_a_group_of_its_own(copied: Project) -> None:
     name = USE_CASE.slices[0]
     nobody = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.col(name))

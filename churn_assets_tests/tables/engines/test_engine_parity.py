@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from churn_assets.errors import ContractError, SourceError
 from churn_assets.tables.contract import Validated, require_types, up_to, validate
+from churn_assets.tables.copies import tied_rows, untied
 from churn_assets.tables.engines.engine import Engine
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.featurise import feature_rows
@@ -198,6 +199,51 @@ def test_odd_records_come_out_of_both_engines_alike(
     alike()
 
     assert fed >= (LEAST_RECORDS if case is TELCO else frames * ROWS)
+
+
+# Copies and groups
+
+
+def test_copies_and_groups_are_found_alike_by_both_engines(engines: Sequence[Engine]) -> None:
+    columns = (Column("id", String), Column("home", String, nullable=True))
+    inputs = (Column("x", Float64, nullable=True), Column("kind", String, nullable=True))
+    case = replace(
+        TELCO,
+        name="homes",
+        key="id",
+        label=Label("left", "Yes"),
+        contract=Contract(*columns, *inputs, Column("left", String, nullable=True)),
+        features=lambda silver: silver,
+        numeric=("x",),
+        categorical=("kind",),
+        monotone={},
+        business=None,
+        slices=(),
+        group=("home",),
+    )
+    rng = random.Random(3)
+    customers = [
+        {
+            "id": f"c{i}",
+            "home": rng.choice([None, f"h{i // 3}"]),
+            "x": rng.choice([None, -0.0, 0.0, 0.5, float(i)]),
+            "kind": rng.choice([None, "", "a", "b"]),
+            "left": rng.choice([None, "Yes", "No"]),
+        }
+        for i in range(900)
+    ]
+    results = []
+    for engine in engines:
+        made = feature_rows(case, engine.from_arrow(pa.Table.from_pylist(customers)), engine)
+        known = made.frame.filter(~nw.col("label").is_null())
+        ties = [case.inputs, case.group]
+        kept = untied(known, case, {"copies": {"beyond_chance": True}})
+        found = tied_rows(known, case, ties, engine)
+        results.append((comparable(engine, made.frame), comparable(engine, kept), found))
+
+    ours, theirs = results
+    assert ours == theirs
+    assert min(ours[2].values()) > 10
 
 
 # Typed sources
