@@ -7,7 +7,9 @@ import dagster as dg
 
 from churn_assets.assets.resources import Mlflow
 from churn_assets.assets.shared import key, refusals
+from churn_assets.learning.scoring import behind
 from churn_assets.settings import Settings
+from churn_assets.tables.lake import Lake
 from churn_assets.usecases.spec import UseCase
 
 Job = Any
@@ -63,28 +65,37 @@ def sensors(use_case: UseCase, settings: Settings) -> list[dg.SensorDefinition]:
 
 
 def rescore_sensor(use_case: UseCase) -> dg.SensorDefinition:
-    """Rescore once for each new Champion, unless a run that is under way does."""
+    """Rescore once for each new Champion and for new features, unless a run under way may."""
 
     @dg.sensor(
         name=f"{use_case.name}_rescore",
         job_name=f"{use_case.name}_score",
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=10,
-        description="Scores every customer when a new Champion materialises.",
+        description=(
+            "Scores every customer when there is a new Champion, or new features that the "
+            "Champion stands for, whatever became of the Challenger."
+        ),
     )
-    def rescore(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        instance = context.instance
-        champion = _metadata(instance, use_case, "champion")
-        if "promotion" not in champion:
+    def rescore(
+        context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]
+    ) -> dg.RunRequest | dg.SkipReason:
+        tables = lake.of(use_case)
+        with refusals():
+            reason, champion = behind(tables), tables["champion"].state()
+        if champion is None or champion.rows == 0:
             return dg.SkipReason("There is no Champion yet.")
-        predictions = _metadata(instance, use_case, "predictions")
-        if predictions.get("model_version") == champion["version"]:
-            return dg.SkipReason(f"Predictions are those of Champion {champion['version']}.")
-        if _being_scored(instance, use_case):
-            return dg.SkipReason("A run that is under way scores with the Champion.")
-        # A promotion's number starts again with a new lake, its MLflow run is never the same.
+        if reason is None:
+            return dg.SkipReason("Predictions are the Champion's, of the newest features.")
+        if _under_way(context.instance, use_case):
+            return dg.SkipReason(f"Once the run that is under way has ended: {reason}.")
+        features = tables["features"].require()
+        # A table's version starts again with a new lake, a Champion's MLflow run is never the same.
         return dg.RunRequest(
-            run_key=f"{use_case.name} promotion {champion['promotion']} of {champion['run_id']}"
+            run_key=(
+                f"{use_case.name} champion {champion.version} {champion.data_version[:16]} "
+                f"features {features.version}"
+            )
         )
 
     return rescore
@@ -116,21 +127,13 @@ def approval_sensor(use_case: UseCase) -> dg.SensorDefinition:
     return approval
 
 
-def _metadata(instance: dg.DagsterInstance, use_case: UseCase, table: str) -> dict[str, Any]:
-    """Metadata of a table's last materialisation; nothing where a person reported it by hand."""
-    event = instance.get_latest_materialization_event(key(use_case, table))
-    materialization = None if event is None else event.asset_materialization
-    if materialization is None:
-        return {}
-    return {name: value.value for name, value in materialization.metadata.items()}
-
-
-def _being_scored(instance: dg.DagsterInstance, use_case: UseCase) -> bool:
-    """Whether the run that was last to materialise predictions is still under way."""
-    records = instance.get_asset_records([key(use_case, "predictions")])
-    run_id = records[0].asset_entry.last_run_id if records else None
-    run = None if run_id is None else instance.get_run_by_id(run_id)
-    return run is not None and run.status in UNFINISHED
+def _under_way(instance: dg.DagsterInstance, use_case: UseCase) -> bool:
+    """Whether a run is under way that makes features or a Champion, or scores."""
+    tables = ("features", "model", "champion", "predictions")
+    records = instance.get_asset_records([key(use_case, table) for table in tables])
+    last = {record.asset_entry.last_run_id for record in records} - {None}
+    runs = (instance.get_run_by_id(str(run_id)) for run_id in last)
+    return any(run is not None and run.status in UNFINISHED for run in runs)
 
 
 def follow() -> dg.AutomationCondition[Any]:

@@ -1,6 +1,6 @@
 """The gates between model and champion, and whether predictions are whole."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
@@ -11,6 +11,7 @@ from churn_assets.learning.judging.promotion import judge
 from churn_assets.learning.judging.verdict import Verdict
 from churn_assets.settings import Settings
 from churn_assets.tables.lake import Lake
+from churn_assets.tables.volume import Volume
 from churn_assets.usecases.spec import UseCase
 
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
@@ -54,15 +55,23 @@ def learning_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetCheck
     @dg.asset_check(
         asset=key(use_case, "predictions"),
         name="every_customer_scored",
-        description="One prediction for each customer in features.",
+        description="One prediction for each customer in features, and few customers gone.",
     )
     def every_customer_scored(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
         tables = lake.of(use_case)
         scored, customers = tables["predictions"].require(), tables["features"].require()
+        numbers = {"scored": scored.rows, "customers": customers.rows}
+        losses: Mapping[str, str] = {}
+        if "scored_before" in scored.details:
+            before, gone = scored.details["scored_before"], scored.details["customers_gone"]
+            numbers |= {"scored_before": before, "customers_gone": gone}
+            change = Volume(scored.rows, before, before, before - gone)
+            losses = change.losses(settings.source(use_case.name).volume)
+        summary = [f"{scored.rows:,} of {customers.rows:,} customers", *losses.values()]
         return dg.AssetCheckResult(
-            passed=scored.rows == customers.rows,
-            description=f"{scored.rows:,} of {customers.rows:,} customers",
-            metadata={"scored": scored.rows, "customers": customers.rows},
+            passed=scored.rows == customers.rows and not losses,
+            description="; ".join(summary),
+            metadata=numbers,
         )
 
     return [gates, every_customer_scored]

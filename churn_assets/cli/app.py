@@ -16,13 +16,15 @@ import typer
 from pydantic import ValidationError
 
 from churn_assets.cli.home import history, prepare_home
-from churn_assets.errors import ChurnError, public_uri
+from churn_assets.errors import ChurnError
 from churn_assets.settings import (
     declared_use_cases,
     load_settings,
     project_folder,
     settings_file,
 )
+from churn_assets.tables.lake import record_tables
+from churn_assets.tables.provenance import GENERATED
 from churn_assets.tables.sources.source import Source
 
 if TYPE_CHECKING:
@@ -37,7 +39,17 @@ app = typer.Typer(
 
 UseCaseOption = Annotated[str, typer.Option("--use-case", help="What is predicted.")]
 SourceOption = Annotated[
-    str, typer.Option(help="Path or URI of the records; by default what the settings say.")
+    str,
+    typer.Option(
+        help="Path or URI of the records, or `generated` for made-up ones; by default what the "
+        "settings say, or else the records that are there."
+    ),
+]
+AcceptOption = Annotated[
+    bool,
+    typer.Option(
+        "--accept", help="Take the source as it is, once, though far less comes than is there."
+    ),
 ]
 RetrainOption = Annotated[
     bool, typer.Option("--retrain", help="Train even where data and code are unchanged.")
@@ -58,39 +70,43 @@ ByOption = Annotated[str, typer.Option(help="Who decides; by default who is logg
 NoteOption = Annotated[str, typer.Option(help="Why; kept with the decision.")]
 DEFAULT_USE_CASE = "telco_churn"
 GC_OBJECTS = 200_000
-UP_TO_MODEL = ("raw", "silver", "rejects", "features", "model")
 
 
 @app.command()
 def run(
     use_case: UseCaseOption = DEFAULT_USE_CASE,
     source: SourceOption = "",
+    accept: AcceptOption = False,
     retrain: RetrainOption = False,
     tune: TuneOption = None,
     as_of: AsOfOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Ingest, train, gate, promote and score, with progress for each asset."""
+    """Ingest, train, gate, promote and score, with progress for each asset.
+
+    Where the Challenger is refused, the Champion scores all the same.
+    """
     case = _use_case(use_case)
     with _refusals():
         settings = load_settings(_options(use_case, source=source, tune=tune, as_of=as_of))
-        from churn_assets.cli.run import run_job
-        from churn_assets.cli.show import show_summary
+        from churn_assets.cli.run import run_and_score
+        from churn_assets.cli.show import show_records, show_summary
 
-        outcome = run_job(case, settings, config={"model": {"retrain": retrain}}, verbose=verbose)
+        config = _run_config(case, accept=accept, retrain=retrain)
+        outcome = run_and_score(case, settings, config=config, verbose=verbose)
         if not outcome.refused:
             show_summary(case, settings, outcome)
+        with _refusals(outcome.refused):
+            show_records(case, settings, outcome, source)
     if outcome.refused:
         _refuse(outcome.refused)
-    if source:
-        kept = f"sources.{use_case}.uri in {settings_file(settings.profile)}"
-        typer.echo(f"This run alone used {public_uri(source)}; to keep it, set {kept}.")
 
 
 @app.command()
 def train(
     use_case: UseCaseOption = DEFAULT_USE_CASE,
     source: SourceOption = "",
+    accept: AcceptOption = False,
     experiment: Annotated[
         str, typer.Option(help="YAML file of candidates, tuning and gates.", metavar="FILE")
     ] = "",
@@ -105,12 +121,32 @@ def train(
             _options(use_case, source=source, experiment=experiment, tune=tune)
         )
         from churn_assets.cli.run import run_job
-        from churn_assets.cli.show import show_training
+        from churn_assets.cli.show import show_records, show_training
 
-        config = {"model": {"retrain": retrain}}
-        outcome = run_job(case, settings, UP_TO_MODEL, config=config, verbose=verbose)
+        config = _run_config(case, accept=accept, retrain=retrain)
+        tables = (*record_tables(case), "model")
+        outcome = run_job(case, settings, tables, config=config, verbose=verbose)
         if not outcome.refused:
             show_training(case, settings, outcome)
+        with _refusals(outcome.refused):
+            show_records(case, settings, outcome, source)
+    if outcome.refused:
+        _refuse(outcome.refused)
+
+
+@app.command()
+def score(use_case: UseCaseOption = DEFAULT_USE_CASE, verbose: VerboseOption = False) -> None:
+    """Score every customer in features with the Champion, and do nothing else."""
+    case = _use_case(use_case)
+    with _refusals():
+        settings = load_settings()
+        from churn_assets.cli.run import run_job
+        from churn_assets.cli.show import show_records, show_scoring
+
+        outcome = run_job(case, settings, ("predictions",), verbose=verbose)
+        if not outcome.refused:
+            show_scoring(case, settings, outcome)
+            show_records(case, settings, outcome)
     if outcome.refused:
         _refuse(outcome.refused)
 
@@ -153,7 +189,7 @@ def reject(
 
 @app.command()
 def status(use_case: UseCaseOption = DEFAULT_USE_CASE, as_of: AsOfOption = None) -> None:
-    """Tables with versions and rows, aliases, the last promotion, freshness."""
+    """Tables with their versions, rows and sources, aliases, the last promotion, freshness."""
     case = _use_case(use_case)
     with _refusals():
         from churn_assets.cli.show import show_status
@@ -238,7 +274,8 @@ def dev(
     environment = {**os.environ, "DAGSTER_HOME": str(home)}
     if source:
         # The UI's processes run in the project's folder.
-        address = source if "://" in source else str(Path(source).absolute())
+        is_address = "://" in source or source == GENERATED
+        address = source if is_address else str(Path(source).absolute())
         environment[f"CHURN_SOURCES__{use_case.upper()}__URI"] = address
     os.chdir(project_folder())
     arguments = ["dev", "-w", str(workspace), "-p", str(port), "-h", host]
@@ -347,6 +384,12 @@ def _options(
     return options
 
 
+def _run_config(case: UseCase, *, accept: bool, retrain: bool) -> dict[str, dict[str, bool]]:
+    """How the assets of a run are run, by table."""
+    sources = ["raw", *(["labels"] if case.labels else [])]
+    return {**{table: {"accept": accept} for table in sources}, "model": {"retrain": retrain}}
+
+
 def _source(given: Mapping[str, str | None], configured: Source | None) -> Source:
     """A source as it is typed, and for the rest as it is set."""
     typed = {name: value for name, value in given.items() if value is not None}
@@ -374,12 +417,12 @@ def _use_case(name: str) -> UseCase:
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
-    """End with one line on stderr where anything is refused."""
+def _refusals(earlier: str | None = None) -> Iterator[None]:
+    """End with one line on stderr where anything is refused: the first that was."""
     try:
         yield
     except ChurnError as error:
-        _refuse(str(error))
+        _refuse(earlier or str(error))
 
 
 def _refuse(reason: str) -> None:

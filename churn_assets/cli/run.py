@@ -9,13 +9,14 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from rich.console import Console
 from rich.markup import escape
 
+from churn_assets.assets.resources import resources
 from churn_assets.assets.shared import key
 from churn_assets.cli.home import history, prepare_home
 from churn_assets.cli.liveness import at_work
@@ -23,9 +24,11 @@ from churn_assets.definitions import definitions
 from churn_assets.settings import Settings
 
 if TYPE_CHECKING:
+    from churn_assets.tables.lake import Table
     from churn_assets.usecases.spec import UseCase
 
 _STDERR = 2
+_NOBODY = "There is no Champion yet, so nobody is scored."
 _STOPPED = "the run was stopped. The last versions stand; run again."
 
 
@@ -76,7 +79,44 @@ def run_job(
                 },
             )
     refused = None if result.success else progress.refusal()
-    return Outcome(refused, progress.checks, console)
+    stopped = refused == _STOPPED
+    return Outcome(refused, progress.checks, console, frozenset(progress.tables), stopped)
+
+
+def run_and_score(use_case: UseCase, settings: Settings, **options: Any) -> Outcome:
+    """Run the whole job; where it ends between features and champion, score all the same.
+
+    A refusal leaves the Champion as it is, and today's customers are the Champion's to score.
+
+    Parameters
+    ----------
+    use_case, settings, **options
+        As `run_job` takes them.
+    """
+    outcome = run_job(use_case, settings, **options)
+    is_unscored = "features" in outcome.tables and "champion" not in outcome.tables
+    if outcome.refused is None or outcome.stopped or not is_unscored:
+        return outcome
+    tables = resources(settings).lake.of(use_case)
+    champion = tables["champion"].state()
+    if champion is None or champion.rows == 0:
+        return replace(outcome, refused=f"{outcome.refused} {_NOBODY}")
+    scoring = run_job(
+        use_case, settings, ("predictions",), verbose=bool(options.get("verbose", False))
+    )
+    how = scoring.refused or scored(tables)
+    return replace(
+        outcome, refused=f"{outcome.refused} The Champion stands. {how}", stopped=scoring.stopped
+    )
+
+
+def scored(tables: Mapping[str, Table]) -> str:
+    """Who scored how many customers, of which features, in a sentence."""
+    predictions = tables["predictions"].require()
+    return (
+        f"Champion {predictions.details['model_version']} scored {predictions.rows:,} customers "
+        f"of features version {predictions.reads['features']}."
+    )
 
 
 @contextmanager
@@ -106,11 +146,17 @@ class Outcome:
         The results of its checks.
     console : Console
         What it was shown on.
+    tables : frozenset of str
+        What it materialised, whether that was written or unchanged.
+    stopped : bool
+        Whether a person or the system stopped it.
     """
 
     refused: str | None
     checks: Sequence[dg.AssetCheckEvaluation]
     console: Console
+    tables: frozenset[str] = frozenset()
+    stopped: bool = False
 
 
 class Progress:
@@ -121,6 +167,7 @@ class Progress:
         self._started: dict[str, float] = {}
         self._failures: list[str] = []
         self.checks: list[dg.AssetCheckEvaluation] = []
+        self.tables: list[str] = []
 
     def __call__(self, entry: dg.EventLogEntry) -> None:
         """Take one event of the run's log."""
@@ -150,7 +197,7 @@ class Progress:
         ]
         if blocked:
             reason = "; ".join(dict.fromkeys(blocked))
-            return f"Challenger refused: {reason}. The Champion and its predictions stand."
+            return f"Challenger refused: {reason}."
         return self._failures[0] if self._failures else _STOPPED
 
     def _materialized(self, event: dg.DagsterEvent) -> None:
@@ -158,12 +205,15 @@ class Progress:
         metadata = materialization.metadata
         seconds = time.monotonic() - self._started.get(event.step_key or "", time.monotonic())
         table = materialization.asset_key.path[-1]
+        self.tables.append(table)
         rows: Any = metadata["dagster/row_count"].value
         state = "written" if metadata["written"].value else "unchanged"
         self._console.print(
             f"[green]✓[/] {table:<12} {rows:>10,} rows   version "
             f"{metadata['delta_version'].value:<4} {state:<10} [dim]{seconds:5.1f} s[/]"
         )
+        if "stands" in metadata:
+            self._console.print(f"  [yellow]![/] {escape(str(metadata['stands'].value))}")
 
     def _checked(self, check: dg.AssetCheckEvaluation) -> None:
         self.checks.append(check)

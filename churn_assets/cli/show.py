@@ -13,10 +13,12 @@ from rich.table import Table as Grid
 from churn_assets.assets.resources import resources
 from churn_assets.assets.shared import key
 from churn_assets.cli.home import history, prepare_home
+from churn_assets.cli.run import Outcome, scored
+from churn_assets.learning.scoring import behind
+from churn_assets.settings import Settings, settings_file
+from churn_assets.tables.provenance import MADE_UP, origin
 
 if TYPE_CHECKING:
-    from churn_assets.cli.run import Outcome
-    from churn_assets.settings import Settings
     from churn_assets.usecases.spec import UseCase
 
 
@@ -37,6 +39,40 @@ def show_summary(use_case: UseCase, settings: Settings, outcome: Outcome) -> Non
     console.print("Next: `make dev` opens the Dagster UI; `churn predictions --top 10` lists who.")
 
 
+def show_records(use_case: UseCase, settings: Settings, outcome: Outcome, source: str = "") -> None:
+    """Where the records came from that raw holds after a run, as its last line.
+
+    Parameters
+    ----------
+    use_case, settings, outcome
+        Of the run.
+    source : str
+        What was typed for it.
+    """
+    tables, console = resources(settings).lake.of(use_case), outcome.console
+    came_from = origin(tables, "raw")
+    if came_from is None:
+        return
+    line = f"Records: {escape(came_from)}"
+    setting = f"sources.{use_case.name}.uri in {escape(str(settings_file(settings.profile)))}"
+    if came_from == MADE_UP:
+        line += "; `--source` names your own."
+    elif source and not outcome.refused:
+        line += (
+            f". Runs without a source go on from them; to read them anew each time, set {setting}."
+        )
+    elif not settings.source(use_case.name).is_named:
+        line += f", as they were read {_when(tables['raw'].require().committed_at)}."
+    console.print(line)
+
+
+def show_scoring(use_case: UseCase, settings: Settings, outcome: Outcome) -> None:
+    """Who scored whom."""
+    tables = resources(settings).lake.of(use_case)
+    outcome.console.print(f"\n{scored(tables)}")
+    outcome.console.print(f"Predictions: {tables['predictions'].require().uri}")
+
+
 def show_training(use_case: UseCase, settings: Settings, outcome: Outcome) -> None:
     """What a training came to."""
     outcome.console.print()
@@ -52,11 +88,11 @@ def show_champion(use_case: UseCase, settings: Settings, outcome: Outcome) -> No
         f"\nChampion: version {champion['version']}, by {champion['action']} at "
         f"{_when(champion['decided_at'])}"
     )
-    scored = tables["predictions"].state()
-    by = None if scored is None else scored.details.get("model_version")
+    predictions = tables["predictions"].state()
+    by = None if predictions is None else predictions.details.get("model_version")
     if by != champion["version"]:
         state = "Nobody is scored yet" if by is None else f"Predictions are those of version {by}"
-        console.print(f"{state}: the sensor under `make dev` rescores everyone, or `churn run`.")
+        console.print(f"{state}: the sensor under `make dev` rescores everyone, or `churn score`.")
 
 
 def _show_challenger(tables: Mapping[str, Any], outcome: Outcome) -> None:
@@ -71,16 +107,19 @@ def _show_challenger(tables: Mapping[str, Any], outcome: Outcome) -> None:
 
 
 def show_status(use_case: UseCase, settings: Settings) -> None:
-    """Tables with versions and rows, aliases, the last promotion, freshness."""
+    """Tables with their versions, rows and sources, aliases, the last promotion, freshness."""
     console = Console(highlight=False)
     shared = resources(settings)
     tables, registry = shared.lake.of(use_case), shared.mlflow.registry(use_case)
-    grid = Grid("table", "version", "rows", "written", "fresh", title=use_case.name)
+    names = ("table", "version", "rows", "written", "fresh", "records from")
+    grid = Grid(*names, title=use_case.name)
+    grid.columns[-1].overflow = "fold"
+    late = behind(tables)
     with history(prepare_home(settings)) as instance:
         for name, table in tables.items():
             state = table.state()
             if state is None:
-                grid.add_row(name, "-", "-", "never", "-")
+                grid.add_row(name, "-", "-", "never", "-", "-")
                 continue
             event = instance.get_latest_materialization_event(key(use_case, name))
             fresh = "-"
@@ -89,8 +128,15 @@ def show_status(use_case: UseCase, settings: Settings) -> None:
                 age = timedelta(seconds=datetime.now(UTC).timestamp() - event.timestamp)
                 window = timedelta(minutes=minutes)
                 fresh = "yes" if age <= window else f"no, {_span(age - window)} late"
+            if name == "predictions" and late:
+                fresh = f"no, {late}"
             grid.add_row(
-                name, str(state.version), f"{state.rows:,}", _when(state.committed_at), fresh
+                name,
+                str(state.version),
+                f"{state.rows:,}",
+                _when(state.committed_at),
+                fresh,
+                escape(_origin(tables, name) or "-"),
             )
     console.print(grid)
     for alias in ("challenger", "champion"):
@@ -133,6 +179,18 @@ def show_predictions(use_case: UseCase, settings: Settings, top: int) -> None:
 
 def _amount(value: float | None) -> str:
     return "not known" if value is None else f"{value:,.0f}"
+
+
+def _origin(tables: Mapping[str, Any], name: str) -> str | None:
+    """Where a table's records came from; of a model those that it was trained on."""
+    if name not in ("model", "champion"):
+        return origin(tables, name)
+    models = tables["model"].engine.collect(tables["model"].scan()).to_pylist()
+    version = max((row["version"] for row in models), default=None)
+    if name == "champion" and tables[name].require().rows:
+        version = _last(tables[name], "promotion")["version"]
+    trained_on = [row["features_version"] for row in models if row["version"] == version]
+    return origin(tables, "features", trained_on[-1]) if trained_on else None
 
 
 def _yes(value: bool) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import RegistryError
 from churn_assets.learning.judging.record import align
@@ -12,8 +12,10 @@ from churn_assets.learning.scorer import predictions_schema, scored_columns, sco
 from churn_assets.learning.workplace import Workplace
 from churn_assets.tables import engines
 from churn_assets.tables.engines.engine import Engine
-from churn_assets.tables.lake import Committed
+from churn_assets.tables.lake import Committed, Table
+from churn_assets.tables.provenance import MADE_UP, origin
 from churn_assets.tables.versions import code_version, data_version
+from churn_assets.tables.volume import compare
 from churn_assets.usecases.spec import UseCase
 
 if TYPE_CHECKING:
@@ -51,10 +53,8 @@ def score(place: Workplace, *, contacts: int | None = None) -> Committed:
         raise RegistryError(
             f"{use_case.name}: there is no Champion to score with; run `churn run` first."
         )
-    version = data_version(
-        predictions_code(use_case, contacts),
-        {"features": features.data_version, "champion": champion.data_version},
-    )
+    inputs = {"features": features.data_version, "champion": champion.data_version}
+    version = data_version(predictions_code(use_case, contacts), inputs)
     current = tables["predictions"].current(version)
     if current:
         return current
@@ -64,8 +64,59 @@ def score(place: Workplace, *, contacts: int | None = None) -> Committed:
     reads = {"features": features.version, "champion": tables["champion"].require().version}
     with predicted(use_case, tables["features"].engine, rows, apply, contacts) as predictions:
         return tables["predictions"].replace(
-            predictions, version, reads, moments=("scored_at",), model_version=champion.version
+            predictions,
+            version,
+            reads,
+            moments=("scored_at",),
+            model_version=champion.version,
+            inputs=inputs,
+            **_change(use_case, tables, rows),
         )
+
+
+def behind(tables: Mapping[str, Table]) -> str | None:
+    """What has come since everyone was scored, in words; None where nothing has, or nobody can be.
+
+    Reads what was kept with the tables, and none of their rows.
+
+    Parameters
+    ----------
+    tables : mapping of str to Table
+        The use case's tables.
+    """
+    features, champion = tables["features"].state(), tables["champion"].state()
+    if features is None or champion is None or champion.rows == 0:
+        return None
+    predictions = tables["predictions"].state()
+    if predictions is None:
+        return "nobody is scored yet"
+    inputs = predictions.details.get("inputs", {})
+    newer = [
+        words
+        for name, state, words in (
+            ("features", features, f"features are newer (version {features.version})"),
+            ("champion", champion, "there is another Champion"),
+        )
+        # Older versions of the package kept the versions of tables alone.
+        if inputs.get(name) != state.data_version
+        and (inputs or predictions.reads.get(name) != state.version)
+    ]
+    return " and ".join(newer) or None
+
+
+def _change(use_case: UseCase, tables: Mapping[str, Table], features: Frame) -> dict[str, Any]:
+    """How many were scored before, and how many of them are gone; nothing of made-up customers."""
+    predictions = tables["predictions"]
+    before = predictions.state()
+    if before is None or MADE_UP in {origin(tables, name) for name in ("features", "predictions")}:
+        return {}
+    volume = compare(
+        features, predictions.scan(before.version), predictions.engine, keys=use_case.keys, blank={}
+    )
+    return {
+        "scored_before": volume.keys_before,
+        "customers_gone": volume.keys_before - volume.keys_kept,
+    }
 
 
 @contextmanager

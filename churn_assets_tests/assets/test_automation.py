@@ -17,6 +17,8 @@ from churn_assets_tests.assets.conftest import PROMOTE
 from churn_assets_tests.support.project import ROWS, USE_CASE, Project
 
 HOUR = timedelta(hours=1)
+NO_CHANCE = {"floors": {"roc_auc": 0.999}}
+"""Gates that nobody passes."""
 
 
 def shuffled(frame: pl.DataFrame) -> pl.DataFrame:
@@ -92,7 +94,7 @@ def test_the_run_that_promotes_and_scores_needs_no_second_scoring(copied: Projec
     said = rescoring(copied)
 
     assert isinstance(said, dg.SkipReason)
-    assert "those of Champion 1" in said.skip_message
+    assert said.skip_message == "Predictions are the Champion's, of the newest features."
 
 
 @pytest.mark.slow
@@ -154,6 +156,45 @@ def test_a_run_that_failed_to_score_is_not_waited_for(promoted: Project) -> None
     said = rescoring(promoted)
 
     assert isinstance(said, dg.RunRequest)
+
+
+def test_a_refusal_keeps_nobody_unscored(copied: Project) -> None:
+    whole = copied.run(copied.write(rows=ROWS + 100), gates=NO_CHANCE)
+    asked = rescoring(copied)
+    copied.run(tables="predictions")
+    scored = rescoring(copied)
+    copied.run(copied.write(rows=ROWS + 200), gates=NO_CHANCE)
+    next_time = rescoring(copied)
+
+    assert "floors" in whole.blocked_by
+    assert isinstance(asked, dg.RunRequest)
+    assert isinstance(scored, dg.SkipReason)
+    assert copied.state("predictions").rows == ROWS + 100
+    assert isinstance(next_time, dg.RunRequest)
+    assert next_time.run_key != asked.run_key
+
+
+def test_features_that_came_out_equal_are_not_scored_again(copied: Project) -> None:
+    copied.run(copied.write(lambda frame: frame.reverse()), tables="raw silver rejects features")
+
+    assert isinstance(rescoring(copied), dg.SkipReason)
+
+
+@pytest.mark.parametrize("table", ["features", "model", "champion"])
+def test_new_features_are_not_scored_while_a_run_may_bring_a_champion(
+    copied: Project, table: str
+) -> None:
+    copied.run(copied.write(rows=ROWS + 100), tables="raw silver rejects features")
+    job = definitions(copied.settings()).resolve_job_def(USE_CASE.name)
+    planned = copied.instance.create_run_for_job(job, asset_selection={key(USE_CASE, table)})
+
+    waiting = rescoring(copied)
+    copied.instance.report_run_failed(planned)
+    ended = rescoring(copied)
+
+    assert isinstance(waiting, dg.SkipReason)
+    assert "Once the run that is under way has ended: features are newer" in waiting.skip_message
+    assert isinstance(ended, dg.RunRequest)
 
 
 def test_a_champion_that_a_person_reported_by_hand_stops_no_sensor(copied: Project) -> None:

@@ -82,6 +82,9 @@ class Story:
     again: subprocess.CompletedProcess[str]
     status: subprocess.CompletedProcess[str]
     predictions: subprocess.CompletedProcess[str]
+    unnamed: subprocess.CompletedProcess[str]
+    cut: subprocess.CompletedProcess[str]
+    score: subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +92,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     root = tmp_path_factory.mktemp("root")
     # A path starts where the command is typed.
     write_csv(root / "customers.csv", rows=ROWS)
+    write_csv(root / "cut.csv", rows=300)
     return Story(
         root,
         typed(root, "churn", "status"),
@@ -97,12 +101,17 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         typed(root, "churn", "run", "--source", "customers.csv"),
         typed(root, "churn", "status"),
         typed(root, "churn", "predictions", "--top", "3"),
+        typed(root, "churn", "train"),
+        typed(root, "churn", "run", "--source", "cut.csv"),
+        typed(root, "churn", "score"),
     )
 
 
 def test_before_the_first_run_status_says_that_there_is_nothing(story: Story) -> None:
     assert story.status_before.returncode == 0, story.status_before.stderr
-    assert cells(story.status_before.stdout) == [[name, "-", "-", "never", "-"] for name in TABLES]
+    assert cells(story.status_before.stdout) == [
+        [name, "-", "-", "never", "-", "-"] for name in TABLES
+    ]
     assert "champion: none of telco_churn" in story.status_before.stdout
 
 
@@ -150,6 +159,46 @@ def test_after_a_run_status_tells_versions_rows_aliases_and_freshness(story: Sto
     assert "last promotion: version 1 at 20" in story.status.stdout
 
 
+def test_status_and_the_last_line_tell_where_records_came_from(story: Story) -> None:
+    origins = {row[0]: row[5] for row in cells(story.status.stdout)}
+    assert origins == dict.fromkeys(TABLES, f"{story.root}/customers.csv")
+    assert story.run.stdout.splitlines()[-1].startswith(
+        f"Records: {story.root}/customers.csv. Runs without a source go on from them;"
+    )
+
+
+def test_a_command_without_a_source_goes_on_from_the_records_that_are_there(story: Story) -> None:
+    said = story.unnamed.stdout
+    assert story.unnamed.returncode == 0, story.unnamed.stderr
+    assert f"no source is named now, so the records of {story.root}/customers.csv stand" in said
+    assert " written " not in said
+    assert said.splitlines()[-1].startswith(f"Records: {story.root}/customers.csv, as they were ")
+
+
+def test_a_cut_file_is_refused_in_one_line_and_nothing_is_replaced(story: Story) -> None:
+    assert refused(story.cut).startswith(
+        f"{story.root}/cut.csv: 300 records came, 10 % of the 3,000 before."
+    )
+    assert "✓" not in story.cut.stdout
+    for table in ("raw", "silver", "features", "predictions"):
+        assert pl.read_delta(str(story.root / "lake" / "telco_churn" / table)).height == ROWS
+
+
+def test_score_scores_alone(story: Story) -> None:
+    assert story.score.returncode == 0, story.score.stderr
+    assert re.findall(r"^✓ (\w+) ", story.score.stdout, re.MULTILINE) == ["predictions"]
+    assert "Champion 1 scored 3,000 customers of features version 0." in story.score.stdout
+
+
+def test_score_without_a_champion_is_refused_in_one_line(story: Story, tmp_path: Path) -> None:
+    features = Path("lake", "telco_churn", "features")
+    shutil.copytree(story.root / features, tmp_path / features)
+
+    assert refused(typed(tmp_path, "churn", "score")) == (
+        "telco_churn: there is no Champion to score with; run `churn run` first."
+    )
+
+
 def test_predictions_list_whom_to_contact_first_and_why(story: Story) -> None:
     assert story.predictions.returncode == 0, story.predictions.stderr
     table = pl.read_delta(str(story.root / "lake" / "telco_churn" / "predictions"))
@@ -161,7 +210,7 @@ def test_predictions_list_whom_to_contact_first_and_why(story: Story) -> None:
 
 
 def test_nothing_is_written_outside_the_root(story: Story) -> None:
-    kept = {path.name for path in story.root.iterdir()} - {"customers.csv"}
+    kept = {path.name for path in story.root.iterdir()} - {"customers.csv", "cut.csv"}
 
     assert kept == {"lake", "mlflow.db", "artifacts", "dagster"}
 
@@ -272,7 +321,18 @@ def test_an_unknown_use_case_is_answered_with_the_known_ones(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "train", "promote", "approve", "status", "predictions", "home", "dev", "mlflow"],
+    [
+        "run",
+        "train",
+        "score",
+        "promote",
+        "approve",
+        "status",
+        "predictions",
+        "home",
+        "dev",
+        "mlflow",
+    ],
 )
 def test_every_command_refuses_wrong_settings_in_one_line(command: str, tmp_path: Path) -> None:
     said = refused(typed(tmp_path, "churn", command, settings={"CHURN_ENGIN": "x"}))

@@ -1,4 +1,4 @@
-"""A real daemon: what it refreshes by itself after a missed window."""
+"""A real daemon: what it refreshes by itself after a missed window, and whom it scores."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import pytest
 from churn_assets_tests.support.processes import CHECKOUT, background, churn
 from churn_assets_tests.support.project import ONLY_TELCO, QUICK, Project
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 UP_TO_CHAMPION = "raw silver rejects features model champion"
 WINDOW_SECONDS = 60
-FIRST, LATER = 3000, 4000
+FIRST, LATER, LATEST = 3000, 4000, 4100
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ def doubtful(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(
         Churn=pl.when(pl.int_range(pl.len()) % 8 == 0).then(opposite).otherwise("Churn")
     )
+
+
+def shuffled(frame: pl.DataFrame) -> pl.DataFrame:
+    """Labels that no model can learn, so that the gates refuse it."""
+    return frame.with_columns(pl.col("Churn").shuffle(seed=1))
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +90,13 @@ def refresh(
             what="scored with the third Champion",
         )
         daemon.wait_until(lambda: _idle(project), seconds=60, what="idle")
+        project.write(shuffled, rows=LATEST)
+        daemon.wait_until(
+            lambda: project.state("predictions").rows == LATEST,
+            seconds=240,
+            what="scored though the Challenger is refused",
+        )
+        daemon.wait_until(lambda: _idle(project), seconds=60, what="idle")
     earlier = {run.run_id for run in before}
     runs = [r for r in project.instance.get_run_records() if r.dagster_run.run_id not in earlier]
     return Refresh(project, sorted(runs, key=lambda record: record.create_timestamp))
@@ -95,7 +107,7 @@ def test_a_missed_window_carries_a_changed_source_through_to_new_predictions(
 ) -> None:
     states = refresh.project.states()
 
-    assert states["raw"].rows == states["features"].rows == states["predictions"].rows == LATER
+    assert states["raw"].rows == states["features"].rows == states["predictions"].rows == LATEST
     assert refresh.project.champion().version == 3
     assert states["predictions"].reads["features"] == states["features"].version
 
@@ -109,14 +121,22 @@ def test_each_missed_window_is_answered_by_one_run(refresh: Refresh) -> None:
     assert all(later - earlier >= WINDOW_SECONDS for earlier, later in pairwise(starts))
 
 
-def test_each_promotion_is_scored_with_once(refresh: Refresh) -> None:
+def test_a_refused_challenger_keeps_nobody_unscored(refresh: Refresh) -> None:
+    predictions = refresh.project.rows("predictions")
+
+    assert refresh.project.registry.by_alias("challenger").version == 4
+    assert predictions.height == LATEST
+    assert set(predictions["model_version"]) == {3}
+
+
+def test_each_promotion_and_each_refusal_is_scored_after_once(refresh: Refresh) -> None:
     keys = Counter(
         record.dagster_run.tags["dagster/run_key"]
         for record in refresh.runs
         if "dagster/run_key" in record.dagster_run.tags
     )
 
-    assert list(keys.values()) == [1, 1]
+    assert list(keys.values()) == [1, 1, 1]
 
 
 def test_what_failed_for_a_while_is_all_that_failed(refresh: Refresh) -> None:
@@ -127,7 +147,9 @@ def test_what_failed_for_a_while_is_all_that_failed(refresh: Refresh) -> None:
     ]
 
     assert {record.dagster_run.status for record in failures} == {dg.DagsterRunStatus.FAILURE}
-    assert not any(refresh.tables(record) for record in failures)
+    # The scorings that could not be, and the runs whose Challenger was refused.
+    made = {frozenset(refresh.tables(record)) for record in failures}
+    assert made == {frozenset(), frozenset({"raw", "silver", "rejects", "features", "model"})}
 
 
 def _idle(project: Project) -> bool:
