@@ -71,11 +71,12 @@ def scorer(
     import pyarrow as pa
 
     # Imported here, not by a worker, which lacks this package; and only where somebody is scored.
+    from churn_assets.learning.explaining.causes import causes
     from churn_assets.learning.explaining.contributions import contributions
     from churn_assets.learning.explaining.reasons import reasons
 
     scored_at = datetime.now(UTC)
-    schema = predictions_schema(use_case)
+    schema, by_cause = predictions_schema(use_case), causes(use_case)
     names = np.array(list(use_case.risk_bands), dtype=object)
     floors = np.array(list(use_case.risk_bands.values()))
 
@@ -88,7 +89,8 @@ def scorer(
         bands = pa.DictionaryArray.from_arrays(
             np.searchsorted(floors, scores, side="right").astype(np.int32) - 1, names
         )
-        why = reasons(contributions(pipeline, inputs), inputs, use_case, most=len(REASONS))
+        explained = by_cause.of(contributions(pipeline, inputs))
+        why = reasons(explained, inputs, use_case, most=len(REASONS))
         return pa.RecordBatch.from_arrays(
             [
                 *(batch[name].cast(pa.string()) for name in use_case.keys),

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 def predictions_code(use_case: UseCase, contacts: int | None = None) -> str:
     """Version of the code that scores, and of the budget of contacts."""
-    return code_version(score, engines, use_case=use_case.declared, contacts=contacts)
+    return code_version(
+        score, engines, use_case.features, use_case=use_case.declared, contacts=contacts
+    )
 
 
 def score(place: Workplace, *, contacts: int | None = None) -> Committed:

@@ -24,6 +24,7 @@ from churn_assets.learning.card.page import (
     card_page,
 )
 from churn_assets.learning.card.value_plots import value_pictures
+from churn_assets.learning.explaining.causes import Customers, causes, customers
 from churn_assets.learning.explaining.contributions import contributions, importance
 from churn_assets.learning.explaining.dependence import partial_dependence
 from churn_assets.learning.fitting.challenger import flat, latest_challenger
@@ -139,14 +140,23 @@ def gather_card(
     )
     if not len(evidence.labels):
         return card
-    inputs = _some_inputs(use_case, tables["features"])
+    rows = _some_rows(use_case, tables["features"])
+    inputs = rows[list(use_case.inputs)]
     model = registry.load(challenger.version)
-    strengths = importance(contributions(model, inputs))
+    strengths = importance(causes(use_case).of(contributions(model, inputs)))
     strongest = list(strengths)[:INPUTS]
     return replace(
         card,
         importance={use_case.called(name): strengths[name] for name in strongest},
-        effects=list(_effects(use_case, model, inputs, strongest[:EFFECTS])),
+        effects=list(
+            _effects(
+                use_case,
+                model,
+                inputs,
+                strongest[:EFFECTS],
+                customers(use_case, tables["silver"], tables["features"].require(), rows),
+            )
+        ),
     )
 
 
@@ -251,10 +261,16 @@ def _assumptions(use_case: UseCase, case: BusinessCase, stake: Amounts) -> dict[
 
 
 def _effects(
-    use_case: UseCase, model: Any, inputs: pd.DataFrame, names: Iterable[str]
+    use_case: UseCase,
+    model: Any,
+    inputs: pd.DataFrame,
+    names: Iterable[str],
+    in_silver: Customers | None = None,
 ) -> Iterator[Effect]:
     for name in names:
-        effect = partial_dependence(model, inputs, name, most=EFFECT_VALUES, rows=EFFECT_ROWS)
+        effect = partial_dependence(
+            model, inputs, name, most=EFFECT_VALUES, rows=EFFECT_ROWS, customers=in_silver
+        )
         is_flag = set(effect.values) <= {0, 1}
         values = ["yes" if value else "no" for value in effect.values] if is_flag else effect.values
         # Nobody has a value of it: there is nothing to draw.
@@ -262,16 +278,15 @@ def _effects(
             yield Effect(use_case.called(name), values, effect.scores.tolist())
 
 
-def _some_inputs(use_case: UseCase, features: Table) -> pd.DataFrame:
-    """Model inputs of some test rows."""
+def _some_rows(use_case: UseCase, features: Table) -> pd.DataFrame:
+    """Key and model inputs of some test rows."""
     import narwhals.stable.v2 as nw
 
     test = features.scan(features.require().version).filter(
         (nw.col("split") == "test") & ~nw.col("label").is_null()
     )
     some = test.select(*use_case.keys, *use_case.inputs).sort(*use_case.keys).head(EXPLAINED_ROWS)
-    frame = features.engine.collect(some).to_pandas(strings_to_categorical=False)
-    return frame[list(use_case.inputs)]
+    return features.engine.collect(some).to_pandas(strings_to_categorical=False)
 
 
 def _recipe(

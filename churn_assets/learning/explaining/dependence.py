@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from churn_assets.learning.explaining.causes import Customers
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -33,9 +35,17 @@ class PartialDependence:
 
 
 def partial_dependence(
-    model: Any, inputs: pd.DataFrame, name: str, most: int = 20, rows: int = 500
+    model: Any,
+    inputs: pd.DataFrame,
+    name: str,
+    most: int = 20,
+    rows: int = 500,
+    *,
+    customers: Customers | None = None,
 ) -> PartialDependence:
     """The mean score of some customers with one input set to one value after the other.
+
+    Where silver has the column it is set there, so that all inputs that derive from it move too.
 
     Parameters
     ----------
@@ -49,6 +59,8 @@ def partial_dependence(
         Values to try at most: quantiles of a number, the commonest categories.
     rows : int
         Customers at most, drawn evenly.
+    customers : Customers, optional
+        The same customers as silver has them.
 
     References
     ----------
@@ -56,7 +68,9 @@ def partial_dependence(
     """
     import pandas as pd
 
-    known = inputs[name].dropna()
+    in_silver = customers is not None and name in customers.silver.column_names
+    held = customers.values(name) if customers is not None and in_silver else inputs[name]
+    known = held.dropna()
     if known.empty:
         return PartialDependence(name, [], np.zeros(0))
     values: list[Any]
@@ -65,7 +79,12 @@ def partial_dependence(
         values = np.unique(np.quantile(numbers, np.linspace(0, 1, most), method="nearest")).tolist()
     else:
         values = sorted(known.astype(str).value_counts().index[:most])
-    some = inputs.iloc[np.unique(np.linspace(0, len(inputs) - 1, rows).astype(int))]
-    settings = pd.concat([some.assign(**{name: value}) for value in values], ignore_index=True)
-    scores = model.predict_proba(settings)[:, 1].reshape(len(values), len(some))
+    places = np.unique(np.linspace(0, len(inputs) - 1, rows).astype(int))
+    if customers is not None and in_silver:
+        some = customers.at(places)
+        settings = [some.moved(name, value) for value in values]
+    else:
+        settings = [inputs.iloc[places].assign(**{name: value}) for value in values]
+    scores = model.predict_proba(pd.concat(settings, ignore_index=True))[:, 1]
+    scores = scores.reshape(len(values), len(places))
     return PartialDependence(name, values, scores.mean(axis=1))

@@ -12,13 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from churn_assets.errors import RegistryError
+from churn_assets.learning.explaining.causes import customers
 from churn_assets.learning.judging.rules import DEFAULT_GATES, GateSettings
-from churn_assets.learning.judging.stress import Stress, probabilities, stress_test
+from churn_assets.learning.judging.stress import (
+    SWEPT_ROWS,
+    Stress,
+    probabilities,
+    spread,
+    stress_test,
+)
 from churn_assets.learning.recipe import MAX_ROWS
 from churn_assets.learning.registry import CHALLENGER, CHAMPION, Registry, Version
 from churn_assets.learning.value import Amounts, amounts
 from churn_assets.learning.workplace import Workplace
 from churn_assets.tables.copies import untied
+from churn_assets.tables.lake import Committed
 from churn_assets.tables.sampling import sampled
 
 if TYPE_CHECKING:
@@ -208,9 +216,17 @@ def gather(
         set_aside=state.details.get("not_judged", {}).get("test", 0),
         slices={name: _groups(rows[name]) for name in use_case.slices},
         stake=None if case is None else amounts(case, rows, len(rows)),
-        stress=stress_test(model, inputs, use_case) if len(rows) else None,
+        stress=_stressed(place, state, model, rows) if len(rows) else None,
         settings=settings.model_dump_json(),
     )
+
+
+def _stressed(place: Workplace, features: Committed, model: Any, rows: pd.DataFrame) -> Stress:
+    """How a model takes hostile rows, made of some of these."""
+    use_case = place.use_case
+    some = spread(rows, SWEPT_ROWS)
+    in_silver = customers(use_case, place.tables["silver"], features, some)
+    return stress_test(model, rows[list(use_case.inputs)], use_case, in_silver)
 
 
 def _groups(values: pd.Series[Any]) -> NDArray[Any]:

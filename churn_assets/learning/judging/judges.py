@@ -348,6 +348,7 @@ def stress(evidence: Evidence, *_: object) -> Finding:
             faults.append(
                 f"the score of {sweep.broken} of {sweep.rows} customers {way} with {name}, by up "
                 f"to {sweep.worst:.4f}"
+                + (f" ({', '.join(sweep.along)} moved along)" if sweep.along else "")
             )
     numbers = {
         "hostile_rows": stress.rows,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from churn_assets.errors import first_line
-from churn_assets.usecases.spec import Column, UseCase
+from churn_assets.learning.explaining.causes import Customers, sources
+from churn_assets.usecases.spec import Column, DType, UseCase
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +31,7 @@ _EVERY_INPUT = "every input"
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a score does as one number grows and all else stays.
+    """What a score does as one number grows, with all that derives from it, and all else stays.
 
     Parameters
     ----------
@@ -44,6 +45,8 @@ class Sweep:
         How many customers were looked at, and of how many the score went the wrong way.
     worst : float
         Greatest step the wrong way.
+    along : tuple of str
+        Other inputs that derive from the number, and were computed anew.
     """
 
     direction: int
@@ -52,6 +55,7 @@ class Sweep:
     rows: int
     broken: int
     worst: float
+    along: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,11 +83,14 @@ class Stress:
     sweeps: Mapping[str, Sweep] = field(default_factory=dict)
 
 
-def stress_test(model: Any, inputs: pd.DataFrame, use_case: UseCase) -> Stress:
+def stress_test(
+    model: Any, inputs: pd.DataFrame, use_case: UseCase, customers: Customers | None = None
+) -> Stress:
     """Let a model score hostile but valid rows, made from real ones.
 
     In each, one input is amiss: a category is unknown or null, a number is null or extreme, as
-    far as the contract allows; and in some, every input is null.
+    far as the contract allows; and in some, every input is null. In others a column of silver is
+    amiss, as far as the contract allows, and all inputs that derive from it are computed anew.
 
     Parameters
     ----------
@@ -93,10 +100,22 @@ def stress_test(model: Any, inputs: pd.DataFrame, use_case: UseCase) -> Stress:
         Model inputs of at least one customer.
     use_case : UseCase
         Names them, their contract, and what must be monotone.
+    customers : Customers, optional
+        Some of these customers as silver has them.
     """
-    cases = [*_cases(use_case, inputs), (_EVERY_INPUT, None)]
-    frame = _hostile_rows(_spread(inputs, HOSTILE_ROWS), use_case, cases)
-    each = len(frame) // len(cases)
+    import pandas as pd
+
+    direct = [*_cases(use_case, inputs), (_EVERY_INPUT, None)]
+    cases, frame = direct, _hostile_rows(spread(inputs, HOSTILE_ROWS), use_case, direct)
+    each = len(frame) // len(direct)
+    if customers is not None:
+        some = customers.at(_places(len(customers.silver), each))
+        for name, value in _silver_cases(some):
+            try:
+                moved = some.moved(name, value)
+            except Exception as error:
+                return Stress(len(frame), f"features of {_name((name, value))}: {_error(error)}")
+            cases, frame = [*cases, (name, value)], pd.concat([frame, moved])
     try:
         scores = probabilities(model, frame).reshape(len(cases), each)
     except Exception as error:
@@ -109,7 +128,7 @@ def stress_test(model: Any, inputs: pd.DataFrame, use_case: UseCase) -> Stress:
         low, high = ranges.get(name, (np.inf, -np.inf))
         ranges[name] = (min(low, float(row.min())), max(high, float(row.max())))
     try:
-        sweeps = dict(_sweeps(model, inputs, use_case))
+        sweeps = dict(_sweeps(model, inputs, use_case, customers))
     except Exception as error:
         return Stress(len(frame), _error(error))
     return Stress(len(frame), ranges=ranges, sweeps=sweeps)
@@ -175,19 +194,55 @@ def _broken_at(model: Any, frame: pd.DataFrame, cases: list[tuple[str, Any]]) ->
     return None
 
 
-def _sweeps(model: Any, inputs: pd.DataFrame, use_case: UseCase) -> Iterator[tuple[str, Sweep]]:
+def _silver_cases(customers: Customers) -> Iterator[tuple[str, Any]]:
+    """A column of silver that an input derives from, and a hostile value that is valid in it."""
+    import pyarrow as pa
+
+    contract = {column.name: column for column in customers.use_case.contract.columns}
+    derived = sources(customers.use_case)
+    for name in sorted({column for columns in derived.values() for column in columns}):
+        column = contract.get(name)
+        if column is None or name not in customers.silver.column_names:
+            continue
+        values, kind = customers.values(name), customers.silver.schema.field(name).type
+        if column.isin is not None:
+            # What `clean` may have made of the allowed values, silver has itself.
+            yield from ((name, value) for value in sorted(values.dropna().unique()))
+        elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+            whole = pa.types.is_integer(kind)
+            yield from ((name, int(n) if whole else n) for n in _extremes(numbers, column))
+        elif column.dtype is DType.STRING:
+            yield name, UNKNOWN_CATEGORY
+        if column.nullable:
+            yield name, None
+
+
+def _sweeps(
+    model: Any, inputs: pd.DataFrame, use_case: UseCase, customers: Customers | None
+) -> Iterator[tuple[str, Sweep]]:
     """What scores do as each input grows that they must be monotone in."""
     import pandas as pd
+    import pyarrow as pa
 
+    derived = {} if customers is None or not use_case.monotone else sources(use_case)
     for name, direction in use_case.monotone.items():
         numbers = inputs[name].to_numpy(dtype=np.float64, na_value=np.nan)
         finite = numbers[np.isfinite(numbers)]
         if not len(finite):
             continue
-        values = np.unique(np.quantile(finite, np.linspace(0, 1, SWEPT_VALUES)))
-        rows = _spread(inputs, SWEPT_ROWS)
-        frame = pd.concat([rows.assign(**{name: value}) for value in values])
-        scores = probabilities(model, frame).reshape(len(values), len(rows))
+        along: tuple[str, ...] = ()
+        if customers is not None and name in derived[name]:
+            whole = pa.types.is_integer(customers.silver.schema.field(name).type)
+            method: Any = "nearest" if whole else "linear"
+            values = np.unique(np.quantile(finite, np.linspace(0, 1, SWEPT_VALUES), method=method))
+            rows = customers.at(_places(len(customers.silver), SWEPT_ROWS))
+            moved = [rows.moved(name, int(n) if whole else n) for n in values.tolist()]
+            along = tuple(one for one in derived if name in derived[one] and one != name)
+        else:
+            values = np.unique(np.quantile(finite, np.linspace(0, 1, SWEPT_VALUES)))
+            moved = [spread(inputs, SWEPT_ROWS).assign(**{name: value}) for value in values]
+        scores = probabilities(model, pd.concat(moved)).reshape(len(values), -1)
         steps = direction * np.diff(scores, axis=0)
         yield (
             name,
@@ -195,17 +250,22 @@ def _sweeps(model: Any, inputs: pd.DataFrame, use_case: UseCase) -> Iterator[tup
                 direction=direction,
                 values=tuple(values.tolist()),
                 scores=tuple(scores.mean(axis=1).tolist()),
-                rows=len(rows),
+                rows=scores.shape[1],
                 broken=int((steps < -SLIGHTEST).any(axis=0).sum()),
                 worst=float(max(0.0, -steps.min(initial=0.0))),
+                along=along,
             ),
         )
 
 
-def _spread(inputs: pd.DataFrame, rows: int) -> pd.DataFrame:
+def spread(inputs: pd.DataFrame, rows: int) -> pd.DataFrame:
     """So many rows at most, from first to last."""
-    places = np.linspace(0, len(inputs) - 1, min(rows, len(inputs))).astype(int)
-    return inputs.iloc[places]
+    return inputs.iloc[_places(len(inputs), rows)]
+
+
+def _places(there: int, wanted: int) -> NDArray[np.intp]:
+    places: NDArray[np.intp] = np.linspace(0, there - 1, min(wanted, there)).astype(np.intp)
+    return places
 
 
 def probabilities(model: Any, inputs: pd.DataFrame) -> Floats:
@@ -218,7 +278,9 @@ def _name(case: tuple[str, Any]) -> str:
     name, value = case
     if value is None:
         return f"{name} null"
-    return f"{name} unknown" if value == UNKNOWN_CATEGORY else f"{name} {value:g}"
+    if value == UNKNOWN_CATEGORY:
+        return f"{name} unknown"
+    return f"{name} {value}" if isinstance(value, str) else f"{name} {value:g}"
 
 
 def _error(error: Exception) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from churn_assets.learning.fitting.candidates import CATALOGUE, blend, pipeline
@@ -19,11 +20,17 @@ ENGINE = PolarsEngine()
 
 
 @pytest.fixture(scope="package")
-def rows() -> pd.DataFrame:
-    """Features of made-up customers."""
+def silver() -> pa.Table:
+    """Made-up customers."""
     records = ENGINE.from_arrow(customers(2500, seed=3).to_arrow())
-    silver = USE_CASE.clean(validate(records, USE_CASE.contract, ENGINE).valid)
-    return ENGINE.collect(feature_rows(USE_CASE, silver, ENGINE).frame).to_pandas()
+    return ENGINE.collect(USE_CASE.clean(validate(records, USE_CASE.contract, ENGINE).valid))
+
+
+@pytest.fixture(scope="package")
+def rows(silver: pa.Table) -> pd.DataFrame:
+    """Their features."""
+    made = feature_rows(USE_CASE, ENGINE.from_arrow(silver), ENGINE)
+    return ENGINE.collect(made.frame).to_pandas()
 
 
 @pytest.fixture(scope="package")

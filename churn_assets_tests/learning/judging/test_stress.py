@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from churn_assets.learning.explaining.causes import Customers
 from churn_assets.learning.judging.stress import UNKNOWN_CATEGORY, stress_test
 from churn_assets.usecases.spec import Column, Contract, Float64, Int64, Label, String, UseCase
 
@@ -138,6 +142,57 @@ def test_a_score_that_goes_the_wrong_way_is_counted() -> None:
     assert half.worst > 0
     assert list(right.values) == sorted(set(right.values))
     assert (right.values[0], right.values[-1]) == (rows["months"].min(), rows["months"].max())
+
+
+DERIVED = replace(
+    TINY,
+    features=lambda silver: silver.with_columns(
+        change=1.0 / (nw.col("months") + 1), spread=nw.col("share") + 1.0
+    ),
+)
+"""The same, with derived numbers that do derive."""
+
+
+def in_silver(case: UseCase, rows: int = 30) -> Customers:
+    made = customers(rows)
+    silver = made[["months", "share", "seats", "plan"]].astype({"months": int, "seats": int})
+    silver.insert(0, "customer", [f"{i:03}" for i in range(rows)])
+    return Customers(case, pa.Table.from_pandas(silver.assign(left="No"), preserve_index=False))
+
+
+def test_a_column_of_silver_moves_what_derives_from_it() -> None:
+    rows = in_silver(DERIVED)
+    # It falls as months grow, but for what derives from them.
+    against = Model(lambda given: (1 - given["change"]).fillna(0.5).clip(0, 1) * sensible(given))
+
+    blind = stress_test(against, rows.inputs(), DERIVED)
+    found = stress_test(against, rows.inputs(), DERIVED, rows)
+
+    assert blind.sweeps["months"].broken == 0
+    assert found.sweeps["months"].broken == found.sweeps["months"].rows == 30
+    assert found.sweeps["months"].along == ("change",)
+    assert found.rows > blind.rows
+    farthest = against.frames[-2]
+    assert farthest["months"].max() == 1000 * rows.inputs()["months"].max()
+    assert farthest.loc[farthest["months"] > 100, "change"].min() < 0.001
+
+
+def test_features_that_break_at_a_valid_value_are_told() -> None:
+    def features(silver: Any) -> Any:
+        months = silver.select("months").collect()["months"]
+        if len(months) and months.max() > 1000:
+            raise ValueError("a customer of a thousand months")
+        return DERIVED.features(silver)
+
+    fragile = replace(DERIVED, features=features)
+    rows = in_silver(fragile)
+    traced = replace(fragile, features=DERIVED.features)
+
+    found = stress_test(Model(sensible), in_silver(traced).inputs(), traced, rows)
+
+    assert found.error is not None
+    assert found.error.startswith("features of months 6")
+    assert found.error.endswith("ValueError: a customer of a thousand months")
 
 
 def test_a_single_customer_is_enough_to_make_hostile_rows_from() -> None:
