@@ -155,12 +155,35 @@ class Customers:
 
     def moved(self, name: str, value: Any) -> pd.DataFrame:
         """The model inputs, had each customer one value in a column of silver."""
+        return self.each([(name, value)])
+
+    def each(self, cases: Sequence[tuple[str, Any]]) -> pd.DataFrame:
+        """The model inputs of all customers as they are moved in one case after the other.
+
+        Parameters
+        ----------
+        cases : sequence of (str, object)
+            A column of silver, and the one value that it then has.
+        """
         import pyarrow as pa
 
-        place = self.silver.schema.get_field_index(name)
-        field = self.silver.schema.field(place).with_nullable(True)
-        column = pa.repeat(pa.scalar(value).cast(field.type), len(self.silver))
-        return Customers(self.use_case, self.silver.set_column(place, field, column)).inputs()
+        copies = [self._copy(number, *case) for number, case in enumerate(cases)]
+        return Customers(self.use_case, pa.concat_tables(copies)).inputs()
+
+    def _copy(self, number: int, name: str, value: Any) -> pa.Table:
+        """Silver with a column moved, and keys that no other copy has."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        schema = pa.schema([field.with_nullable(True) for field in self.silver.schema])
+        columns = dict(zip(schema.names, self.silver.columns, strict=True))
+        key = self.use_case.keys[0]
+        codes = columns[key].combine_chunks().dictionary_encode().indices
+        numbers = pc.add(codes.cast(pa.int64()), number * len(self.silver))
+        columns[key] = numbers.cast(schema.field(key).type)
+        kind = schema.field(name).type
+        columns[name] = pa.repeat(pa.scalar(value).cast(kind), len(self.silver))
+        return pa.table(columns, schema=schema)
 
 
 def customers(

@@ -81,10 +81,10 @@ def partial_dependence(
         values = sorted(known.astype(str).value_counts().index[:most])
     places = np.unique(np.linspace(0, len(inputs) - 1, rows).astype(int))
     if customers is not None and in_silver:
-        some = customers.at(places)
-        settings = [some.moved(name, value) for value in values]
+        settings = customers.at(places).each([(name, value) for value in values])
     else:
-        settings = [inputs.iloc[places].assign(**{name: value}) for value in values]
-    scores = model.predict_proba(pd.concat(settings, ignore_index=True))[:, 1]
+        some = inputs.iloc[places]
+        settings = pd.concat([some.assign(**{name: value}) for value in values], ignore_index=True)
+    scores = model.predict_proba(settings)[:, 1]
     scores = scores.reshape(len(values), len(places))
     return PartialDependence(name, values, scores.mean(axis=1))

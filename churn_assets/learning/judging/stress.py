@@ -110,12 +110,12 @@ def stress_test(
     each = len(frame) // len(direct)
     if customers is not None:
         some = customers.at(_places(len(customers.silver), each))
-        for name, value in _silver_cases(some):
-            try:
-                moved = some.moved(name, value)
-            except Exception as error:
-                return Stress(len(frame), f"features of {_name((name, value))}: {_error(error)}")
-            cases, frame = [*cases, (name, value)], pd.concat([frame, moved])
+        in_silver = list(_silver_cases(some))
+        try:
+            frame = pd.concat([frame, some.each(in_silver)]) if in_silver else frame
+        except Exception as error:
+            return Stress(len(frame), _features_broken_at(some, in_silver) or _error(error))
+        cases = [*direct, *in_silver]
     try:
         scores = probabilities(model, frame).reshape(len(cases), each)
     except Exception as error:
@@ -194,6 +194,16 @@ def _broken_at(model: Any, frame: pd.DataFrame, cases: list[tuple[str, Any]]) ->
     return None
 
 
+def _features_broken_at(customers: Customers, cases: list[tuple[str, Any]]) -> str | None:
+    """The first case that `features` cannot compute, and its error."""
+    for case in cases:
+        try:
+            customers.each([case])
+        except Exception as error:
+            return f"features of {_name(case)}: {_error(error)}"
+    return None
+
+
 def _silver_cases(customers: Customers) -> Iterator[tuple[str, Any]]:
     """A column of silver that an input derives from, and a hostile value that is valid in it."""
     import pyarrow as pa
@@ -237,12 +247,13 @@ def _sweeps(
             method: Any = "nearest" if whole else "linear"
             values = np.unique(np.quantile(finite, np.linspace(0, 1, SWEPT_VALUES), method=method))
             rows = customers.at(_places(len(customers.silver), SWEPT_ROWS))
-            moved = [rows.moved(name, int(n) if whole else n) for n in values.tolist()]
+            moved = rows.each([(name, int(n) if whole else n) for n in values.tolist()])
             along = tuple(one for one in derived if name in derived[one] and one != name)
         else:
             values = np.unique(np.quantile(finite, np.linspace(0, 1, SWEPT_VALUES)))
-            moved = [spread(inputs, SWEPT_ROWS).assign(**{name: value}) for value in values]
-        scores = probabilities(model, pd.concat(moved)).reshape(len(values), -1)
+            some = spread(inputs, SWEPT_ROWS)
+            moved = pd.concat([some.assign(**{name: value}) for value in values])
+        scores = probabilities(model, moved).reshape(len(values), -1)
         steps = direction * np.diff(scores, axis=0)
         yield (
             name,
