@@ -88,23 +88,24 @@ def folded(
             scored = scored[~np.isin(belongs_to[scored], belongs_to[fit])]
         return Rows(inputs, labels, [(fit, scored)])
     units = np.arange(len(labels)) if belongs_to is None else belongs_to
-    # A unit in which anybody churned is one that churned.
-    churned = np.bincount(units, labels) > 0
-    rarer = int(min(churned.sum(), (~churned).sum()))
-    if rarer == 1:
+    churned, stayed = (np.bincount(units, outcome) > 0 for outcome in (labels, ~labels))
+    many = int(min(settings.folds, churned.sum(), stayed.sum()))
+    if many == 1:
         raise TrainingError(
             "all rows of one outcome belong to one group or are copies of one row, so no fold can "
             "be scored by a fit on the others. Give more records."
         )
-    folds = StratifiedKFold(min(settings.folds, rarer), shuffle=True, random_state=settings.seed)
-    fold_of = np.empty(len(churned), dtype=np.intp)
-    for fold, (_, scored) in enumerate(folds.split(churned, churned)):
+    # Units with and without a churner, unless next to all have one.
+    strata = churned if (~churned).sum() >= many else np.ones_like(churned)
+    folds = StratifiedKFold(many, shuffle=True, random_state=settings.seed)
+    fold_of = np.empty(len(strata), dtype=np.intp)
+    for fold, (_, scored) in enumerate(folds.split(strata, strata)):
         fold_of[scored] = fold
-    each = range(int(fold_of.max()) + 1)
+    of_row = fold_of[units]
     return Rows(
         inputs,
         labels,
-        [(np.flatnonzero(fold_of[units] != k), np.flatnonzero(fold_of[units] == k)) for k in each],
+        [(np.flatnonzero(of_row != k), np.flatnonzero(of_row == k)) for k in range(many)],
     )
 
 

@@ -230,6 +230,17 @@ def test_test_rows_of_one_outcome_leave_the_scores_out(
     assert "Not measured" in card_page(card)
 
 
+def test_a_card_says_how_many_test_rows_were_not_judged_on(
+    finished: Project, judged: Judgement
+) -> None:
+    evidence = replace(judged.evidence, set_aside=1234)
+
+    card = _gathered(finished, replace(judged, evidence=evidence))
+
+    told = "1,234 test rows were not judged on: they are copies of rows that it was trained on"
+    assert told in " ".join(card.limits)
+
+
 def test_a_group_that_the_gate_did_not_judge_has_no_f1(
     finished: Project, judged: Judgement
 ) -> None:

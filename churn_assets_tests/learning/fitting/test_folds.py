@@ -74,6 +74,17 @@ def test_what_belongs_together_is_in_one_fold_and_every_fold_has_both_outcomes()
         assert labels[scored].mean() == pytest.approx(0.1, abs=0.04)
 
 
+def test_customers_all_of_whom_churn_in_some_month_are_in_folds_of_both_outcomes() -> None:
+    units, month = np.divmod(np.arange(ROWS), 12)
+
+    folds = folded(
+        pd.DataFrame({"x": units}), month == 11, month < 6, SETTINGS, belongs_to=units
+    ).folds
+
+    assert len(folds) == 5
+    assert all(set(month[scored]) == set(range(12)) for _, scored in folds)
+
+
 def test_rows_that_stand_alone_are_in_the_folds_that_they_were_in() -> None:
     from sklearn.model_selection import StratifiedKFold
 
