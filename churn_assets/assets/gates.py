@@ -26,7 +26,7 @@ def learning_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetCheck
             dg.AssetCheckSpec(
                 gate.name,
                 asset=key(use_case, "model"),
-                blocking=gate.blocks(settings.gates),
+                blocking=gate.blocks(use_case, settings.gates),
                 description=gate.description,
             )
             for gate in court.gates_for(use_case, settings.gates)

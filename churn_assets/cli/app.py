@@ -6,7 +6,7 @@ import gc
 import getpass
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -173,10 +173,16 @@ def rollback(
 
 @app.command()
 def approve(
-    use_case: UseCaseOption = DEFAULT_USE_CASE, by: ByOption = "", note: NoteOption = ""
+    use_case: UseCaseOption = DEFAULT_USE_CASE,
+    by: ByOption = "",
+    note: NoteOption = "",
+    despite: Annotated[
+        list[str] | None,
+        typer.Option(help="A gate that refuses it and that gates.override names; may be repeated."),
+    ] = None,
 ) -> None:
     """Approve the Challenger on the evidence as it is now."""
-    _answer(use_case, approved=True, by=by, note=note)
+    _answer(use_case, approved=True, by=by, note=note, despite=despite or ())
 
 
 @app.command()
@@ -330,7 +336,9 @@ def _decide(use_case: str, config: Mapping[str, Any], verbose: bool) -> None:
         _refuse(outcome.refused)
 
 
-def _answer(use_case: str, *, approved: bool, by: str, note: str) -> None:
+def _answer(
+    use_case: str, *, approved: bool, by: str, note: str, despite: Sequence[str] = ()
+) -> None:
     case = _use_case(use_case)
     with _refusals():
         settings = load_settings()
@@ -343,14 +351,16 @@ def _answer(use_case: str, *, approved: bool, by: str, note: str) -> None:
             approved=approved,
             by=by or _who(),
             note=note,
+            despite=despite,
             most_rows=settings.training.max_rows,
         )
     if not approved:
         typer.echo(f"Challenger {challenger.version} is rejected; the Champion stands.")
         return
     needed = "" if settings.gates.approval == "required" else " (gates.approval asks for none)"
+    how = f" despite {', '.join(despite)}" if despite else needed
     typer.echo(
-        f"Challenger {challenger.version} is approved{needed}; `churn promote` makes it the "
+        f"Challenger {challenger.version} is approved{how}; `churn promote` makes it the "
         "Champion, if every other gate lets it pass."
     )
 

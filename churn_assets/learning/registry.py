@@ -202,6 +202,17 @@ class Registry:
             )
         return found
 
+    def versions(self) -> list[Version]:
+        """Every version that is registered."""
+        client, found, page = self.client, [], None
+        with self.refusals():
+            while True:
+                some = client.search_model_versions(f"name='{self.model_name}'", page_token=page)
+                found += [_version(one) for one in some]
+                page = some.token
+                if not page:
+                    return found
+
     def point(self, alias: str, version: int) -> None:
         """Let an alias point to a version."""
         client = self.client

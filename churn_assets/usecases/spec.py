@@ -421,7 +421,9 @@ class UseCase:
         Columns of `features` whose groups of customers are judged apart as well, model inputs
         or not.
     calibration_error : float
-        Expected calibration error that does no harm; more where rates move with time.
+        Expected calibration error, and error of the mean score, that does no harm; more where
+        rates move with time. Of an outcome that is rarer than one in four it is the same share of
+        its rate. One above .03 lets Cox's slope and intercept be as much wider off.
     monotone : mapping of str to int
         Numeric inputs of which more must never lower (1) or never raise (-1) the score.
     words : mapping of str to str

@@ -10,15 +10,15 @@ from churn_assets.learning.metrics import (
     auc_difference,
     best_constant_f1,
     brier_gain,
+    calibration_bounds,
     calibration_error,
     calibration_line,
     f1,
     f1_best_threshold,
     f1_difference,
-    f1_lower,
     mean_bounds,
     metrics,
-    roc_auc_lower,
+    roc_auc_bounds,
 )
 
 NAMES = {"accuracy", "f1", "precision", "recall", "roc_auc", "pr_auc", "log_loss", "brier"}
@@ -77,18 +77,23 @@ def test_nobody_decided_as_churn_gives_zero_and_no_warning(
     assert not recwarn.list
 
 
-def test_the_bound_of_roc_auc_is_delongs_counted_pair_by_pair() -> None:
+def test_the_bounds_of_roc_auc_are_delongs_on_log_odds_counted_pair_by_pair() -> None:
     labels = np.array([True, True, True, False, False, False, False])
     scores = np.array([0.8, 0.7, 0.3, 0.6, 0.3, 0.2, 0.1])
     wins = (scores[labels][:, None] > scores[~labels]) + 0.5 * (
         scores[labels][:, None] == scores[~labels]
     )
+    auc = wins.mean()
     deviation = np.sqrt(wins.mean(axis=1).var(ddof=1) / 3 + wins.mean(axis=0).var(ddof=1) / 4)
+    # Of Student's t with two degrees of freedom, since three is the rarer outcome.
+    reach = 2.9199856 * deviation / (auc * (1 - auc))
+    odds = np.log(auc / (1 - auc))
 
-    auc, bound = roc_auc_lower(labels, scores)
+    found = roc_auc_bounds(labels, scores)
 
-    assert auc == pytest.approx(wins.mean())
-    assert bound == pytest.approx(wins.mean() - 1.6448536 * deviation)
+    assert found.value == pytest.approx(auc)
+    assert found.lower == pytest.approx(1 / (1 + np.exp(-(odds - reach))))
+    assert found.upper == pytest.approx(1 / (1 + np.exp(-(odds + reach))))
 
 
 def test_the_bound_of_roc_auc_agrees_with_a_bootstrap_of_the_rows() -> None:
@@ -99,31 +104,39 @@ def test_the_bound_of_roc_auc_agrees_with_a_bootstrap_of_the_rows() -> None:
     drawn = (rng.integers(0, len(labels), len(labels)) for _ in range(500))
     resampled = [roc_auc_score(labels[rows], scores[rows]) for rows in drawn]
 
-    auc, bound = roc_auc_lower(labels, scores)
+    found = roc_auc_bounds(labels, scores)
 
-    assert auc == pytest.approx(roc_auc_score(labels, scores))
-    assert bound == pytest.approx(np.quantile(resampled, 0.05), abs=0.006)
-
-
-def test_the_bound_of_f1_agrees_with_a_bootstrap_of_the_rows() -> None:
-    from sklearn.metrics import f1_score
-
-    labels, scores = made()
-    decided = scores >= 0.3
-    rng = np.random.default_rng(1)
-    drawn = (rng.integers(0, len(labels), len(labels)) for _ in range(500))
-    resampled = [f1_score(labels[rows], decided[rows]) for rows in drawn]
-
-    f1, bound = f1_lower(labels, decided)
-
-    assert f1 == pytest.approx(f1_score(labels, decided))
-    assert bound == pytest.approx(np.quantile(resampled, 0.05), abs=0.008)
+    assert found.value == pytest.approx(roc_auc_score(labels, scores))
+    assert found.lower == pytest.approx(np.quantile(resampled, 0.05), abs=0.006)
 
 
-def test_the_bound_of_f1_is_the_same_each_time() -> None:
-    labels, scores = made()
+@pytest.mark.parametrize(("rows", "rate", "auc"), [(40, 0.5, 0.95), (40, 0.27, 0.84)])
+def test_the_bound_of_roc_auc_holds_of_forty_rows_about_nineteen_times_in_twenty(
+    rows: int, rate: float, auc: float
+) -> None:
+    from scipy.special import ndtri
 
-    assert f1_lower(labels, scores > 0.3) == f1_lower(labels, scores > 0.3)
+    rng = np.random.default_rng(0)
+    apart = np.sqrt(2) * ndtri(auc)
+    samples = [rng.random(rows) < rate for _ in range(800)]
+
+    below = [
+        roc_auc_bounds(labels, rng.normal(apart * labels, 1)).lower <= auc for labels in samples
+    ]
+
+    assert 0.93 <= np.mean(below) <= 0.99
+
+
+def test_perfect_ranks_of_few_rows_have_a_bound_that_few_rows_allow() -> None:
+    labels = np.arange(40) < 11
+
+    perfect, reversed_ = (roc_auc_bounds(labels, 0.5 + sign * labels / 4) for sign in (1, -1))
+
+    assert (perfect.value, perfect.upper) == (1, 1)
+    assert perfect.lower == pytest.approx(0.05 ** (1 / 11))
+    assert (reversed_.value, reversed_.lower) == (0, 0)
+    assert reversed_.upper == pytest.approx(1 - 0.05 ** (1 / 11))
+    assert roc_auc_bounds(np.arange(40) < 1, np.arange(40) / 40).lower == 0
 
 
 def test_bounds_cover_the_truth_nineteen_times_of_twenty() -> None:
@@ -131,7 +144,7 @@ def test_bounds_cover_the_truth_nineteen_times_of_twenty() -> None:
     rng = np.random.default_rng(2)
     samples = [(rng.random(300) < 0.27, rng.random(300)) for _ in range(400)]
 
-    above = np.mean([roc_auc_lower(labels, scores)[1] > 0.5 for labels, scores in samples])
+    above = np.mean([roc_auc_bounds(labels, scores).lower > 0.5 for labels, scores in samples])
 
     assert above == pytest.approx(0.05, abs=0.03)
 
@@ -298,6 +311,45 @@ def test_scores_that_are_too_extreme_have_a_slope_below_1() -> None:
     assert intercept == pytest.approx(0, abs=0.06)
 
 
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.27, 0.5, 0.8])
+def test_the_interval_of_the_odds_holds_what_they_were_multiplied_by(rate: float) -> None:
+    rng = np.random.default_rng(0)
+    odds = np.log(rate / (1 - rate)) + rng.normal(0, 1, 20_000)
+    labels = rng.random(20_000) < 1 / (1 + np.exp(-odds))
+
+    slope, right = calibration_bounds(labels, 1 / (1 + np.exp(-odds)))
+    _, doubled = calibration_bounds(labels, 1 / (1 + np.exp(-odds - np.log(2))))
+    extreme, _ = calibration_bounds(labels, 1 / (1 + np.exp(-2 * odds)))
+
+    assert right.lower < 0 < right.upper
+    assert slope.lower < 1 < slope.upper
+    assert doubled.lower < -np.log(2) < doubled.upper < -0.2
+    assert extreme.upper < 0.8
+
+
+def test_the_calibration_of_few_or_equal_or_perfect_scores_is_finite_and_not_sure() -> None:
+    labels = np.arange(6) < 2
+
+    for scores in (np.full(6, 0.4), np.where(labels, 1.0, 0.0)):
+        slope, intercept = calibration_bounds(labels, scores)
+        ends = (slope.lower, slope.upper, intercept.lower, intercept.upper)
+        assert np.isfinite(ends).all()
+        assert slope.lower < 1 < slope.upper
+        assert intercept.lower < 0 < intercept.upper
+
+
+def test_exact_zeros_that_come_true_now_and_then_are_not_taken_for_certainty() -> None:
+    """As a forest has them: 0 of one in a thousand does no harm at a rate of one in four."""
+    rng = np.random.default_rng(0)
+    truth = np.where(rng.random(20_000) < 0.5, 0.001, 0.5)
+    labels = rng.random(20_000) < truth
+
+    for scores in (np.where(truth < 0.01, 0.0, truth), truth):
+        slope, intercept = calibration_bounds(labels, scores)
+        assert slope.lower < 1 < slope.upper
+        assert intercept.lower < 0 < intercept.upper
+
+
 @pytest.mark.parametrize("rows", [1500, RESAMPLED_ROWS + 1])
 def test_right_scores_are_beyond_the_calibration_error_of_chance_once_in_a_hundred(
     rows: int,
@@ -335,5 +387,6 @@ def test_a_million_rows_are_compared_in_seconds() -> None:
     mean_bounds(ours - theirs)
     calibration_error(labels, ours)
     calibration_line(labels, ours)
+    calibration_bounds(labels, ours)
 
     assert time.process_time() - start < 10

@@ -26,7 +26,7 @@ TABLES = tuple(name for layer in LAYERS for name in layer(USE_CASE))
 """Of that use case, in the order in which they are made."""
 _GATES = gates_for(USE_CASE, DEFAULT_GATES)
 GATES = {gate.name for gate in _GATES}
-BLOCKING = {gate.name for gate in _GATES if gate.blocks(DEFAULT_GATES)}
+BLOCKING = {gate.name for gate in _GATES if gate.blocks(USE_CASE, DEFAULT_GATES)}
 ROWS = 3000
 """Enough customers for every gate to pass, few enough to train on in a second."""
 

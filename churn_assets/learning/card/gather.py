@@ -28,6 +28,7 @@ from churn_assets.learning.explaining.causes import Customers, causes, customers
 from churn_assets.learning.explaining.contributions import contributions, importance
 from churn_assets.learning.explaining.dependence import partial_dependence
 from churn_assets.learning.fitting.challenger import flat, latest_challenger
+from churn_assets.learning.judging.record import looks_at
 from churn_assets.learning.metrics import f1
 from churn_assets.learning.registry import CARD
 from churn_assets.learning.value import POLICIES, best_contacts, policies, sensitivity
@@ -124,6 +125,7 @@ def gather_card(
         scores=score_intervals(evidence.labels, challenger, champion) if is_measurable else (),
         test_rows=len(evidence.labels),
         known_rows=evidence.known,
+        looks=looks_at(registry, evidence),
         champion=champion.version if champion else None,
         pictures={plain(name): png for name, png in pictures.items()},
         groups=groups,

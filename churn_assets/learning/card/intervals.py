@@ -9,11 +9,10 @@ import numpy as np
 
 from churn_assets.learning.card.page import Score
 from churn_assets.learning.metrics import (
-    Z_95_ONE_SIDED,
     best_constant_f1,
     f1_resamples,
     metrics,
-    roc_auc_lower,
+    roc_auc_bounds,
 )
 
 if TYPE_CHECKING:
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
 Z_95 = 1.959963984540054
 """Standard deviations to either side that hold 95 % of a normal law."""
+TWO_SIDED_95 = 0.975
+"""How sure each end of a two-sided interval of 95 % is."""
 RESAMPLES, FEWEST_RESAMPLES, RESAMPLED_ROWS = 500, 30, 10_000_000
 """So many resamples, or as few as that, so that no more rows are drawn in all."""
 
@@ -46,6 +47,9 @@ def score_intervals(
     if champion is not None and champion.gives_probabilities:
         champion_values = metrics(labels, champion.scores, champion.threshold)
     margin = margins(labels, challenger.scores, challenger.threshold)
+    ends = {name: (values[name] - margin[name], values[name] + margin[name]) for name in margin}
+    auc = roc_auc_bounds(labels, challenger.scores, TWO_SIDED_95)
+    ends["roc_auc"] = (auc.lower, auc.upper)
     scales = (
         ("roc_auc", "ROC AUC", 0.5, 1.0),
         ("f1", f"F1 at {challenger.threshold:.3f}", best_constant_f1(labels), 1.0),
@@ -57,11 +61,9 @@ def score_intervals(
         Score(
             name=words,
             value=values[name],
-            low=max(values[name] - margin[name], 0.0),
+            low=max(ends[name][0], 0.0),
             # A loss, which is 0 at best, has no upper end.
-            high=values[name] + margin[name]
-            if perfect == 0
-            else min(values[name] + margin[name], 1.0),
+            high=ends[name][1] if perfect == 0 else min(ends[name][1], 1.0),
             guess=guess,
             perfect=perfect,
             champion=champion_values.get(name),
@@ -73,8 +75,8 @@ def score_intervals(
 def margins(labels: Bools, scores: Floats, threshold: float, seed: int = 0) -> dict[str, float]:
     """Half the width of each metric's 95 % interval.
 
-    ROC AUC has DeLong's, means over rows that of the normal law, the others 1.96 standard
-    deviations of a bootstrap of the rows.
+    ROC AUC has DeLong's on the scale of log-odds, means over rows that of the normal law, the
+    others 1.96 standard deviations of a bootstrap of the rows.
 
     Parameters
     ----------
@@ -88,10 +90,10 @@ def margins(labels: Bools, scores: Floats, threshold: float, seed: int = 0) -> d
         Of the bootstrap.
     """
     rows = len(labels)
-    auc, lower = roc_auc_lower(labels, scores)
+    auc = roc_auc_bounds(labels, scores, TWO_SIDED_95)
     likely = np.clip(np.where(labels, scores, 1 - scores), np.finfo(float).eps, 1)
     return {
-        "roc_auc": (auc - lower) * Z_95 / Z_95_ONE_SIDED,
+        "roc_auc": (auc.upper - auc.lower) / 2,
         "pr_auc": _pr_auc_margin(labels, scores, seed),
         "f1": f1_margin(labels, scores >= threshold, seed),
         "log_loss": float(Z_95 * np.log(likely).std(ddof=1) / np.sqrt(rows)),

@@ -215,6 +215,8 @@ class Card:
         On test rows.
     test_rows, known_rows : int
         How many it was judged by, of how many.
+    looks : int
+        How many Challengers were judged by the same rows, this one among them.
     champion : int, optional
         The version that it was compared with.
     pictures : mapping of str to bytes
@@ -258,6 +260,7 @@ class Card:
     scores: Sequence[Score] = ()
     test_rows: int = 0
     known_rows: int = 0
+    looks: int = 1
     champion: int | None = None
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     groups: Sequence[Group] = ()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from churn_assets.errors import ChurnError, first_line
+from churn_assets.learning.judging.approvals import overridden
 from churn_assets.learning.judging.evidence import Evidence
 from churn_assets.learning.judging.gate import Gate
 from churn_assets.learning.judging.gates import GATES
+from churn_assets.learning.judging.judges import proves_better
 from churn_assets.learning.judging.requirements import require_finite
 from churn_assets.learning.judging.rules import GateSettings
 from churn_assets.learning.judging.verdict import Finding, Verdict
@@ -17,6 +19,7 @@ from churn_assets.usecases.spec import UseCase
 
 LONGEST_REASON = 1000
 """Characters of an error; enough for what a reader is told to do about it."""
+_F1 = "f1_gate"
 
 
 @dataclass(frozen=True)
@@ -59,14 +62,17 @@ def decide(gather: Callable[[], Evidence], use_case: UseCase, settings: GateSett
     verdicts = [
         _verdict(gate, evidence, use_case, settings) for gate in gates_for(use_case, settings)
     ]
-    return Judgement(verdicts, evidence)
+    verdicts = _with_proof(verdicts, evidence, settings)
+    return Judgement([overridden(each, evidence, settings) for each in verdicts], evidence)
 
 
 def refuse_all(error: Exception, use_case: UseCase, settings: GateSettings) -> Judgement:
     """Every gate refuses, because the evidence cannot be had."""
     reason = _reason(error)
     gates = gates_for(use_case, settings)
-    return Judgement([Verdict(g.name, False, reason, blocking=g.blocks(settings)) for g in gates])
+    return Judgement(
+        [Verdict(g.name, False, reason, blocking=g.blocks(use_case, settings)) for g in gates]
+    )
 
 
 def refusal(verdicts: list[Verdict], use_case: UseCase, settings: GateSettings) -> str | None:
@@ -107,7 +113,27 @@ def _verdict(gate: Gate, evidence: Evidence, use_case: UseCase, settings: GateSe
             numbers = {**numbers, **_rows(evidence)}
     except Exception as error:
         passed, reason, numbers = Finding(False, _reason(error))
-    return Verdict(gate.name, bool(passed), reason, numbers, gate.blocks(settings))
+    return Verdict(gate.name, bool(passed), reason, numbers, gate.blocks(use_case, settings))
+
+
+def _with_proof(
+    verdicts: list[Verdict], evidence: Evidence, settings: GateSettings
+) -> list[Verdict]:
+    """The verdicts, of which F1's says where it alone refuses what the bounds show to be better."""
+    refusing = [each for each in verdicts if not each.passed and each.blocking]
+    is_alone = [each.gate for each in refusing] == [_F1] and "champion_f1" in refusing[0].numbers
+    better = proves_better(evidence) if is_alone else ""
+    if not better:
+        return verdicts
+    todo = (
+        f"a person may approve it with `churn approve --despite {_F1}`"
+        if _F1 in settings.override
+        else f"gates.override may name {_F1}, for a person to decide"
+    )
+    said = f"; it alone refuses, though the lower 95 % bounds are better in {better}: {todo}"
+    return [
+        replace(each, reason=each.reason + said) if each.gate == _F1 else each for each in verdicts
+    ]
 
 
 def _rows(evidence: Evidence) -> Mapping[str, Any]:

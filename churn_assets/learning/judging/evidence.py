@@ -112,6 +112,8 @@ class Evidence:
         How the Challenger takes hostile rows; None without rows to make them from.
     settings : str
         The gates' settings as JSON, which an approval binds as well.
+    test_set : str
+        A digest of the test rows' keys, labels and split, by which looks at them are counted.
     """
 
     challenger: Contender
@@ -124,6 +126,7 @@ class Evidence:
     stake: Amounts | None = None
     stress: Stress | None = None
     settings: str = ""
+    test_set: str = ""
 
     @property
     def is_sample(self) -> bool:
@@ -218,6 +221,7 @@ def gather(
         stake=None if case is None else amounts(case, rows, len(rows)),
         stress=_stressed(place, state, model, rows) if len(rows) else None,
         settings=settings.model_dump_json(),
+        test_set=_test_set(rows[[*use_case.keys, "label"]], state.details["split"]),
     )
 
 
@@ -227,6 +231,14 @@ def _stressed(place: Workplace, features: Committed, model: Any, rows: pd.DataFr
     some = spread(rows, SWEPT_ROWS)
     in_silver = customers(use_case, place.tables["silver"], features, some)
     return stress_test(model, rows[list(use_case.inputs)], use_case, in_silver)
+
+
+def _test_set(rows: pd.DataFrame, split: str) -> str:
+    """Digest of who is judged by, and of what became of them."""
+    from pandas.util import hash_pandas_object
+
+    each = hash_pandas_object(rows.astype(str), index=False).to_numpy()
+    return hashlib.sha256(split.encode() + each.tobytes()).hexdigest()[:16]
 
 
 def _groups(values: pd.Series[Any]) -> NDArray[Any]:

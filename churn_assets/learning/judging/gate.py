@@ -38,7 +38,8 @@ class Gate:
     condition : str
         The same in words, for docs/learning.md.
     blocks : callable
-        Whether, by the settings, it refuses a Challenger that does not pass, or only warns.
+        Whether, by the use case and the settings, it refuses a Challenger that does not pass, or
+        only warns.
     counts_rows : bool
         Whether its numbers say how many test rows it decided by.
     """
@@ -49,5 +50,5 @@ class Gate:
     picture: Picture | None = None
     applies: Callable[[UseCase, GateSettings], bool] = always
     condition: str = "always"
-    blocks: Callable[[GateSettings], bool] = always
+    blocks: Callable[[UseCase, GateSettings], bool] = always
     counts_rows: bool = True

@@ -5,7 +5,7 @@ A new gate is a judge in `judges.py` and an entry here; docs/learning.md shows t
 
 from __future__ import annotations
 
-from churn_assets.learning.judging import gate_plots, judges
+from churn_assets.learning.judging import approvals, gate_plots, judges
 from churn_assets.learning.judging.gate import Gate
 
 GATES = (
@@ -17,27 +17,30 @@ GATES = (
     ),
     Gate(
         "better_than_chance",
-        "Lower 95 % bounds of ROC AUC and F1 beat guessing on test rows.",
+        "ROC AUC's lower 95 % bound beats guessing on test rows; the Brier score and, where the "
+        "threshold is F1's, F1 are not surely below those of guessing.",
         judges.better_than_chance,
         gate_plots.ranks,
     ),
     Gate(
         "f1_gate",
-        "F1 at least the Champion's on the same test rows, each at its own threshold.",
+        "F1 at least the Champion's on the same test rows, less `f1_margin`, each at its own "
+        "threshold.",
         judges.f1_gate,
         gate_plots.f1_gain,
     ),
     Gate(
         "first_champion",
         "There is a Champion, or: ROC AUC's lower 95 % bound reaches `first_auc`, the Brier score "
-        "beats the base rate's, the mean score is near the rate.",
+        "is not surely above the base rate's, the mean score is near the rate.",
         judges.first_champion,
         gate_plots.scores_by_outcome,
     ),
     Gate(
         "non_inferiority",
         "Lower 95 % bounds: ROC AUC not lower than the Champion's by `auc_margin` (paired "
-        "DeLong), Brier score not higher by `brier_margin`.",
+        "DeLong), Brier score not higher by the share `brier_margin` of the base rate's; by "
+        "`refresh` the margins grow where rows are few.",
         judges.non_inferiority,
         gate_plots.ranks_of_both,
     ),
@@ -57,7 +60,7 @@ GATES = (
         gate_plots.values,
         applies=lambda use_case, _: use_case.business is not None,
         condition="with a business case",
-        blocks=lambda settings: settings.value == "block",
+        blocks=lambda _, settings: settings.value == "block",
     ),
     Gate(
         "floors",
@@ -69,14 +72,19 @@ GATES = (
     ),
     Gate(
         "calibration",
-        "Scores are as high as the rates that come true, as far as chance tells.",
+        "Scores are as high as the rates that come true, as far as chance tells: by their mean, by "
+        "tenths, by Cox's slope and intercept; without a business case `calibration: warn` warns.",
         judges.calibration,
         gate_plots.calibration,
+        blocks=lambda use_case, settings: (
+            use_case.business is not None or settings.calibration == "block"
+        ),
     ),
     Gate(
         "slices",
         "In no group of at least `slice_rows` customers, 50 churners and 50 stayers among them, is "
-        "F1 below the Champion's by more than `slice_tolerance` beyond chance.",
+        "F1 below the Champion's by more than `slice_tolerance` beyond the chance of all groups "
+        "together.",
         judges.slices,
         gate_plots.slices,
         applies=lambda use_case, _: bool(use_case.slices),
@@ -91,7 +99,7 @@ GATES = (
     Gate(
         "approval",
         "A person approved this version on this evidence.",
-        judges.approval,
+        approvals.approval,
         applies=lambda _, settings: settings.approval == "required",
         condition="with `approval: required`",
     ),

@@ -9,28 +9,37 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from churn_assets.errors import GateError
+from churn_assets.learning.fitting.threshold import THRESHOLD_RULES
 from churn_assets.learning.judging.evidence import Contender, Evidence
 from churn_assets.learning.judging.requirements import (
     require_both_classes,
     require_comparable,
     require_scores,
 )
-from churn_assets.learning.judging.rules import LOSSES, GateSettings
+from churn_assets.learning.judging.rules import (
+    LOSSES,
+    MARGIN_ERRORS,
+    MOST_AUC_MARGIN,
+    MOST_BRIER_MARGIN,
+    GateSettings,
+)
 from churn_assets.learning.judging.verdict import Finding
 from churn_assets.learning.metrics import (
+    Z_95_ONE_SIDED,
     Estimate,
     auc_difference,
     best_constant_f1,
     brier_gain,
+    calibration_bounds,
     calibration_error,
-    calibration_line,
     f1,
     f1_difference,
-    f1_lower,
     mean_bounds,
     metrics,
-    roc_auc_lower,
+    roc_auc_bounds,
 )
 from churn_assets.learning.value import PER_CUSTOMERS, break_even, realised_value
 from churn_assets.usecases.spec import UseCase
@@ -50,10 +59,21 @@ LINEAGE_TAGS = (
     "features_data_version",
     "code_version",
 )
-MEAN_TOLERANCE = 0.03
-"""How far the mean score may be from the rate, however many rows there are."""
 STANDARD_ERRORS = 3
-"""The same, where there are few."""
+"""How far the mean score may be from the rate by chance."""
+COMMON = 0.25
+"""Rate from which on an outcome is not rare: a tolerance holds as it is. Of a rarer one it is the
+same share of the rate."""
+ODDS_TOLERANCE = 0.2
+"""How far Cox's intercept may be from 0, and the logarithm of his slope: a factor of 1.22."""
+USUAL_CALIBRATION_ERROR = 0.03
+"""What a use case tolerates where it says nothing; one that tolerates more has wider rules all."""
+CONSTANT_SHARE = 0.05
+"""Share of scores that speak against a constant decision, below which it may be right."""
+FAMILY_ERROR = 0.05
+"""How often any slice of an equal model may be refused, however many there are."""
+DETECTABLE = 2.49
+"""Standard errors of a difference that is found four times in five, one-sided at 95 %."""
 LEAST_OF_AN_OUTCOME = 50
 """Churners, and stayers, of a slice; with fewer, F1 of equal models differs by a tenth."""
 _NO_CHAMPION = Finding(True, "there is no Champion yet to compare with")
@@ -87,7 +107,7 @@ def governance(evidence: Evidence, *_: object) -> Finding:
 
 
 def better_than_chance(evidence: Evidence, *_: object) -> Finding:
-    """The Challenger's lower 95 % bounds of AUC and F1 beat what no knowledge reaches.
+    """The Challenger's ranks and scores beat what no knowledge reaches, beyond chance.
 
     Without it, a model of shuffled labels beats a good Champion wherever the labels that
     both are judged by are shuffled as well.
@@ -95,26 +115,38 @@ def better_than_chance(evidence: Evidence, *_: object) -> Finding:
     require_both_classes(evidence)
     challenger, labels = evidence.challenger, evidence.labels
     require_scores(challenger, evidence)
-    auc, auc_bound = roc_auc_lower(labels, challenger.scores)
-    found, bound = f1_lower(labels, challenger.decisions)
-    constant = best_constant_f1(labels)
-    numbers = {
-        "roc_auc": auc,
-        "roc_auc_lower_95": auc_bound,
-        "f1": found,
-        "f1_lower_95": bound,
-        "best_constant_f1": constant,
+    auc = roc_auc_bounds(labels, challenger.scores)
+    skill = _brier_skill(labels, challenger.scores)
+    numbers: dict[str, Any] = {
+        "roc_auc": auc.value,
+        "roc_auc_lower_95": auc.lower,
+        **_bounds("brier_skill", skill),
     }
-    passed = auc_bound > 0.5 and bound > constant  # noqa: PLR2004
-    compared = "above" if passed else "not both above"
-    reason = (
-        f"lower 95 % bounds of ROC AUC {auc_bound:.3f} and F1 {bound:.3f} are {compared} "
-        f"those of guessing, 0.500 and {constant:.3f}"
-    )
-    return Finding(passed, reason, numbers)
+    faults = []
+    if not auc.lower > 0.5:  # noqa: PLR2004
+        faults.append(f"the lower 95 % bound of ROC AUC {auc.lower:.3f} is not above 0.500")
+    if not skill.upper > 0:
+        faults.append(f"Brier skill {skill.value:+.3f} is surely no better than the base rate's")
+    found = f"lower 95 % bound of ROC AUC {auc.lower:.3f}, Brier skill {skill.value:+.3f}"
+    f1_rule = THRESHOLD_RULES["f1"]
+    if challenger.tags.get("threshold_rule", f1_rule) == f1_rule:
+        constant = best_constant_f1(labels)
+        gain = f1_difference(labels, challenger.decisions, np.ones_like(labels))
+        numbers |= {
+            "f1": f1(labels, challenger.decisions),
+            "best_constant_f1": constant,
+            **_bounds("f1_gain", gain),
+        }
+        found += f", F1 {numbers['f1']:.3f} against {constant:.3f} of guessing"
+        if gain.upper < 0 or _is_needlessly_constant(challenger, constant):
+            faults.append(
+                f"F1 {numbers['f1']:.3f} is no better than {constant:.3f}, that of deciding "
+                "everyone to churn"
+            )
+    return Finding(not faults, "; ".join(faults) or found, numbers)
 
 
-def f1_gate(evidence: Evidence, *_: object) -> Finding:
+def f1_gate(evidence: Evidence, _: UseCase, settings: GateSettings) -> Finding:
     """The Challenger's F1 is at least the Champion's, on the same rows, each at its threshold."""
     require_comparable(evidence)
     challenger, champion, labels = evidence.challenger, evidence.champion, evidence.labels
@@ -139,36 +171,52 @@ def f1_gate(evidence: Evidence, *_: object) -> Finding:
         f"Challenger {challenger.version} has F1 {ours:.3f}, Champion {champion.version} has "
         f"{theirs:.3f} on the same {len(labels):,} test rows{sample}"
     )
-    return Finding(ours >= theirs, reason, numbers)
+    if settings.f1_margin:
+        numbers["f1_margin"] = settings.f1_margin
+        reason += f", and may lose {settings.f1_margin:g}"
+    return Finding(ours >= theirs - settings.f1_margin, reason, numbers)
 
 
-def first_champion(evidence: Evidence, _: UseCase, settings: GateSettings) -> Finding:
+def proves_better(evidence: Evidence) -> str:
+    """By what bounds the Challenger is better than the Champion beyond chance; empty by none."""
+    champion, labels = evidence.champion, evidence.labels
+    if champion is None:
+        return ""
+    found = {
+        "ROC AUC": auc_difference(labels, evidence.challenger.scores, champion.scores),
+        "the Brier score": brier_gain(labels, evidence.challenger.scores, champion.scores),
+    }
+    better = [f"{name} by {one.lower:.4f}" for name, one in found.items() if one.lower > 0]
+    return " and ".join(better)
+
+
+def first_champion(evidence: Evidence, use_case: UseCase, settings: GateSettings) -> Finding:
     """Where there is no Champion: ranks well, and its scores beat the base rate and are as high."""
     require_comparable(evidence)
     if evidence.champion is not None:
         reason = f"there is a Champion to compare with, version {evidence.champion.version}"
         return Finding(True, reason)
     labels, scores = evidence.labels, evidence.challenger.scores
-    auc, bound = roc_auc_lower(labels, scores)
+    auc = roc_auc_bounds(labels, scores)
     brier, rate = float(((scores - labels) ** 2).mean()), float(labels.mean())
     constant, least_auc = rate * (1 - rate), settings.first_auc
     numbers = {
-        "roc_auc": auc,
-        "roc_auc_lower_95": bound,
+        "roc_auc": auc.value,
+        "roc_auc_lower_95": auc.lower,
         "least_roc_auc_lower_95": least_auc,
         "brier": brier,
         "brier_of_the_rate": constant,
-        **_means(evidence),
+        **_means(evidence, use_case),
     }
     faults = []
-    if not bound >= least_auc:
-        faults.append(f"the lower 95 % bound of ROC AUC {bound:.3f} is below {least_auc:.3f}")
-    if not brier < constant:
+    if not auc.lower >= least_auc:
+        faults.append(f"the lower 95 % bound of ROC AUC {auc.lower:.3f} is below {least_auc:.3f}")
+    if not _brier_skill(labels, scores).upper > 0:
         faults.append(f"Brier score {brier:.4f} is no better than the base rate's {constant:.4f}")
     faults += _off_the_rate(numbers)
     reason = "; ".join(faults) or (
-        f"lower 95 % bound of ROC AUC {bound:.3f}, Brier score {brier:.4f} against the base "
-        f"rate's {constant:.4f}, mean score {numbers['mean_score']:.3f} at a rate of {rate:.3f}"
+        f"lower 95 % bound of ROC AUC {auc.lower:.3f}, Brier score {brier:.4f} against the base "
+        f"rate's {constant:.4f}, mean score {numbers['mean_score']:.3g} at a rate of {rate:.3g}"
     )
     return Finding(not faults, reason, numbers)
 
@@ -179,14 +227,22 @@ def non_inferiority(evidence: Evidence, _: UseCase, settings: GateSettings) -> F
     champion, labels = evidence.champion, evidence.labels
     if champion is None:
         return _NO_CHAMPION
-    auc_margin, brier_margin = settings.auc_margin, settings.brier_margin
+    rate = float(labels.mean())
     auc = auc_difference(labels, evidence.challenger.scores, champion.scores)
     brier = brier_gain(labels, evidence.challenger.scores, champion.scores)
+    base_rate = rate * (1 - rate)
+    auc_margin, brier_margin = settings.auc_margin, settings.brier_margin * base_rate
+    if settings.rule == "refresh":
+        auc_margin = _margin(auc, auc_margin, MOST_AUC_MARGIN)
+        brier_margin = _margin(brier, brier_margin, MOST_BRIER_MARGIN * base_rate)
+    provable = DETECTABLE * _standard_error(auc)
     numbers = {
         **_bounds("roc_auc_difference", auc),
         "roc_auc_margin": auc_margin,
+        "provable_roc_auc_difference": provable,
         **_bounds("brier_gain", brier),
         "brier_margin": brier_margin,
+        "provable_brier_difference": DETECTABLE * _standard_error(brier),
     }
     passed = auc.lower > -auc_margin and brier.lower > -brier_margin
     compared = "above" if passed else "not both above"
@@ -195,6 +251,10 @@ def non_inferiority(evidence: Evidence, _: UseCase, settings: GateSettings) -> F
         f"{brier.lower:+.4f} to Champion {champion.version} are {compared} the margins "
         f"{-auc_margin:+.4f} and {-brier_margin:+.4f}"
     )
+    if provable > 0:
+        reason += (
+            f"; these {len(labels):,} rows can prove a difference of {provable:.2g} in ROC AUC"
+        )
     return Finding(passed, reason, numbers)
 
 
@@ -278,28 +338,41 @@ def floors(evidence: Evidence, _: UseCase, settings: GateSettings) -> Finding:
     return Finding(not missed, reason, numbers)
 
 
-def calibration(evidence: Evidence, use_case: UseCase, _: GateSettings) -> Finding:
+def calibration(evidence: Evidence, use_case: UseCase, settings: GateSettings) -> Finding:
     """The Challenger's scores are as high as the rates that come true, as far as chance tells."""
     require_comparable(evidence)
     labels, scores = evidence.labels, evidence.challenger.scores
     found = calibration_error(labels, scores)
-    slope, intercept = calibration_line(labels, scores)
-    most = max(use_case.calibration_error, found.consistent_error)
+    slope, intercept = calibration_bounds(labels, scores)
+    most = max(_tolerance(evidence, use_case), found.consistent_error)
+    most_odds = ODDS_TOLERANCE * max(1.0, use_case.calibration_error / USUAL_CALIBRATION_ERROR)
     numbers = {
-        **_means(evidence),
+        **_means(evidence, use_case),
         "calibration_error": found.error,
         "most_calibration_error": most,
         "calibration_error_by_chance_99": found.consistent_error,
-        "slope": slope,
-        "intercept": intercept,
+        **_bounds("slope", slope, 99),
+        **_bounds("intercept", intercept, 99),
+        "most_log_odds": most_odds,
     }
     faults = _off_the_rate(numbers)
     if not found.error <= most:
-        faults.append(f"expected calibration error {found.error:.3f} is above {most:.3f}")
+        faults.append(f"expected calibration error {found.error:.2g} is above {most:.2g}")
+    if slope.upper < math.exp(-most_odds) or slope.lower > math.exp(most_odds):
+        extreme = "extreme" if slope.value < 1 else "alike"
+        faults.append(f"scores are too {extreme}, Cox's slope is {slope.value:.2f} instead of 1")
+    if intercept.lower > most_odds or intercept.upper < -most_odds:
+        faults.append(f"odds are {math.exp(-intercept.value):.2f} times what comes true")
     reason = "; ".join(faults) or (
-        f"mean score {numbers['mean_score']:.3f} at a rate of {numbers['rate']:.3f}, expected "
-        f"calibration error {found.error:.3f} of at most {most:.3f}"
+        f"mean score {numbers['mean_score']:.3g} at a rate of {numbers['rate']:.3g}, expected "
+        f"calibration error {found.error:.2g} of at most {most:.2g}, Cox's slope "
+        f"{slope.value:.2f}, odds {math.exp(-intercept.value):.2f} times what comes true"
     )
+    if faults and settings.calibration == "warn" and use_case.business is not None:
+        reason += (
+            " (gates.calibration: warn does not hold with a business case, which contacts "
+            "customers by these scores)"
+        )
     return Finding(not faults, reason, numbers)
 
 
@@ -309,28 +382,45 @@ def slices(evidence: Evidence, _: UseCase, settings: GateSettings) -> Finding:
     if not evidence.slices:
         raise GateError("the groups of the test rows are not known")
     tolerance = settings.slice_tolerance
-    judged, small, worse = [], [], []
+    family, small = [], []
     for name, group, rows in _groups(evidence):
         if _is_small(evidence.labels[rows], settings.slice_rows):
             small.append(f"{name} {group}")
-            continue
-        numbers = {"slice": name, "group": group, **_slice(evidence, rows)}
+        else:
+            family.append((name, group, rows))
+    # Bonferroni: as sure of all of them together as of one.
+    sure = 1 - FAMILY_ERROR / max(len(family), 1)
+    judged, worse = [], []
+    for name, group, rows in family:
+        numbers = {"slice": name, "group": group, **_slice(evidence, rows, sure)}
         judged.append(numbers)
         lost = numbers.get("difference", 0.0) < -tolerance
-        if lost and numbers["difference_upper_95"] < 0:
+        if lost and numbers["difference_upper_family"] < 0:
             worse.append(
                 f"F1 of {name} {group} is {numbers['challenger_f1']:.3f}, below the Champion's "
                 f"{numbers['champion_f1']:.3f} by more than {tolerance:g}"
             )
     reason = "; ".join(worse)
-    if not worse and evidence.champion is None:
-        reason = f"{len(judged)} slices, and there is no Champion yet"
-    elif not worse:
-        reason = f"F1 in none of {len(judged)} slices is surely lower by more than {tolerance:g}"
+    if worse:
+        reason += f"; judged as a family of {len(family)} slices"
+    elif evidence.champion is None:
+        reason = f"{len(family)} slices, and there is no Champion yet"
+    else:
+        reason = (
+            f"F1 in none of a family of {len(family)} slices is surely lower by more than "
+            f"{tolerance:g}"
+        )
     if small:
         reason += f"; not judged, too few rows, churners or stayers: {', '.join(small)}"
     return Finding(
-        not worse, reason, {"slices": judged, "not_judged": small, "tolerance": tolerance}
+        not worse,
+        reason,
+        {
+            "slices": judged,
+            "not_judged": small,
+            "tolerance": tolerance,
+            "family": len(family),
+        },
     )
 
 
@@ -367,43 +457,57 @@ def stress(evidence: Evidence, *_: object) -> Finding:
     return Finding(not faults, reason, numbers)
 
 
-def approval(evidence: Evidence, *_: object) -> Finding:
-    """A person approved this version, on this very evidence."""
-    tags = evidence.challenger.tags
-    decision, person = tags.get("approval", ""), tags.get("approval_by", "").strip()
-    same = tags.get("approval_digest", "") == evidence.digest
-    todo = "look at it and use `churn approve` or `churn reject`"
-    if decision not in ("approved", "rejected"):
-        reason = f"version {evidence.challenger.version} waits for a person; {todo}"
-    elif not same:
-        reason = f"{_decision(tags)}, but the evidence changed since; {todo}"
-    elif decision == "approved" and not person:
-        reason = f"approved, but tag approval_by does not say by whom; {todo}"
-    else:
-        reason = _decision(tags)
-    numbers = {
-        "evidence": evidence.digest,
-        **{name: text for name, text in tags.items() if name.startswith("approval")},
-    }
-    return Finding(decision == "approved" and bool(person) and same, reason, numbers)
-
-
-def _bounds(name: str, estimate: Estimate) -> dict[str, float]:
-    """An estimate and its 95 % bounds, by name."""
+def _bounds(name: str, estimate: Estimate, sure: int = 95) -> dict[str, float]:
+    """An estimate and its bounds, by name."""
     return {
         name: estimate.value,
-        f"{name}_lower_95": estimate.lower,
-        f"{name}_upper_95": estimate.upper,
+        f"{name}_lower_{sure}": estimate.lower,
+        f"{name}_upper_{sure}": estimate.upper,
     }
 
 
-def _means(evidence: Evidence) -> dict[str, float]:
+def _standard_error(estimate: Estimate) -> float:
+    return (estimate.value - estimate.lower) / Z_95_ONE_SIDED
+
+
+def _margin(found: Estimate, base: float, most: float) -> float:
+    """A margin that grows with how little the rows can tell, up to the most."""
+    return max(base, min(MARGIN_ERRORS * _standard_error(found), most))
+
+
+def _brier_skill(labels: Bools, scores: Floats) -> Estimate:
+    """Share of the base rate's Brier score that the scores save."""
+    rate = float(labels.mean())
+    gain = brier_gain(labels, scores, np.full(len(labels), rate))
+    scale = rate * (1 - rate)
+    return Estimate(gain.value / scale, gain.lower / scale, gain.upper / scale)
+
+
+def _is_needlessly_constant(challenger: Contender, constant: float) -> bool:
+    """Whether everyone is decided to churn, against what the scores say.
+
+    F1 is best by deciding all whose probability is above half of the best F1 (Lipton et al. 2014,
+    "Optimal thresholding of classifiers to maximize F1 measure"); so nobody lies below it where
+    deciding everyone is best.
+    """
+    below = float((challenger.scores < constant / 2).mean())
+    return bool(challenger.decisions.all()) and below > CONSTANT_SHARE
+
+
+def _tolerance(evidence: Evidence, use_case: UseCase) -> float:
+    """The use case's calibration error; of a rare outcome the same share of its rate."""
+    rate = float(evidence.labels.mean())
+    return use_case.calibration_error * min(1.0, min(rate, 1 - rate) / COMMON)
+
+
+def _means(evidence: Evidence, use_case: UseCase) -> dict[str, float]:
     """Mean score and rate of churn, and how far they may be apart."""
     rate, rows = float(evidence.labels.mean()), len(evidence.labels)
+    chance = STANDARD_ERRORS * math.sqrt(rate * (1 - rate) / rows)
     return {
         "mean_score": float(evidence.challenger.scores.mean()),
         "rate": rate,
-        "most_gap": max(MEAN_TOLERANCE, STANDARD_ERRORS * math.sqrt(rate * (1 - rate) / rows)),
+        "most_gap": max(_tolerance(evidence, use_case), chance),
     }
 
 
@@ -411,7 +515,7 @@ def _off_the_rate(numbers: Mapping[str, float]) -> list[str]:
     mean, rate, most = numbers["mean_score"], numbers["rate"], numbers["most_gap"]
     if abs(mean - rate) <= most:
         return []
-    return [f"mean score {mean:.3f} is over {most:.3f} off the rate {rate:.3f}"]
+    return [f"mean score {mean:.3g} is over {most:.2g} off the rate {rate:.3g}"]
 
 
 def _value(
@@ -436,8 +540,8 @@ def _is_small(labels: Bools, least_rows: int) -> bool:
     return len(labels) < least_rows or min(churners, len(labels) - churners) < LEAST_OF_AN_OUTCOME
 
 
-def _slice(evidence: Evidence, rows: Bools) -> dict[str, Any]:
-    """F1 of both within a group, each at its own threshold."""
+def _slice(evidence: Evidence, rows: Bools, sure: float) -> dict[str, Any]:
+    """F1 of both within a group, each at its own threshold; one bound as sure as a family needs."""
     labels, champion = evidence.labels[rows], evidence.champion
     ours = evidence.challenger.decisions[rows]
     numbers: dict[str, Any] = {
@@ -452,12 +556,5 @@ def _slice(evidence: Evidence, rows: Bools) -> dict[str, Any]:
         **numbers,
         "champion_f1": f1(labels, theirs),
         **_bounds("difference", f1_difference(labels, ours, theirs)),
+        "difference_upper_family": f1_difference(labels, ours, theirs, sure=sure).upper,
     }
-
-
-def _decision(tags: Mapping[str, str]) -> str:
-    """What a person decided, who, when and why."""
-    person = tags.get("approval_by", "").strip() or "nobody"
-    note = tags.get("approval_note", "").strip()
-    when = tags.get("approval_at", "") or "no known time"
-    return f"{tags['approval']} by {person} at {when}" + (f" ({note})" if note else "")

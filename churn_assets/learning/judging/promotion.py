@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 
 from churn_assets.errors import GateError
+from churn_assets.learning.judging.approvals import OVERRIDDEN, require_overridable, tags_of
 from churn_assets.learning.judging.court import (
     Judgement,
     decide,
@@ -22,6 +22,7 @@ from churn_assets.learning.judging.record import (
     commit,
     history,
     is_champion,
+    keep_look,
     next_record,
     state_of,
 )
@@ -187,14 +188,31 @@ def answer(
     approved: bool,
     by: str,
     note: str = "",
+    despite: Sequence[str] = (),
     most_rows: int = MAX_ROWS,
 ) -> Version:
     """Approve or reject the Challenger on the evidence as it is now, in the registry's tags.
 
+    Parameters
+    ----------
+    place : Workplace
+        Whose Challenger it is, and where.
+    settings : GateSettings
+        What it must reach.
+    approved : bool
+        Or rejected.
+    by, note : str
+        Who decides, and why.
+    despite : sequence of str
+        Gates that refuse it and that the person decides against.
+    most_rows : int
+        Greatest number of test rows to judge by.
+
     Raises
     ------
     GateError
-        Where there is nothing to decide, or the evidence cannot be had.
+        Where there is nothing to decide, the evidence cannot be had, or a gate cannot be decided
+        against.
     """
     judgement = judge(place, settings, most_rows)
     challenger = place.registry.by_alias(CHALLENGER)
@@ -203,16 +221,9 @@ def answer(
             f"There is nothing to {'approve' if approved else 'reject'}: "
             f"{judgement.verdicts[0].reason}."
         )
-    place.registry.tag(
-        challenger.version,
-        {
-            "approval": "approved" if approved else "rejected",
-            "approval_by": by,
-            "approval_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "approval_note": note,
-            "approval_digest": judgement.evidence.digest,
-        },
-    )
+    require_overridable(despite, judgement.verdicts, settings)
+    tags = tags_of(judgement.evidence, approved=approved, by=by, note=note, despite=despite)
+    place.registry.tag(challenger.version, tags)
     return challenger
 
 
@@ -221,7 +232,10 @@ def _judge_now(
 ) -> Judgement:
     """What every gate says of the present Challenger beside the Champion on record."""
     newest = records[-1] if records else None
-    return decide(lambda: gather(place, newest, most_rows, settings), place.use_case, settings)
+    judgement = decide(lambda: gather(place, newest, most_rows, settings), place.use_case, settings)
+    if judgement.evidence is not None:
+        keep_look(place.registry, judgement.evidence)
+    return judgement
 
 
 def _recorded_verdicts(
@@ -237,7 +251,8 @@ def _recorded_verdicts(
             verdict = replace(verdict, reason=f"{reason}: {verdict.reason}")
         else:
             verdict = Verdict(gate.name, True, NOT_ASKED)
-        yield replace(verdict, blocking=gate.blocks(settings))
+        blocks = gate.blocks(place.use_case, settings) and OVERRIDDEN not in verdict.numbers
+        yield replace(verdict, blocking=blocks)
 
 
 def _why_champion_stands(place: Workplace, records: list[Promotion]) -> str | None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
+
+import pytest
+from pydantic import ValidationError
 
 from churn_assets.learning.judging.court import gates_for
 from churn_assets.learning.judging.gate import always
 from churn_assets.learning.judging.gates import GATES
-from churn_assets.learning.judging.rules import DEFAULT_GATES, GateSettings
+from churn_assets.learning.judging.rules import DEFAULT_GATES, GateSettings, Overridable
 from churn_assets_tests.support.judging import (
     ALL_GATES,
     NAMES,
@@ -24,7 +28,7 @@ def test_the_owners_rule_and_chance_are_always_asked() -> None:
     for case, settings in ((bare, DEFAULT_GATES), (USE_CASE, ALL_GATES)):
         gates = {gate.name: gate for gate in gates_for(case, settings)}
         for name in ("governance", "better_than_chance", "f1_gate"):
-            assert gates[name].blocks(settings)
+            assert gates[name].blocks(case, settings)
 
 
 def test_a_gate_applies_where_use_case_and_settings_ask_for_it() -> None:
@@ -37,11 +41,18 @@ def test_a_gate_applies_where_use_case_and_settings_ask_for_it() -> None:
     assert most == NAMES
 
 
+def test_a_person_may_be_let_to_decide_against_every_gate_but_governance_and_approval() -> None:
+    assert set(get_args(Overridable)) == set(NAMES) - {"governance", "approval"}
+    for gate in ("governance", "approval", "f2_gate"):
+        with pytest.raises(ValidationError):
+            GateSettings(override=(gate,))
+
+
 def test_only_value_may_warn() -> None:
     for value, warns in (("warn", ["value"]), ("block", [])):
         settings = GateSettings(value=value)
         gates = gates_for(USE_CASE, settings)
-        assert [gate.name for gate in gates if not gate.blocks(settings)] == warns
+        assert [gate.name for gate in gates if not gate.blocks(USE_CASE, settings)] == warns
 
 
 # What people read of them

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from churn_assets.learning.judging.court import decide
 from churn_assets.learning.judging.evidence import Contender, Evidence
 from churn_assets.learning.judging.judges import LINEAGE_TAGS
+from churn_assets.learning.judging.rules import GateSettings
 from churn_assets.learning.judging.stress import Stress, Sweep
+from churn_assets.learning.judging.verdict import Verdict
+from churn_assets.learning.metrics import f1
 from churn_assets_tests.support.judging import (
     ALL_GATES,
     NAMES,
     ROWS,
     SPLIT,
+    USE_CASE,
     as_good,
     contender,
     evidence,
@@ -26,6 +31,9 @@ from churn_assets_tests.support.judging import (
     verdicts_of,
     with_approval,
 )
+
+if TYPE_CHECKING:
+    from churn_assets.usecases.spec import UseCase
 
 # Governance, and better than chance
 
@@ -78,7 +86,34 @@ def test_good_ranks_with_a_threshold_that_is_no_better_than_a_constant_guess_do_
 
     assert not verdict.passed
     assert verdict.numbers["roc_auc_lower_95"] > 0.5
-    assert verdict.numbers["f1_lower_95"] <= verdict.numbers["best_constant_f1"]
+    assert verdict.numbers["f1"] == pytest.approx(verdict.numbers["best_constant_f1"])
+    assert "no better than" in verdict.reason
+
+
+def test_f1_is_not_asked_of_a_threshold_that_is_not_f1s() -> None:
+    given = evidence(threshold=0.0)
+    tags = {**given.challenger.tags, "threshold_rule": "value-best out of fold"}
+
+    verdict = verdict_of("better_than_chance", evidence(threshold=0.0, tags=tags))
+
+    assert verdict.passed
+    assert "f1" not in verdict.numbers
+
+
+def test_f1_of_nobody_decided_to_churn_is_surely_below_that_of_guessing() -> None:
+    verdict = verdict_of("better_than_chance", evidence(threshold=0.999))
+
+    assert not verdict.passed
+    assert verdict.numbers["f1_gain_upper_95"] < 0
+
+
+def test_where_nearly_all_churn_and_the_scores_say_so_everyone_may_be_decided_to() -> None:
+    rng = np.random.default_rng(0)
+    odds = rng.normal(2, 0.5, ROWS)
+    labels = rng.random(ROWS) < 1 / (1 + np.exp(-odds))
+    given = evidence(scores=1 / (1 + np.exp(-odds)), threshold=0.3)
+
+    assert verdict_of("better_than_chance", replace(given, labels=labels)).passed
 
 
 def test_reversed_ranks_with_a_lucky_f1_do_not_pass() -> None:
@@ -143,6 +178,45 @@ def test_a_sample_says_of_how_many_rows() -> None:
     assert verdict.numbers["rows"] == ROWS
     assert verdict.numbers["sampled_from"] == 5000
     assert "a sample of 5,000" in verdict.reason
+
+
+def test_f1_may_be_lower_by_the_margin_that_the_settings_say() -> None:
+    given = evidence(noise=2, champion=as_good())
+    lost = -verdict_of("f1_gate", given).numbers["difference"]
+
+    assert verdict_of("f1_gate", given, f1_margin=lost + 0.001).passed
+    verdict = verdict_of("f1_gate", given, f1_margin=lost - 0.001)
+    assert not verdict.passed
+    assert f"and may lose {lost - 0.001:g}" in verdict.reason
+
+
+def better_but_for_f1() -> Evidence:
+    """Scores that are better beyond chance, at a threshold that costs some F1."""
+    given = evidence(champion=contender(made_up(2)[1]))
+    theirs = f1(given.labels, given.champion.decisions)
+    scores = given.challenger.scores
+    worse = next(
+        t for t in np.linspace(0.4, 1, 300) if theirs - f1(given.labels, scores >= t) > 0.001
+    )
+    return replace(given, challenger=replace(given.challenger, threshold=float(worse)))
+
+
+def test_where_f1_alone_refuses_what_the_bounds_show_to_be_better_it_says_so() -> None:
+    verdicts = verdicts_of(better_but_for_f1())
+
+    assert [v.gate for v in verdicts.values() if not v.passed and v.blocking] == ["f1_gate"]
+    reason = verdicts["f1_gate"].reason
+    assert "it alone refuses, though the lower 95 % bounds are better in ROC AUC by 0." in reason
+    assert "gates.override may name f1_gate" in reason
+    named = verdict_of("f1_gate", better_but_for_f1(), override=["f1_gate"])
+    assert "`churn approve --despite f1_gate`" in named.reason
+
+
+def test_where_another_gate_refuses_as_well_f1_does_not_say_that_it_alone_does() -> None:
+    given = better_but_for_f1()
+    undescribed = replace(given, challenger=replace(given.challenger, description=""))
+
+    assert "it alone refuses" not in verdict_of("f1_gate", undescribed).reason
 
 
 @pytest.mark.parametrize(
@@ -259,18 +333,46 @@ def test_a_worse_challenger_is_refused_whatever_its_f1() -> None:
 
 def test_each_margin_refuses_by_itself() -> None:
     given = evidence(noise=0.7, champion=as_good())
-    numbers = verdict_of("non_inferiority", given).numbers
-    auc, brier = -numbers["roc_auc_difference_lower_95"], -numbers["brier_gain_lower_95"]
+    numbers = verdict_of("non_inferiority", given, rule="improve").numbers
+    base_rate = given.labels.mean() * (1 - given.labels.mean())
+    auc = -numbers["roc_auc_difference_lower_95"]
+    brier = -numbers["brier_gain_lower_95"] / base_rate
     assert auc > 0
     assert brier > 0
 
     def passes(auc_share: float, brier_share: float) -> bool:
         margins = {"auc_margin": auc_share * auc, "brier_margin": brier_share * brier}
-        return verdict_of("non_inferiority", given, **margins).passed
+        return verdict_of("non_inferiority", given, rule="improve", **margins).passed
 
     assert passes(1.01, 1.01)
     assert not passes(0.99, 1.01)
     assert not passes(1.01, 0.99)
+
+
+def test_of_few_rows_a_refresh_has_wider_margins_up_to_the_most() -> None:
+    """Equal models of 1,200 rows: 2.5 standard errors; of very unlike ones the most."""
+    near, far = (
+        verdict_of("non_inferiority", evidence(noise=noise, champion=as_good())).numbers
+        for noise in (1, 8)
+    )
+
+    for name, base, most in (("roc_auc_difference", 0.005, 0.025), ("brier_gain", 0.0075, 0.06)):
+        rate = made_up(0.5)[0].mean()
+        scale = 1 if name == "roc_auc_difference" else rate * (1 - rate)
+        margin = "roc_auc_margin" if name == "roc_auc_difference" else "brier_margin"
+        error = (near[name] - near[f"{name}_lower_95"]) / 1.6448536
+        assert base * scale < near[margin] < most * scale
+        assert near[margin] == pytest.approx(2.5 * error, rel=0.01)
+        assert far[margin] == pytest.approx(most * scale)
+
+
+def test_the_verdict_says_what_difference_the_rows_can_prove() -> None:
+    verdict = verdict_of("non_inferiority", evidence(noise=0.7, champion=as_good()))
+
+    found, lower = (verdict.numbers[f"roc_auc_difference{end}"] for end in ("", "_lower_95"))
+    provable = 2.49 * (found - lower) / 1.6448536
+    assert verdict.numbers["provable_roc_auc_difference"] == pytest.approx(provable)
+    assert f"these 1,200 rows can prove a difference of {provable:.2g} in ROC AUC" in verdict.reason
 
 
 def test_a_challenger_whose_ranks_are_the_same_but_scores_too_high_is_worse() -> None:
@@ -435,6 +537,62 @@ def test_scores_that_are_all_too_high_are_refused() -> None:
     assert "off the rate" in verdict.reason
 
 
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.27, 0.5, 0.8])
+def test_odds_that_are_twice_too_high_are_refused_at_any_rate_and_right_ones_are_not(
+    rate: float,
+) -> None:
+    rng = np.random.default_rng(1)
+    odds = 1.5 * rng.normal(size=20_000)
+    odds += np.log(rate / (1 - rate)) * 1.2
+    labels = rng.random(20_000) < 1 / (1 + np.exp(-odds))
+    bare = {"slices": {}, "stake": None}
+
+    def calibration(times: float) -> Verdict:
+        given = evidence(scores=1 / (1 + np.exp(-odds) / times))
+        return verdict_of("calibration", replace(given, labels=labels, **bare))
+
+    right, doubled, halved = (calibration(times) for times in (1, 2, 0.5))
+
+    assert right.passed
+    assert not doubled.passed
+    assert not halved.passed
+    assert "times what comes true" in doubled.reason
+    assert doubled.numbers["intercept"] == pytest.approx(-np.log(2), abs=0.25)
+
+
+def test_a_use_case_that_tolerates_more_has_wider_rules_all() -> None:
+    """As bookings do: odds that are 1.5 times too high are no harm where seasons move them."""
+    odds = np.random.default_rng(0).normal(-0.5, 1, 50_000)
+    labels = np.random.default_rng(1).random(50_000) < 1 / (1 + np.exp(-odds))
+    given = replace(
+        evidence(scores=1 / (1 + np.exp(-odds) / 1.4)), labels=labels, slices={}, stake=None
+    )
+
+    def passes(error: float) -> bool:
+        case = replace(USE_CASE, calibration_error=error)
+        judgement = decide(lambda: given, case, GateSettings())
+        return {v.gate: v.passed for v in judgement.verdicts}["calibration"]
+
+    assert not passes(0.03)
+    assert passes(0.08)
+
+
+def test_calibration_may_warn_without_a_business_case_and_not_with_one() -> None:
+    given = evidence(scores=made_up(0.5)[1] ** 0.7)
+    settings = GateSettings(calibration="warn")
+
+    def verdict(case: UseCase) -> Verdict:
+        judgement = decide(lambda: given, case, settings)
+        return {v.gate: v for v in judgement.verdicts}["calibration"]
+
+    bare, valued = verdict(replace(USE_CASE, business=None)), verdict(USE_CASE)
+
+    assert (bare.passed, bare.blocking) == (False, False)
+    assert (valued.passed, valued.blocking) == (False, True)
+    assert "gates.calibration: warn does not hold with a business case" in valued.reason
+    assert "warn" not in bare.reason
+
+
 def month_is_lost() -> Evidence:
     """The Challenger knows nothing of those who pay by the month."""
     given = evidence(champion=as_good())
@@ -449,6 +607,7 @@ def test_a_slice_that_loses_is_refused_and_named() -> None:
 
     assert not verdict.passed
     assert verdict.reason.startswith("F1 of contract month is 0.000, below the Champion's 0.")
+    assert verdict.reason.endswith("judged as a family of 3 slices")
     assert "contract year" not in verdict.reason
     found = {slice_["group"]: slice_ for slice_ in verdict.numbers["slices"]}
     assert found["month"]["rows"] == ROWS / 3

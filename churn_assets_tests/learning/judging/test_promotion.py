@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import pytest
 from deltalake import write_deltalake
@@ -17,6 +18,7 @@ from churn_assets.learning.judging.promotion import NOT_ASKED, answer, judge, pr
 from churn_assets.learning.judging.record import Promotion
 from churn_assets.learning.judging.rules import DEFAULT_GATES, GateSettings
 from churn_assets.learning.judging.verdict import Verdict
+from churn_assets.learning.metrics import f1
 from churn_assets.learning.registry import CHALLENGER, CHAMPION, DIGEST, Registry
 from churn_assets.learning.scoring import score
 from churn_assets.learning.storing.files import StoredModel
@@ -543,3 +545,108 @@ def test_an_approval_walks_around_no_other_gate(copied: Project) -> None:
 def test_there_is_nothing_to_approve_where_the_champion_stands(copied: Project) -> None:
     with pytest.raises(GateError, match="nothing to approve: Champion since"):
         answered(copied, approved=True)
+
+
+# A person's decision against a gate
+
+OVERRIDE = GateSettings(override=("f1_gate",))
+
+
+def a_little_worse(project: Project) -> None:
+    """A Challenger with the Champion's scores, at a threshold that costs it a little F1."""
+    challenge(project)
+    given = gather(project.workplace, project.champion())
+    scores, best = given.challenger.scores, f1(given.labels, given.challenger.decisions)
+    worse = next(
+        threshold
+        for threshold in np.linspace(given.challenger.threshold, 1, 100)
+        if 0 < best - f1(given.labels, scores >= threshold) < 0.03
+    )
+    project.registry.tag(2, {"threshold": repr(float(worse))})
+
+
+def despite(project: Project, *gates: str, settings: GateSettings = OVERRIDE) -> None:
+    answer(project.workplace, settings, approved=True, by="a person", note="ranks", despite=gates)
+
+
+def test_a_person_may_decide_against_a_gate_that_the_settings_name_on_record(
+    copied: Project,
+) -> None:
+    a_little_worse(copied)
+    with pytest.raises(GateError, match=r"refused: f1_gate: Challenger 2 has F1"):
+        promoted(copied, settings=OVERRIDE)
+
+    despite(copied, "f1_gate")
+    evidence = gather(copied.workplace, copied.champion(), settings=OVERRIDE)
+    _, promotion = promoted(copied, settings=OVERRIDE)
+
+    verdict = {v["gate"]: v for v in json.loads(promotion.gates)}["f1_gate"]
+    decision = verdict["numbers"]["approved_despite_it"]
+    assert promotion.version == 2
+    assert (verdict["passed"], verdict["blocking"]) == (False, False)
+    assert (decision["by"], decision["note"]) == ("a person", "ranks")
+    assert decision["evidence"] == evidence.digest
+    assert evidence.challenger.tags["approval_despite"] == "f1_gate"
+    assert "despite it approved by a person at " in verdict["reason"]
+    # It stands with the same verdict, which blocks nothing.
+    assert not judged(copied, OVERRIDE)["f1_gate"].blocking
+
+
+def test_a_decision_against_one_gate_walks_around_no_other(copied: Project) -> None:
+    challenge(copied, threshold=NOBODY)
+    despite(copied, "f1_gate")
+
+    with pytest.raises(GateError, match="refused: better_than_chance: "):
+        promoted(copied, settings=OVERRIDE)
+
+
+def test_a_decision_against_a_gate_is_void_on_other_evidence_or_settings(copied: Project) -> None:
+    a_little_worse(copied)
+    despite(copied, "f1_gate")
+    other = OVERRIDE.model_copy(update={"slice_rows": 200})
+
+    for settings in (DEFAULT_GATES, other):
+        with pytest.raises(GateError, match="refused: f1_gate: "):
+            promoted(copied, settings=settings)
+    answer(copied.workplace, OVERRIDE, approved=True, by="a person")
+    with pytest.raises(GateError, match="refused: f1_gate: "):
+        promoted(copied, settings=OVERRIDE)
+
+
+@pytest.mark.parametrize(
+    ("gate", "reason"),
+    [
+        ("slices", r"^Nobody may approve despite slices: gates.override names f1_gate. [^\n]*$"),
+        ("governance", "Nobody may approve despite governance"),
+        ("f2_gate", "Nobody may approve despite f2_gate"),
+        ("f1_gate", "f1_gate does not refuse the Challenger"),
+    ],
+)
+def test_a_gate_that_is_not_named_or_lets_pass_is_not_decided_against(
+    copied: Project, gate: str, reason: str
+) -> None:
+    challenge(copied)
+
+    with pytest.raises(GateError, match=reason):
+        despite(copied, gate)
+
+    assert "approval" not in copied.registry.by_alias(CHALLENGER).tags
+
+
+# Looks at the same test rows
+
+
+def test_each_challenger_that_the_same_test_rows_judge_is_counted_once(copied: Project) -> None:
+    looks = []
+    for _ in range(3):
+        challenge(copied)
+        for _ in range(2):
+            judged(copied)
+        tags = copied.registry.by_alias(CHALLENGER).tags
+        looks.append((tags["test_set"], int(tags["test_set_looks"])))
+
+    assert len({test_set for test_set, _ in looks}) == 1
+    first = looks[0][1]
+    assert [count for _, count in looks] == [first, first + 1, first + 2]
+    # The finished project's own Challenger was judged by them too.
+    assert first == 2
