@@ -14,17 +14,40 @@
     |-- RegistryError    the model registry cannot be used
     `-- GateError        a gate refused the Challenger
 
-None of them shows a credential: `public_uri` takes it out of an address, `public_text` out of the
-addresses in a message.
+None of them shows a credential: `public_uri` takes it out of an address, `public_text` out of a
+message, which each refusal is given, and `public_error` out of an error that is not ours.
 """
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class ChurnError(Exception):
     """A refusal that its reader can act on; shown as one line, never as a traceback."""
+
+    def __init__(self, message: str = "", *, records: str = "") -> None:
+        """Refuse something.
+
+        Parameters
+        ----------
+        message : str
+            What, where, and what to do.
+        records : str
+            The part of the message that shows keys or values of customers; the message must be
+            as good without it.
+        """
+        super().__init__(public_text(message))
+        self._records = public_text(records)
+
+    def line(self, *, records: bool) -> str:
+        """The message, with or without what it shows of customers."""
+        message = str(self)
+        return message if records or not self._records else message.replace(self._records, "")
 
 
 class SettingsError(ChurnError):
@@ -76,18 +99,47 @@ def first_line(error: Exception, most: int = 200) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:most].rstrip(".")
 
 
-_ADDRESS = re.compile(r"(?P<scheme>\s*[A-Za-z][\w+.:-]+:/+)(?P<rest>.*)", re.DOTALL)
-# Without the marks that end a clause.
-_ADDRESS_IN_TEXT = re.compile(r"[A-Za-z][\w+.:-]+://\S*?(?=[]).,:;>}'\"]*(?:\s|$))")
-_HOST = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(:\d*)?(,[^:,]*(:\d*)?)*")
+_NAME = r"(?P<name>[A-Za-z][\w+.:-]{0,40}[\w+.-])"
+# Schemes that are read or written here; of any other, the host is shown alone.
+_KNOWN = (
+    *("http", "https", "s3", "s3a", "gs", "az", "abfs", "abfss", "wasb", "wasbs", "hdfs", "dbfs"),
+    *("postgresql", "postgres", "mysql", "mssql", "sqlite", "mlflow-artifacts", "file"),
+)
+_PATHS = ("file", "sqlite")
+_MODELS = ("models", "runs")
+"""What MLflow names by them is no address, and has an alias behind an @."""
+_START = re.compile(rf"\s*{_NAME}:[/\\]+")
+_WITHIN = re.compile(rf"(?<![\w+.-]){_NAME}:[/\\]{{2,}}")
+_SLIP = "|".join(sorted({*_KNOWN} - {*_PATHS}, key=len, reverse=True))
+_WITHIN_TEXT = re.compile(rf"(?<![\w+.-])(?:{_NAME}:[/\\]{{2,}}|(?P<slip>{_SLIP}):[/\\])")
+_ONE_HOST = r"(?:\[[\w:.%]*\]|[\w.%~*-]*)(?::\d*)?"
+_HOST = re.compile(f"{_ONE_HOST}(?:,{_ONE_HOST})*")
+_AT = re.compile("@|%40")
+_AFTER_PATH = re.compile("[?#;]|%3[FfBb]|%23")
+# Of an address without its scheme, or with a slip in it. A letter alone is a drive of Windows.
+_LOGIN = rf"(?:(?:{_SLIP})?[:/\\]+)?[^\s/\\:@'\"(<]{{2,}}:(?![/\\])"
+_LOGIN_AT_START = re.compile(rf"\A\s*{_LOGIN}.*@", re.DOTALL)
+_LOGIN_IN_TEXT = re.compile(rf"(?<![^\s'\"(<=,;]){_LOGIN}\S*@(?=\S)")
+_ENCODED = re.compile(r"(?i)([a-z][\w+.-]*%3A%2F%2F)[^\s'\"]+")
+_SECRET = re.compile(
+    r"(?i)((?:passw(?:or)?d|pwd|secret|token|sig|signature|credentials?|(?:access|account|api)_?key"
+    r"|authorization)(?:\s*=\s*|['\"]\s*[:=]\s*|:\s*(?=basic|bearer)))"
+    r"(?:(?:basic|bearer)\s+)?(?:'[^']*'|\"[^\"]*\"|[^\s'\"]+)"
+)
+# They end a clause, or what is quoted.
+_MARKS = "]).,:;>}'\""
+EXAMPLE_LOGIN = "<user>:<password>@"
+"""What an address in a piece of advice has, which hides nothing."""
 _HIDDEN = "..."
+_NOT_KEPT = "its message may hold records of customers, and is not kept"
 
 
 def public_uri(uri: str) -> str:
     """A path as it is, or an address without user, password, query and fragment.
 
     A password should have its special characters percent-encoded. Where it has not, so that it
-    cannot be told from what follows, nothing but the scheme is shown.
+    cannot be told from what follows, nothing but the scheme is shown; and of a scheme that is
+    neither read nor written here, nothing but the host.
 
     >>> public_uri("https://user:secret@host/x.csv?sig=abc")
     'https://host/x.csv'
@@ -95,42 +147,151 @@ def public_uri(uri: str) -> str:
     'abfss://container@account.dfs.core.windows.net/x.csv'
     >>> public_uri("https://user:8080/secret@host/x.csv")
     'https://...'
+    >>> public_uri("redis://:secret@host/secret")
+    'redis://host'
     """
-    address = _ADDRESS.fullmatch(uri)
-    if address is None or address["scheme"].lower().startswith("file:"):
-        return uri
-    # Not by urlsplit, which raises on some addresses and drops characters of others.
-    scheme, rest = address.groups()
+    address = _START.match(uri) or _WITHIN.search(uri)
+    if address is None:
+        return _SECRET.sub(rf"\1{_HIDDEN}", _LOGIN_AT_START.sub(f"{_HIDDEN}@", uri))
+    before = _LOGIN_AT_START.sub(f"{_HIDDEN}@", uri[: address.start()])
+    return before + _shown(address[0], address["name"], uri[address.end() :])
+
+
+def public_text(text: str) -> str:
+    """A message in which each address is as `public_uri` gives it, and each password is hidden.
+
+    An address ends at the next blank that is not in a password.
+
+    >>> public_text("cannot read https://user:secret@host/x.csv?sig=abc today")
+    'cannot read https://host/x.csv today'
+    >>> public_text("cannot connect by host=db password=secret")
+    'cannot connect by host=db password=...'
+    """
+    shown, place = [], 0
+    while address := _WITHIN_TEXT.search(text, place):
+        example = EXAMPLE_LOGIN if text.startswith(EXAMPLE_LOGIN, address.end()) else ""
+        start = address.end() + len(example)
+        end, name = _end(text, start), address["name"] or address["slip"]
+        shown += [_between(text[place : address.start()])]
+        shown += [_shown(address[0] + example, name, text[start:end])]
+        place = end
+    return "".join([*shown, _between(text[place:])])
+
+
+def public_values(value: Any) -> Any:
+    """Values, nested as they are, of which each text is as `public_text` gives it."""
+    if isinstance(value, str):
+        return public_text(value)
+    if isinstance(value, dict):
+        return {name: public_values(held) for name, held in value.items()}
+    # What is made of named parts, as Dagster's own values are, is left alone.
+    if type(value) in (list, tuple):
+        return [public_values(held) for held in value]
+    return value
+
+
+def public_error(error: Exception, *, records: bool = True) -> Exception:
+    """An error that is not ours, without a credential in its message or in those of its causes.
+
+    It is changed in place. Where its class makes up its message otherwise, a plain error is what
+    is given.
+
+    Parameters
+    ----------
+    error : Exception
+        As it was caught.
+    records : bool
+        Whether messages may show keys and values of customers; those of a library may hold any.
+        Where not, its kind is left, and its traceback says where.
+    """
+    errors: list[BaseException] = [error]
+    while (cause := errors[-1].__cause__ or errors[-1].__context__) and cause not in errors:
+        errors.append(cause)
+    are_public = True
+    for each in errors:
+        if records or isinstance(each, OSError):
+            each.args = tuple(public_text(a) if isinstance(a, str) else a for a in each.args)
+            message = public_text(str(each))
+        else:
+            each.args, message = (_NOT_KEPT,), _NOT_KEPT
+        are_public &= str(each) in (message, repr(message))
+    if are_public:
+        return error
+    message = public_text(str(error)) if records or isinstance(error, OSError) else _NOT_KEPT
+    plain = RuntimeError(f"{type(error).__name__}: {message}")
+    plain.__suppress_context__ = True
+    return plain.with_traceback(error.__traceback__)
+
+
+def _shown(start: str, name: str, rest: str) -> str:
+    """What is shown of an address.
+
+    Parameters
+    ----------
+    start : str
+        The scheme with its slashes.
+    name : str
+        The scheme.
+    rest : str
+        What follows.
+    """
+    kind = name.lower().rpartition(":")[2].partition("+")[0]
     authority, place = _split(rest)
-    if "@" in place and (":" in authority or "@" in authority):
-        if "@" not in authority and not _HOST.fullmatch(authority) and rest.count("@") == 1:
+    is_login = ":" in authority[2:] and _AT.search(rest)
+    if kind in _MODELS or (kind in _PATHS and not is_login):
+        # A path may hold any character; the one of a database has options behind it.
+        return start + (_AFTER_PATH.split(rest, maxsplit=1)[0] if kind == "sqlite" else rest)
+    if name.lower().startswith("jdbc:"):
+        # Its user and password may follow there.
+        authority = authority.partition(";")[0]
+    if _AT.search(place) and (":" in authority or _AT.search(authority)):
+        if not _AT.search(authority) and not _HOST.fullmatch(authority) and rest.count("@") == 1:
             # A password with a '/', '?' or '#' in it, since this is neither a host nor a port.
             authority, place = _split(rest.partition("@")[2])
-        elif not _names_container(scheme, authority):
-            return f"{scheme}{_HIDDEN}"
-    if not _names_container(scheme, authority):
-        authority = authority.rpartition("@")[2]
+        elif not _names_container(kind, authority):
+            return start + _HIDDEN
+    if not _names_container(kind, authority):
+        authority = _AT.split(authority)[-1].partition(";")[0]
         if not _HOST.fullmatch(authority):
-            return f"{scheme}{_HIDDEN}"
-    return scheme + authority + re.split(r"[?#]", place, maxsplit=1)[0]
+            return start + _HIDDEN
+    if kind not in _KNOWN:
+        return start + (authority or _HIDDEN if rest else "")
+    path = _AFTER_PATH.split(place, maxsplit=1)[0]
+    inner = _WITHIN.search(path)
+    # Some servers take the address of another as a path.
+    return start + authority + (path if inner is None else public_uri(path))
 
 
 def _split(rest: str) -> tuple[str, str]:
     """Who and where, and what follows there."""
-    end = re.search(r"[/?#]|$", rest)
+    end = re.search(r"[/\\?#]|$", rest)
     assert end is not None
     return rest[: end.start()], rest[end.start() :]
 
 
-def _names_container(scheme: str, authority: str) -> bool:
+def _names_container(kind: str, authority: str) -> bool:
     """Whether what stands before an @ is a container of a storage account, and not a user."""
-    return scheme.lower().strip().startswith("abfs") and ":" not in authority
+    return kind.startswith(("abfs", "wasb")) and ":" not in authority and "%" not in authority
 
 
-def public_text(text: str) -> str:
-    """A message in which each address is as `public_uri` gives it; it ends at the next blank.
+def _end(text: str, start: int) -> int:
+    """Where an address ends in a text, of which the scheme ends at a place."""
+    word = re.compile(r"\S*").match(text, start)
+    assert word is not None
+    end = word.end()
+    host = _split(word[0].rstrip(_MARKS))[0]
+    if not _AT.search(word[0]):
+        # A password with a blank in it, since this is not a host, or may be none.
+        coming = _WITHIN_TEXT.search(text, end)
+        blanks = r"\s\S*@\S*" if _HOST.fullmatch(host.strip("[]")) else r"[^@]*@\S*"
+        if ":" in host and not host.startswith("["):
+            further = re.compile(blanks).match(text, end, coming.start() if coming else len(text))
+            end = further.end() if further else end
+    marks = _MARKS if "[" not in text[start:end] else _MARKS.replace("]", "")
+    return start + len(text[start:end].rstrip(marks))
 
-    >>> public_text("cannot read https://user:secret@host/x.csv?sig=abc today")
-    'cannot read https://host/x.csv today'
-    """
-    return _ADDRESS_IN_TEXT.sub(lambda address: public_uri(address[0]), text)
+
+def _between(text: str) -> str:
+    """What stands beside the addresses of a text."""
+    text = _LOGIN_IN_TEXT.sub(f"{_HIDDEN}@", _ENCODED.sub(rf"\1{_HIDDEN}", text))
+    return _SECRET.sub(rf"\1{_HIDDEN}", text)

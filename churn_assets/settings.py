@@ -169,6 +169,11 @@ class Settings(BaseSettings):
     mlflow: MlflowSettings = MlflowSettings()
     freshness: FreshnessSettings = FreshnessSettings()
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Show the settings, but no password of an address."""
+        for name, value in super().__repr_args__():
+            yield name, public_uri(value) if isinstance(value, str) else value
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 
 from churn_assets.assets.resources import Mlflow
-from churn_assets.assets.shared import key, pictures, plain_metadata, refusals
+from churn_assets.assets.shared import key, pictures, plain_metadata, refusals, refused
+from churn_assets.errors import public_text, public_values
 from churn_assets.learning.judging import court
 from churn_assets.learning.judging.promotion import judge
 from churn_assets.learning.judging.verdict import Verdict
@@ -34,6 +35,7 @@ def learning_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetCheck
         # Without this the UI lets nobody run a gate by itself.
         can_subset=True,
     )
+    @refused
     def gates(
         context: dg.AssetCheckExecutionContext,
         lake: dg.ResourceParam[Lake],
@@ -57,6 +59,7 @@ def learning_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetCheck
         name="every_customer_scored",
         description="One prediction for each customer in features, and few customers gone.",
     )
+    @refused
     def every_customer_scored(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
         tables = lake.of(use_case)
         scored, customers = tables["predictions"].require(), tables["features"].require()
@@ -84,6 +87,6 @@ def _result(verdict: Verdict, drawing: bytes | None) -> dg.AssetCheckResult:
         check_name=verdict.gate,
         passed=verdict.passed,
         severity=ERROR if verdict.blocking else WARN,
-        description=verdict.reason,
-        metadata={**plain_metadata(verdict.numbers), **picture},
+        description=public_text(verdict.reason),
+        metadata={**public_values(plain_metadata(verdict.numbers)), **picture},
     )

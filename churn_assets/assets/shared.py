@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import base64
+import inspect
 import json
+import re
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 import dagster as dg
 
-from churn_assets.errors import ChurnError
+from churn_assets.errors import ChurnError, public_error
 from churn_assets.tables.lake import Table
 from churn_assets.usecases.spec import UseCase
 
 CELL_CHARACTERS = 80
+# Of tables, code, emphasis, links, pictures and HTML; a name's own underscores mean nothing.
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|~&!#]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def key(use_case: UseCase, table: str) -> dg.AssetKey:
@@ -31,15 +36,15 @@ def preview(table: Table, rows: int) -> dg.MetadataValue[Any] | None:
     if not records:
         return None
     lines = [[_cell(value) for value in row.values()] for row in records]
-    header = list(records[0])
+    header = [_cell(name) for name in records[0]]
     table_lines = [header, ["---"] * len(header), *lines]
     return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in table_lines))
 
 
 def _cell(value: Any) -> str:
-    """A value on one line of a Markdown table."""
+    """A value on one line of a Markdown table, which shows every character as it is."""
     text = "" if value is None else " ".join(str(value).split())
-    return text[:CELL_CHARACTERS].replace("\\", "\\\\").replace("|", "\\|")
+    return _MARKDOWN.sub(r"\\\g<0>", text[:CELL_CHARACTERS])
 
 
 def pictures(images: Mapping[str, bytes]) -> dg.MarkdownMetadataValue:
@@ -51,15 +56,46 @@ def pictures(images: Mapping[str, bytes]) -> dg.MarkdownMetadataValue:
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
-    """End the step with one line where the core refuses, not with a traceback."""
+def refusals(*, records: bool = False) -> Iterator[None]:
+    """End the step with one line where the core refuses, not with a traceback.
+
+    Whatever ends it, Dagster's history keeps no credential of it.
+
+    Parameters
+    ----------
+    records : bool
+        Whether the history may show keys and values of customers.
+    """
     try:
         yield
     except ChurnError as error:
-        if error.__cause__ is not None:
-            lines = traceback.format_exception(error.__cause__)
-            dg.get_dagster_logger().debug("".join(lines))
-        raise dg.Failure(str(error), allow_retries=False) from None
+        if isinstance(error.__cause__, Exception):
+            cause = public_error(error.__cause__, records=records)
+            dg.get_dagster_logger().debug("".join(traceback.format_exception(cause)))
+        raise dg.Failure(error.line(records=records), allow_retries=False) from None
+    except (dg.Failure, dg.RetryRequested, dg.DagsterError):
+        raise
+    except Exception as error:
+        public = public_error(error, records=records)
+        if public is error:
+            raise
+        raise public from None
+
+
+def refused(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function, or generator, of which `refusals` ends the step."""
+
+    @wraps(function)
+    def guarded(*arguments: Any, **resources: Any) -> Any:
+        with refusals():
+            return function(*arguments, **resources)
+
+    @wraps(function)
+    def guarded_results(*arguments: Any, **resources: Any) -> Iterator[Any]:
+        with refusals():
+            yield from function(*arguments, **resources)
+
+    return guarded_results if inspect.isgeneratorfunction(function) else guarded
 
 
 def plain_metadata(row: Any) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 
-from churn_assets.assets.shared import key
+from churn_assets.assets.shared import key, refusals
+from churn_assets.errors import public_text, public_values
 from churn_assets.settings import Settings
 from churn_assets.tables import quality
 from churn_assets.tables.lake import Lake
@@ -36,12 +37,13 @@ def warning(
     def declare(function: Callable[..., Count]) -> dg.AssetChecksDefinition:
         @wraps(function)
         def check(**resources: Any) -> dg.AssetCheckResult:
-            count = function(**resources)
+            with refusals():
+                count = function(**resources)
             return dg.AssetCheckResult(
                 passed=count.passed,
-                description=count.summary,
+                description=public_text(count.summary),
                 severity=severity,
-                metadata=dict(count.numbers),
+                metadata=public_values(dict(count.numbers)),
             )
 
         declared = dg.asset_check(

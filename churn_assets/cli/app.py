@@ -16,7 +16,7 @@ import typer
 from pydantic import ValidationError
 
 from churn_assets.cli.home import history, prepare_home
-from churn_assets.errors import ChurnError
+from churn_assets.errors import ChurnError, SettingsError, public_error
 from churn_assets.settings import (
     declared_use_cases,
     load_settings,
@@ -299,8 +299,9 @@ def mlflow(port: Annotated[int, typer.Option(help="Port of the UI.")] = 5000) ->
             # So that the UI finds the files of a project that was moved.
             resources(settings).mlflow.registry(case).connect()
     command = Path(sys.executable).with_name("mlflow")
-    arguments = ["ui", "--backend-store-uri", settings.tracking_uri, "--port", str(port)]
-    os.execv(command, [str(command), *arguments])
+    # Not as an argument, which every user of the machine can list.
+    environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": settings.tracking_uri}
+    os.execve(command, [str(command), "ui", "--port", str(port)], environment)
 
 
 @app.command()
@@ -316,7 +317,13 @@ def main() -> None:
     os.environ.setdefault("RUST_LOG", "error")
     # Imports make a million objects that stay: looking through them all the time costs seconds.
     gc.set_threshold(GC_OBJECTS)
-    app()
+    try:
+        app()
+    except Exception as error:
+        public = public_error(error, records=_shows_records())
+        if public is error:
+            raise
+        raise public from None
 
 
 def _decide(use_case: str, config: Mapping[str, Any], verbose: bool) -> None:
@@ -432,7 +439,15 @@ def _refusals(earlier: str | None = None) -> Iterator[None]:
     try:
         yield
     except ChurnError as error:
-        _refuse(earlier or str(error))
+        _refuse(earlier or error.line(records=_shows_records()))
+
+
+def _shows_records() -> bool:
+    """Whether keys and values of customers may be shown here."""
+    try:
+        return load_settings().preview_rows > 0
+    except SettingsError:
+        return False
 
 
 def _refuse(reason: str) -> None:

@@ -14,6 +14,7 @@ from churn_assets.assets.resources import resources
 from churn_assets.assets.shared import key
 from churn_assets.cli.home import history, prepare_home
 from churn_assets.cli.run import Outcome, scored
+from churn_assets.errors import public_uri
 from churn_assets.learning.scoring import behind
 from churn_assets.settings import Settings, settings_file
 from churn_assets.tables.provenance import MADE_UP, origin
@@ -150,7 +151,7 @@ def show_status(use_case: UseCase, settings: Settings) -> None:
             f"last {last['action']}: version {last['version']} at {_when(last['decided_at'])} "
             f"by {last['decided_by']}"
         )
-    console.print(f"lake: {settings.lake_uri}")
+    console.print(f"lake: {public_uri(settings.lake_uri)}")
 
 
 def show_predictions(use_case: UseCase, settings: Settings, top: int) -> None:

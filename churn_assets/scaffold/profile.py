@@ -487,14 +487,13 @@ def _other_value(uri: str, label: pl.Series, name: str, positive: str) -> str:
             have = f"has one value, {quoted(values[0])}"
         raise SourceError(
             f"{where} {have}, and a label has two. Make it two in the source, or name another "
-            "column; a record whose outcome is not known yet has a blank there."
+            "column; a record whose outcome is not known yet has a blank there.",
+            records=f" ({_listed(values)})" if len(values) > 1 else "",
         )
     if positive in values:
         return next(value for value in values if value != positive)
-    raise SourceError(
-        f"{where} is never {quoted(positive)}.{hint(positive, values)} It has {_listed(values)}; "
-        "give one of them as --positive."
-    )
+    has = f"{hint(positive, values)} It has {_listed(values)}; give one of them as --positive."
+    raise SourceError(f"{where} is never {quoted(positive)}.{has}", records=has)
 
 
 def _require_values(uri: str, broken: Mapping[str, int], keys: Sequence[str], label: str) -> None:

@@ -127,7 +127,7 @@ def validate(
     repeated = [names for names in contract.unique if newest_by or _repeats(checked, names, engine)]
     return Validated(
         valid=valid_records.select(
-            **{column.name: nw.col(_VALUE + column.name) for column in contract.columns}
+            *(nw.col(_VALUE + column.name).alias(column.name) for column in contract.columns)
         ),
         rejects=checked.filter(~is_valid).select(*schema.names(), REASONS),
         rows=rows,
@@ -235,11 +235,12 @@ def require_table(validated: Validated, contract: Contract, engine: Engine, uri:
         shared = validated.valid.group_by(*names).agg(nw.len().alias(_COUNT))
         often = shared.filter(nw.col(_COUNT) > 1)
         often = often.sort(_COUNT, *names, descending=[True, *(False for _ in names)])
-        examples = engine.collect(often.select(*names).head(3)).to_pylist()
-        such_as = ", ".join(
+        often_repeated = engine.collect(often.select(*names).head(3)).to_pylist()
+        examples = ", ".join(
             " with ".join(repr(value)[:_MOST_SHOWN] for value in example.values())
-            for example in examples
+            for example in often_repeated
         )
+        such_as = f" (such as {examples})"
         sources = " and ".join(f"'{contract[name].source}'" for name in names)
         fault = (
             f"column {sources} must be unique, and {count:,} records repeat a value"
@@ -247,8 +248,9 @@ def require_table(validated: Validated, contract: Contract, engine: Engine, uri:
             else f"columns {sources} must be unique together, and {count:,} records repeat them"
         )
         raise ContractError(
-            f"{uri}: {fault} (such as {such_as}). Remove the repeated records from the source. "
-            "Nothing below raw was replaced."
+            f"{uri}: {fault}{such_as}. Remove the repeated records from the source. "
+            "Nothing below raw was replaced.",
+            records=such_as,
         )
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churn_assets.errors import ChurnError, TableError
+from churn_assets.errors import ChurnError, TableError, public_uri, public_values
 from churn_assets.tables.engines.engine import Commit, ConflictError, Engine
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Table:
     """One Delta table of one use case."""
 
     name: str
-    uri: str
+    uri: str = field(repr=False)
     engine: Engine
     storage_options: Mapping[str, str] | None = field(default=None, repr=False)
 
@@ -326,7 +326,7 @@ class Table:
             )
         return Committed(
             table=self.name,
-            uri=self.uri,
+            uri=public_uri(self.uri),
             version=table.version(),
             data_version=note.get("data_version", ""),
             made_from=note.get("made_from", note.get("data_version", "")),
@@ -379,7 +379,7 @@ class Lake:
         Each names the tables that a layer of the package adds for a use case.
     """
 
-    root: str
+    root: str = field(repr=False)
     engine: Engine
     storage_options: Mapping[str, str] | None = field(default=None, repr=False)
     layers: tuple[Layer, ...] = field(default=(record_tables,), repr=False)
@@ -412,7 +412,7 @@ def _note(
         "data_version": data_version,
         "made_from": made_from,
         "reads": dict(reads or {}),
-        "details": dict(details),
+        "details": public_values(dict(details)),
     }
 
 

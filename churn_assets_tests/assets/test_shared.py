@@ -168,9 +168,48 @@ def test_what_the_core_refuses_ends_the_step_with_its_one_line_and_is_not_tried_
     assert not caught.value.allow_retries
 
 
+def test_a_preview_shows_what_a_record_holds_and_no_link_picture_or_html(project: Project) -> None:
+    odd = "`a` [b](http://c) <img src=d> _e_ **f** ~g~ ![h](i) customer_id"
+    project.run(
+        project.write(
+            lambda frame: frame.with_columns(pl.lit(odd).alias("customerID")).rename(
+                {"gender": "gen|`der`"}
+            ),
+            rows=2,
+        ),
+        tables="raw",
+        sources={"telco_churn": {"uri": str(project.folder / "customers.csv"),
+                                 "rename": {"gen|`der`": "gender"}}},
+    )  # fmt: skip
+
+    lines = preview(project.table("raw"), rows=5).value.splitlines()
+
+    cell = r"\`a\` \[b\](http://c) \<img src=d\> \_e\_ \*\*f\*\* \~g\~ \!\[h\](i) customer_id"
+    assert cell in lines[2]
+
+
 def test_what_nobody_foresaw_is_not_taken_for_a_refusal() -> None:
     with pytest.raises(ZeroDivisionError), refusals():
         _ = 1 / 0
+
+
+@pytest.mark.parametrize("records", [True, False])
+def test_what_is_of_customers_is_kept_only_where_records_are_shown(records: bool) -> None:
+    refusal = SourceError(
+        "x.csv: a key comes twice (such as 'K-7'). Mend it.", records=" (such as 'K-7')"
+    )
+    with pytest.raises(dg.Failure) as refused, refusals(records=records):
+        raise refusal
+    with (
+        pytest.raises(ValueError, match="K-7" if records else "not kept") as unforeseen,
+        refusals(records=records),
+    ):
+        raise ValueError("cannot convert 'K-7' of https://me:hidden@host/x")
+
+    assert ("K-7" in str(refused.value.description)) == records
+    assert str(refused.value.description).endswith("Mend it.")
+    assert ("K-7" in str(unforeseen.value)) == records
+    assert "hidden" not in str(unforeseen.value)
 
 
 @pytest.mark.parametrize(("minutes", "warned"), [(60, 54), (1.2, 1.08), (1.1, None), (1, None)])

@@ -210,6 +210,17 @@ def test_a_customer_who_comes_twice_stops_the_run_before_anything_below_raw(
     assert changes(good, before) == {"raw"}
 
 
+def test_a_customer_who_comes_twice_is_not_named_where_no_records_are_shown(
+    good: Project, tmp_path: Path
+) -> None:
+    path = write(tmp_path, CSV + LINES[4] + LINES[4] + LINES[7])
+
+    run = good.run(path, preview_rows=0)
+
+    assert "3 records repeat a value. Remove" in error_line(run)
+    assert LINES[4].split(",")[0] not in str(run.events)
+
+
 def test_a_column_of_a_type_that_says_no_number_stops_the_run_before_anything_below_raw(
     good: Project, tmp_path: Path
 ) -> None:

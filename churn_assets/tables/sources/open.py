@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from churn_assets.errors import SourceError, public_uri
+from churn_assets.errors import EXAMPLE_LOGIN, SourceError, public_uri
 from churn_assets.tables.sources.columns import Expected
 from churn_assets.tables.sources.delta import DeltaTable
 from churn_assets.tables.sources.file_kinds import ParquetFiles, TextFiles
@@ -45,7 +45,7 @@ def open_source(source: Source, expected: Expected) -> SourceKind:
         raise SourceError(
             f"{where}.{'table' if source.table else 'query'}: is only of a database, and "
             f"{where}.uri is {public_uri(source.uri) or 'empty'}. Leave it out, or set "
-            f"{where}.uri to postgresql://user:password@host:5432/database."
+            f"{where}.uri to postgresql://{EXAMPLE_LOGIN}host:5432/database."
         )
     if source.makes_up:
         return GeneratedRecords.of(source, expected)

@@ -89,7 +89,7 @@ class Source(BaseModel):
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """Show the settings, but no password of the URI."""
         for name, value in super().__repr_args__():
-            yield name, public_uri(self.uri) if name == "uri" else value
+            yield name, public_uri(value) if isinstance(value, str) else value
 
     @property
     def is_named(self) -> bool:

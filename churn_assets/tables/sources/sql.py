@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from churn_assets.errors import SourceError, first_line
+from churn_assets.errors import EXAMPLE_LOGIN, SourceError, first_line
 from churn_assets.tables.sources.columns import (
     BETWEEN,
     NOTHING,
@@ -152,7 +152,7 @@ def _address(uri: str, where: str) -> tuple[str, str]:
     if parts is None:
         raise SourceError(
             f"{where}.uri: is not an address of a database. Write it as "
-            f"{DATABASE}://user:password@host:5432/database. {PASSWORD_ADVICE}"
+            f"{DATABASE}://{EXAMPLE_LOGIN}host:5432/database. {PASSWORD_ADVICE}"
         )
     options = [urlencode(_DEFAULTS), parts["options"], urlencode(_ALWAYS)]
     database = f"{DATABASE}://{parts['database']}"
