@@ -142,20 +142,26 @@ def follow() -> dg.AutomationCondition[Any]:
     return condition.eager() & condition.all_deps_blocking_checks_passed()
 
 
-def refresh() -> dg.AutomationCondition[Any]:
+def refresh(*, begins: bool = False) -> dg.AutomationCondition[Any]:
     """Materialise once for each missed freshness window, as soon as all inputs have settled.
 
     So a refused Challenger, which ends its run, takes no refresh of predictions with it; and
     the rescoring sensor is first where there is a new Champion. A refresh that failed is
     tried again each hour.
+
+    Parameters
+    ----------
+    begins : bool
+        Whether to materialise also what never was, once, as soon as somebody looks; for a table
+        that is made from no other, with which a new deployment begins.
     """
     condition = dg.AutomationCondition
-    missed = condition.freshness_failed().newly_true()
-    again = (
-        condition.freshness_failed()
-        & condition.execution_failed()
-        & condition.cron_tick_passed(RETRY_REFRESH)
-    )
+    stale = condition.freshness_failed()
+    if begins:
+        # Nothing that was never materialised is ever stale.
+        stale = stale | condition.missing()
+    missed = stale.newly_true()
+    again = stale & condition.execution_failed() & condition.cron_tick_passed(RETRY_REFRESH)
     due = (missed | again).since(condition.newly_requested() | condition.newly_updated())
     inputs_change = condition.any_deps_match(
         condition.in_progress() | condition.newly_updated() | condition.will_be_requested()

@@ -13,6 +13,8 @@ import dagster as dg
 from churn_assets.assets.automation import follow, refresh, window
 from churn_assets.assets.glossary import describe
 from churn_assets.assets.shared import key, preview, refusals
+from churn_assets.errors import public_values
+from churn_assets.machine import MACHINE, this_machine
 from churn_assets.settings import Settings
 from churn_assets.tables.lake import Committed
 from churn_assets.usecases.spec import UseCase
@@ -92,7 +94,9 @@ def table(
                 group_name=case.name,
                 code_version=code,
                 kinds={"deltalake", *(kinds or [settings.engine])},
-                automation_condition=follow() if fresh_minutes is None else refresh(),
+                automation_condition=(
+                    follow() if fresh_minutes is None else refresh(begins=not deps)
+                ),
                 freshness_policy=None if fresh_minutes is None else window(fresh_minutes),
             )
             for name, row in rows.items()
@@ -101,7 +105,9 @@ def table(
         @wraps(function)
         def materialize(*arguments: Any, **resources: Any) -> Iterator[dg.MaterializeResult[Any]]:
             lake: Lake = resources["lake"]
-            with refusals():
+            context = dg.AssetExecutionContext.get()
+            context.instance.add_run_tags(context.run.run_id, {MACHINE: this_machine()})
+            with refusals(records=settings.preview_rows > 0):
                 for materialization in _each(function(*arguments, **resources)):
                     name = materialization.committed.table
                     yield materialize_result(
@@ -177,6 +183,6 @@ def materialize_result(
         metadata["preview"] = preview
     return dg.MaterializeResult(
         asset_key=key(case, committed.table),
-        metadata=metadata,
+        metadata=public_values(metadata),
         data_version=dg.DataVersion(committed.data_version),
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from churn_assets.cli.liveness import end_killed_runs
 from churn_assets.errors import ChurnError, HistoryError, SettingsError
+from churn_assets.machine import keep_private
 from churn_assets.settings import Settings, project_folder
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def prepare_home(settings: Settings) -> Path:
     # Dagster takes no relative folder.
     folder = Path(home or settings.dagster_home).expanduser().absolute()
     template, place = project_folder() / "config" / "dagster.yaml", folder / "dagster.yaml"
+    keep_private(settings.present.root_folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if template.exists() and (

@@ -207,12 +207,37 @@ def test_a_champion_that_a_person_reported_by_hand_stops_no_sensor(copied: Proje
     assert isinstance(said, dg.SkipReason)
 
 
-def test_nothing_is_requested_where_nothing_was_ever_materialised(project: Project) -> None:
+def test_a_new_deployment_begins_by_itself_once(project: Project) -> None:
     daemon = Daemon(project)
 
-    requested = [daemon.tick(), daemon.tick(), daemon.tick(HOUR)]
+    requested = [daemon.tick(), daemon.tick(), daemon.tick(timedelta(minutes=30))]
+    project.run(project.write(), tables="raw")
+    follows = daemon.tick()
 
-    assert requested == [set(), set(), set()]
+    assert requested == [{"raw"}, set(), set()]
+    assert {"silver", "rejects", "features", "model"} <= follows
+
+
+def test_a_new_deployment_that_cannot_begin_is_tried_again_each_hour_and_no_more_often(
+    project: Project,
+) -> None:
+    daemon = Daemon(project)
+    daemon.tick()
+
+    failed = project.run(project.folder / "gone.csv", tables="raw")
+    minutes = [m for m in range(5, 150, 5) if "raw" in daemon.tick(timedelta(minutes=m))]
+
+    assert not failed.success
+    # The hours are those of the clock, which stands at ten past.
+    assert minutes == [50, 110]
+
+
+def test_a_deployment_that_began_stays_as_it_is_when_its_daemon_starts_anew(
+    copied: Project,
+) -> None:
+    again = Daemon(copied)
+
+    assert [again.tick(), again.tick(HOUR)] == [set(), set()]
 
 
 def test_nothing_is_requested_after_a_whole_run(copied: Project, daemon: Daemon) -> None:
