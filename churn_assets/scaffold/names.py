@@ -8,15 +8,8 @@ import re
 import unicodedata
 from collections.abc import Collection, Sequence
 
-RESERVED = frozenset({
-    # Beside the inputs in features, and beside the key in predictions.
-    "label", "split", "churn_probability", "decision", "threshold", "risk_band", "expected_value",
-    "contact", "rank", "reason_1", "reason_2", "reason_3", "model_version", "features_version",
-    "scored_at",
-    # Beside the columns of the source in raw and rejects.
-    "source_uri", "ingested_at", "line_fault", "reasons",
-})  # fmt: skip
-"""Names of what tables hold beside a source's own columns."""
+from churn_assets.usecases.spec import RESERVED
+
 _NOT_USE_CASES = frozenset({
     # What its file holds beside the use case itself.
     "clean", "features", "annotations", "spec",

@@ -76,7 +76,7 @@ def outliers(silver: Frame, use_case: UseCase, engine: Engine) -> dict[str, int]
     if not beyond:
         return {}
     counts = engine.collect(
-        silver.select(**{name: rule.cast(nw.Int64).sum() for name, rule in beyond.items()})
+        silver.select(*(rule.cast(nw.Int64).sum().alias(name) for name, rule in beyond.items()))
     ).to_pylist()[0]
     return {name: int(count or 0) for name, count in counts.items()}
 
@@ -101,10 +101,10 @@ def unknown_amounts(features: Frame, use_case: UseCase, engine: Engine) -> dict[
     numbers = {name: nw.col(name).cast(nw.Float64) for name in columns}
     counts = engine.collect(
         features.select(
-            **{
-                name: (number.is_null() | ~number.is_finite()).cast(nw.Int64).sum()
+            *(
+                (number.is_null() | ~number.is_finite()).cast(nw.Int64).sum().alias(name)
                 for name, number in numbers.items()
-            }
+            )
         )
     ).to_pylist()[0]
     return {name: int(count or 0) for name, count in counts.items()}

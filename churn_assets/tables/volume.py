@@ -227,8 +227,8 @@ def _keys(frame: Frame, keys: Sequence[str]) -> Frame:
     """Each customer once, by a text, whatever type the source gave the key."""
     import narwhals.stable.v2 as nw
 
-    texts = {name: nw.col(name).cast(nw.String).str.strip_chars(WHITESPACE) for name in keys}
-    return frame.select(**texts).drop_nulls().unique()
+    texts = (nw.col(name).cast(nw.String).str.strip_chars(WHITESPACE) for name in keys)
+    return frame.select(*texts).drop_nulls().unique()
 
 
 def _percent(share: float) -> str:

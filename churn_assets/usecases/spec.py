@@ -29,6 +29,16 @@ ISO = ("%Y-%m-%d",)
 _DECIMALS, _THOUSANDS = (".", ","), ("", ".", ",", " ", "'", "_")
 _MINUS = ("behind", "brackets", "dash")
 
+RESERVED = frozenset({
+    # Beside the inputs in features, and beside the key in predictions.
+    "label", "split", "churn_probability", "decision", "threshold", "risk_band", "expected_value",
+    "contact", "rank", "reason_1", "reason_2", "reason_3", "model_version", "features_version",
+    "scored_at",
+    # Beside the columns of the source in raw and rejects.
+    "source_uri", "ingested_at", "line_fault", "reasons",
+})  # fmt: skip
+"""Names of what tables hold beside a source's own columns."""
+_IN_FEATURES = ("label", "split")
 _TYPES = {String: "text", Int64: "whole number", Float64: "number", Date: "date"}
 _UNITS = ("seconds", "minutes", "hours", "days", "weeks", "months", "years", "percent", "kb", "mb")
 _COUNTS = ("num", "number", "number of", "count", "count of")
@@ -471,6 +481,7 @@ class UseCase:
                 f"{self.name}: no contract has the label's column '{self.label.column}'"
             )
         self._require_no_outcome()
+        self._require_free_names()
 
     def _require_no_outcome(self) -> None:
         """Refuse the label where the outcome is not known yet, or says who belongs together."""
@@ -488,6 +499,16 @@ class UseCase:
                     f"{self.name}: the label's column '{self.label.column}' is among {place}, and "
                     "it is what is predicted. Take it out there"
                 )
+
+    def _require_free_names(self) -> None:
+        """Refuse a column that is called as one that tables add to it."""
+        taken = [name for name in self.keys if name in RESERVED]
+        taken += [name for name in (*self.inputs, *self.beside) if name in _IN_FEATURES]
+        if taken:
+            raise ValueError(
+                f"{self.name}: '{taken[0]}' is what a column is called that the tables add. Give "
+                f"the column another name, such as '{taken[0]}_given', and its source's as `source`"
+            )
 
     def _with_key(self, contract: Contract) -> Contract:
         for name in self.keys:

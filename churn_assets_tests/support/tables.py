@@ -74,14 +74,14 @@ def wide(rows: int = 1000) -> Table:
 
 
 def lopsided(rows: int = 4000) -> Table:
-    """One in twenty churns."""
+    """One in twenty churns; and columns are called what Python has other uses for."""
     rng = np.random.default_rng(2)
     calls, months = rng.poisson(2, rows), rng.integers(1, 60, rows)
     plan = rng.choice(["basic", "plus", "pro"], rows, p=[0.5, 0.3, 0.2])
     left = churns(rng, 0.9 * calls - 0.05 * months - (plan == "pro"), 0.05)
     records = pl.DataFrame({
-        "id": np.arange(rows) + 10_000, "calls": calls, "months": months, "plan": plan,
-        "spend": rng.gamma(2, 30, rows).round(2), "churned": left.astype(int),
+        "id": np.arange(rows) + 10_000, "calls": calls, "self": months, "cls": plan,
+        "index": rng.gamma(2, 30, rows).round(2), "churned": left.astype(int),
     })  # fmt: skip
     return Table("lopsided", records, ("id",), "churned", "1")
 

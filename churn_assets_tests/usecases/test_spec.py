@@ -69,6 +69,19 @@ def test_the_label_is_refused_where_its_outcome_is_not_known(
         replace(USE_CASE, **changes)
 
 
+@pytest.mark.parametrize("name", ["label", "split"])
+def test_an_input_that_is_called_as_a_column_of_features_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"'{name}' is what a column is called that the tables"):
+        replace(USE_CASE, numeric=(name,))
+
+
+def test_a_key_that_is_called_as_a_column_of_predictions_is_refused() -> None:
+    contract = Contract(Column("rank", String), Column("left", String))
+
+    with pytest.raises(ValueError, match="'rank' is what a column is called that the tables add"):
+        replace(USE_CASE, key="rank", contract=contract, label=Label("left", "Yes"))
+
+
 def test_labels_of_their_own_need_the_key() -> None:
     labels = Labels(Contract(Column("no", String), Column("churn", String)))
 

@@ -186,6 +186,13 @@ class Customers:
         return pa.table(columns, schema=schema)
 
 
+def with_value(inputs: pd.DataFrame, name: str, value: Any) -> pd.DataFrame:
+    """Model inputs, had each row one value in a column; `assign` takes none that is called self."""
+    changed = inputs.copy()
+    changed[name] = value
+    return changed
+
+
 def customers(
     use_case: UseCase, silver: Table, features: Committed, keys: pd.DataFrame
 ) -> Customers | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from churn_assets.learning.explaining.causes import Customers
+from churn_assets.learning.explaining.causes import Customers, with_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +84,7 @@ def partial_dependence(
         settings = customers.at(places).each([(name, value) for value in values])
     else:
         some = inputs.iloc[places]
-        settings = pd.concat([some.assign(**{name: value}) for value in values], ignore_index=True)
+        settings = pd.concat([with_value(some, name, value) for value in values], ignore_index=True)
     scores = model.predict_proba(settings)[:, 1]
     scores = scores.reshape(len(values), len(places))
     return PartialDependence(name, values, scores.mean(axis=1))

@@ -267,10 +267,12 @@ def latest_challenger(model: Table, registry: Registry) -> Challenger | None:
 
 def typical_row(use_case: UseCase, train: pd.DataFrame) -> pd.DataFrame:
     """One made-up row: the median of each number, the commonest of each category."""
-    numbers = {name: train[name].dropna().median() for name in use_case.numeric}
-    kinds = {name: next(iter(train[name].mode()), None) for name in use_case.categorical}
-    row = {**numbers, **kinds}
-    return train.head(0).reindex([0]).assign(**row).astype(train.dtypes.to_dict())
+    row = train.head(0).reindex([0])
+    for name in use_case.numeric:
+        row[name] = train[name].dropna().median()
+    for name in use_case.categorical:
+        row[name] = next(iter(train[name].mode()), None)
+    return row.astype(train.dtypes.to_dict())
 
 
 def _log_training(

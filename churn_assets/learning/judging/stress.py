@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from churn_assets.errors import first_line
-from churn_assets.learning.explaining.causes import Customers, sources
+from churn_assets.learning.explaining.causes import Customers, sources, with_value
 from churn_assets.usecases.spec import Column, DType, UseCase
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ def _sweeps(
         else:
             values = np.unique(np.quantile(finite, np.linspace(0, 1, SWEPT_VALUES)))
             some = spread(inputs, SWEPT_ROWS)
-            moved = pd.concat([some.assign(**{name: value}) for value in values])
+            moved = pd.concat([with_value(some, name, value) for value in values])
         scores = probabilities(model, moved).reshape(len(values), -1)
         steps = direction * np.diff(scores, axis=0)
         yield (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 import re
 import stat
@@ -38,6 +39,10 @@ _FORMATS: Mapping[str, Format] = {
 }
 # Together they end a try to reach a silent server within 15 seconds.
 _CONNECT_SECONDS, _READ_SECONDS, _RETRIES = 5, 10, 1
+# Of a file, in any system: no end of a path, nothing that cannot be seen, and not too long.
+_PLAIN = re.compile(
+    r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(?:\.|\Z))[^\x00-\x1f\x7f/\\:*?\"<>|]{1,80}"
+)
 # What an address may hold as it is; people paste spaces and accents too.
 _IN_ADDRESSES = "%/:=&?~#+!$,;'@()*[]"
 
@@ -276,7 +281,7 @@ def _response(uri: str) -> HTTPResponse:
 
 def _in_store(uri: str, format: Format | None, options: Mapping[str, str], where: str) -> Location:
     place = public_uri(uri)
-    if place != uri:
+    if place != uri and re.search(r"[?#@;]", uri):
         raise SourceError(
             f"{place}: an object's address takes no password and no '?' or '#'. Put keys under "
             f"{where}.storage_options, and write * for a glob."
@@ -431,12 +436,29 @@ def _strong(etag: str | None, size: int | str | None) -> str:
 
 
 def _copied(file: File, root: Path, blocks: Iterator[bytes]) -> File:
-    path = root / file.name
+    name = _name_on_disk(file.name)
+    path = root / name
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as copy:
         for block in blocks:
             copy.write(block)
-    return DiskFile(file.name, str(path), file.public, file.place, file.etag)
+    return DiskFile(name, str(path), file.public, file.place, file.etag)
+
+
+def _name_on_disk(name: str) -> str:
+    """The name of a file's copy: its own, or another where that may lead elsewhere or nowhere.
+
+    >>> _name_on_disk("2024/customers.csv")
+    '2024/customers.csv'
+    >>> _name_on_disk("../../customers.csv")
+    '4eb8ab34ecbd8d8b.csv'
+    """
+    if all(_PLAIN.fullmatch(part) and part not in (".", "..") for part in name.split("/")):
+        return name
+    ending = re.search(r"\.[A-Za-z]{1,8}\Z", name)
+    return hashlib.sha256(name.encode(errors="replace")).hexdigest()[:16] + (
+        ending[0] if ending else ""
+    )
 
 
 @cache

@@ -109,7 +109,7 @@ def records_of(
         added[columns.missing_label] = nw.lit(None, dtype=nw.String)
         names.insert(-1, columns.missing_label)
     return Records(
-        frame.with_columns(**added).select(*names),
+        frame.with_columns(*(of.alias(name) for name, of in added.items())).select(*names),
         uri,
         files,
         columns.missing_label is not None,

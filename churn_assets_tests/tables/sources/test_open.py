@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from churn_assets.errors import SourceError
 from churn_assets.tables.engines.polars_engine import PolarsEngine
+from churn_assets.tables.sources import files
 from churn_assets.tables.sources.columns import Expected
 from churn_assets.tables.sources.open import open_source
 from churn_assets.tables.sources.source import Source
@@ -482,6 +483,10 @@ class Site(http.server.SimpleHTTPRequestHandler):
         self.requests.append((self.path, self.headers["Authorization"]))
         if self.path.startswith("/status/"):
             return self.send_error(int(self.path.split("/")[2]))
+        if "%2f" in self.path.lower():
+            self.send_response(200)
+            self.end_headers()
+            return self.wfile.write(CSV.encode())
         if self.path.startswith("/chunked/"):
             return self.chunked()
         if self.path.startswith("/cut/"):
@@ -531,6 +536,29 @@ def test_an_http_address_is_read_and_its_password_kept_back(csv, site):
 def test_parquet_is_read_over_http(parquet, site):
     parquet()
     assert len(rows(records(f"{site[0]}/gym.parquet"))) == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "..%2f..%2fgym.csv",
+        "%2ftmp%2fgym.csv",
+        "..%2f..%5cgym.csv",
+        "%2f%00gym.csv",
+        "%2fnul.csv",
+        "%2f" + "x" * 300 + ".csv",
+        "%2f..%2f.csv",
+    ],
+)
+def test_a_name_of_the_web_stays_in_the_folder_of_copies(site, name):
+    folder = files._workspace()
+    before = set(Path(folder.name).parent.iterdir())
+
+    read = records(f"{site[0]}/{name}", format="csv")
+
+    assert rows(read) == ROWS
+    assert set(Path(folder.name).parent.iterdir()) == before
+    assert not (Path(folder.name).parent / "gym.csv").exists()
 
 
 def test_an_answer_of_unknown_length_is_read(site):
