@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
 
+from churn_assets.assets.resources import resources
 from churn_assets.assets.shared import key
 from churn_assets.definitions import definitions
 from churn_assets.usecases import USE_CASES
@@ -29,7 +30,10 @@ def rescoring(project: Project) -> dg.RunRequest | dg.SkipReason:
     """What the rescoring sensor says now."""
     defs = definitions(project.settings())
     sensor = defs.resolve_sensor_def("telco_churn_rescore")
-    with dg.build_sensor_context(instance=project.instance, definitions=defs) as context:
+    lake = {"lake": resources(project.settings()).lake}
+    with dg.build_sensor_context(
+        instance=project.instance, definitions=defs, resources=lake
+    ) as context:
         return sensor(context)
 
 
