@@ -144,7 +144,7 @@ def gather_card(
         return card
     rows = _some_rows(use_case, tables["features"])
     inputs = rows[list(use_case.inputs)]
-    model = registry.load(challenger.version)
+    model = registry.load(challenger.version, challenger.model_digest)
     strengths = importance(causes(use_case).of(contributions(model, inputs)))
     strongest = list(strengths)[:INPUTS]
     return replace(
