@@ -14,7 +14,7 @@ LOSSES = ("log_loss", "brier")
 MARGIN_ERRORS = 2.5
 """Standard errors of a difference that a refresh may lose on few rows; `benchmarks/gate_law.py`
 shows what comes of it."""
-MOST_AUC_MARGIN, MOST_BRIER_MARGIN = 0.025, 0.06
+MOST_AUC_MARGIN, MOST_BRIER_MARGIN = 0.025, 0.05
 """What it may lose at most, however few they are; of the Brier score as a share."""
 Overridable = Literal[
     "better_than_chance",
@@ -43,7 +43,7 @@ class GateSettings(Part):
     brier_margin : float
         The same of the Brier score, as a share of the base rate's, p (1 - p). By `refresh` either
         margin grows to 2.5 standard errors of the difference where rows are few, up to .025 and
-        .06.
+        .05.
     f1_margin : float
         How much less F1 than the Champion's is taken.
     first_auc : float
