@@ -451,7 +451,7 @@ def _name_on_disk(name: str) -> str:
     >>> _name_on_disk("2024/customers.csv")
     '2024/customers.csv'
     >>> _name_on_disk("../../customers.csv")
-    '4eb8ab34ecbd8d8b.csv'
+    'ca0c5e7489ad6184.csv'
     """
     if all(_PLAIN.fullmatch(part) and part not in (".", "..") for part in name.split("/")):
         return name
