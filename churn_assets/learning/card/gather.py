@@ -28,7 +28,7 @@ from churn_assets.learning.explaining.causes import Customers, causes, customers
 from churn_assets.learning.explaining.contributions import contributions, importance
 from churn_assets.learning.explaining.dependence import partial_dependence
 from churn_assets.learning.fitting.challenger import flat, latest_challenger
-from churn_assets.learning.judging.record import looks_at
+from churn_assets.learning.judging.looks import looks_at
 from churn_assets.learning.metrics import f1
 from churn_assets.learning.registry import CARD
 from churn_assets.learning.value import POLICIES, best_contacts, policies, sensitivity

@@ -16,13 +16,13 @@ from churn_assets.learning.judging.court import (
     refuse_all,
 )
 from churn_assets.learning.judging.evidence import gather
+from churn_assets.learning.judging.looks import keep_look
 from churn_assets.learning.judging.record import (
     Promotion,
     align,
     commit,
     history,
     is_champion,
-    keep_look,
     next_record,
     state_of,
 )

@@ -1,11 +1,11 @@
-"""The record of promotions and of looks at test rows, and the alias that follows it."""
+"""The record of promotions, and the alias that follows it."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from churn_assets.errors import GateError
 from churn_assets.learning.registry import CHAMPION, Registry, Version
@@ -14,12 +14,7 @@ from churn_assets.tables.engines.engine import ConflictError
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.tables.versions import data_version
 
-if TYPE_CHECKING:
-    from churn_assets.learning.judging.evidence import Evidence
-
 _TRANSACTION = "promotion"
-_TEST_SET = "test_set"
-"""Tag of a version: the digest of the test rows that it was judged by."""
 
 
 @dataclass(frozen=True)
@@ -80,25 +75,6 @@ def align(champion: Table, registry: Registry) -> Promotion | None:
             break
         record = newest
     return record
-
-
-def keep_look(registry: Registry, evidence: Evidence) -> None:
-    """Tag the Challenger with the test rows that it is judged by, and as which one of them."""
-    challenger = evidence.challenger
-    if challenger.tags.get(_TEST_SET) != evidence.test_set:
-        looks = looks_at(registry, evidence)
-        tags = {_TEST_SET: evidence.test_set, "test_set_looks": str(looks)}
-        registry.tag(challenger.version, tags)
-
-
-def looks_at(registry: Registry, evidence: Evidence) -> int:
-    """How many versions were judged by these very test rows, the Challenger among them."""
-    judged = {
-        version.version
-        for version in registry.versions()
-        if version.tags.get(_TEST_SET) == evidence.test_set
-    }
-    return len(judged | {evidence.challenger.version})
 
 
 def next_record(records: list[Promotion], **decision: Any) -> Promotion:
