@@ -8,6 +8,7 @@
     |-- SourceError      a source cannot be read
     |-- ContractError    the records as a whole break the contract
     |-- TableError       a table cannot be read or written
+    |   `-- DamageError  a file of it is damaged or missing
     |-- EngineError      the engine cannot start or broke off
     |-- HistoryError     Dagster cannot keep its history
     |-- TrainingError    a model cannot be trained
@@ -68,6 +69,10 @@ class ContractError(ChurnError):
 
 class TableError(ChurnError):
     """A table of the lake cannot be read or written; its last version stands."""
+
+
+class DamageError(TableError):
+    """A file of a table is damaged or missing; `churn doctor` says what can be done."""
 
 
 class EngineError(ChurnError):

@@ -42,7 +42,8 @@ def learning_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetCheck
         mlflow: dg.ResourceParam[Mlflow],
     ) -> Iterator[dg.AssetCheckResult]:
         place = mlflow.workplace(use_case, lake)
-        judgement = judge(place, settings.gates, settings.training.max_rows)
+        with refusals():
+            judgement = judge(place, settings.gates, settings.training.max_rows)
         drawings = court.pictures(judgement)
         if judgement.evidence:
             from churn_assets.learning.card.gather import keep_card
@@ -62,7 +63,8 @@ def learning_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetCheck
     @refused
     def every_customer_scored(lake: dg.ResourceParam[Lake]) -> dg.AssetCheckResult:
         tables = lake.of(use_case)
-        scored, customers = tables["predictions"].require(), tables["features"].require()
+        with refusals():
+            scored, customers = tables["predictions"].require(), tables["features"].require()
         numbers = {"scored": scored.rows, "customers": customers.rows}
         losses: Mapping[str, str] = {}
         if "scored_before" in scored.details:

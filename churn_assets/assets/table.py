@@ -16,6 +16,7 @@ from churn_assets.assets.shared import key, preview, refusals
 from churn_assets.errors import public_values
 from churn_assets.machine import MACHINE, this_machine
 from churn_assets.settings import Settings
+from churn_assets.tables.health import damage_named
 from churn_assets.tables.lake import Committed
 from churn_assets.usecases.spec import UseCase
 
@@ -107,7 +108,10 @@ def table(
             lake: Lake = resources["lake"]
             context = dg.AssetExecutionContext.get()
             context.instance.add_run_tags(context.run.run_id, {MACHINE: this_machine()})
-            with refusals(records=settings.preview_rows > 0):
+            with (
+                refusals(records=settings.preview_rows > 0),
+                damage_named(lambda: lake.of(case)),
+            ):
                 for materialization in _each(function(*arguments, **resources)):
                     name = materialization.committed.table
                     yield materialize_result(

@@ -11,6 +11,7 @@ from churn_assets.assets.shared import key, refusals
 from churn_assets.errors import public_text, public_values
 from churn_assets.settings import Settings
 from churn_assets.tables import quality
+from churn_assets.tables.health import damage_named
 from churn_assets.tables.lake import Lake
 from churn_assets.usecases.spec import UseCase
 
@@ -37,7 +38,8 @@ def warning(
     def declare(function: Callable[..., Count]) -> dg.AssetChecksDefinition:
         @wraps(function)
         def check(**resources: Any) -> dg.AssetCheckResult:
-            with refusals():
+            lake: Lake = resources["lake"]
+            with refusals(), damage_named(lambda: lake.of(case)):
                 count = function(**resources)
             return dg.AssetCheckResult(
                 passed=count.passed,

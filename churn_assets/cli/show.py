@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,12 +18,32 @@ from churn_assets.cli.run import Outcome, scored
 from churn_assets.errors import public_uri
 from churn_assets.learning.scoring import behind
 from churn_assets.settings import Settings, settings_file
+from churn_assets.tables.health import damage_named
 from churn_assets.tables.provenance import MADE_UP, origin
 
 if TYPE_CHECKING:
     from churn_assets.usecases.spec import UseCase
 
+Shown = ParamSpec("Shown")
+"""What a function that shows something takes beside use case and settings."""
 
+
+def _with_damage_named(
+    show: Callable[Concatenate[UseCase, Settings, Shown], None],
+) -> Callable[Concatenate[UseCase, Settings, Shown], None]:
+    """Let what shows tables say which file of them is damaged, where one is."""
+
+    @wraps(show)
+    def shown(
+        use_case: UseCase, settings: Settings, /, *arguments: Shown.args, **named: Shown.kwargs
+    ) -> None:
+        with damage_named(lambda: resources(settings).lake.of(use_case)):
+            show(use_case, settings, *arguments, **named)
+
+    return shown
+
+
+@_with_damage_named
 def show_summary(use_case: UseCase, settings: Settings, outcome: Outcome) -> None:
     """What a run from the source to predictions came to."""
     tables, console = resources(settings).lake.of(use_case), outcome.console
@@ -40,6 +61,7 @@ def show_summary(use_case: UseCase, settings: Settings, outcome: Outcome) -> Non
     console.print("Next: `make dev` opens the Dagster UI; `churn predictions --top 10` lists who.")
 
 
+@_with_damage_named
 def show_records(use_case: UseCase, settings: Settings, outcome: Outcome, source: str = "") -> None:
     """Where the records came from that raw holds after a run, as its last line.
 
@@ -67,6 +89,7 @@ def show_records(use_case: UseCase, settings: Settings, outcome: Outcome, source
     console.print(line)
 
 
+@_with_damage_named
 def show_scoring(use_case: UseCase, settings: Settings, outcome: Outcome) -> None:
     """Who scored whom."""
     tables = resources(settings).lake.of(use_case)
@@ -74,6 +97,7 @@ def show_scoring(use_case: UseCase, settings: Settings, outcome: Outcome) -> Non
     outcome.console.print(f"Predictions: {tables['predictions'].require().uri}")
 
 
+@_with_damage_named
 def show_training(use_case: UseCase, settings: Settings, outcome: Outcome) -> None:
     """What a training came to."""
     outcome.console.print()
@@ -81,6 +105,7 @@ def show_training(use_case: UseCase, settings: Settings, outcome: Outcome) -> No
     outcome.console.print("Next: `churn promote` makes it the Champion.")
 
 
+@_with_damage_named
 def show_champion(use_case: UseCase, settings: Settings, outcome: Outcome) -> None:
     """Who is Champion now, and whose the predictions are."""
     tables, console = resources(settings).lake.of(use_case), outcome.console
@@ -107,6 +132,7 @@ def _show_challenger(tables: Mapping[str, Any], outcome: Outcome) -> None:
             outcome.console.print(f"  {check.check_name}: {escape(check.description or '')}")
 
 
+@_with_damage_named
 def show_status(use_case: UseCase, settings: Settings) -> None:
     """Tables with their versions, rows and sources, aliases, the last promotion, freshness."""
     console = Console(highlight=False)
@@ -154,6 +180,7 @@ def show_status(use_case: UseCase, settings: Settings) -> None:
     console.print(f"lake: {public_uri(settings.lake_uri)}")
 
 
+@_with_damage_named
 def show_predictions(use_case: UseCase, settings: Settings, top: int) -> None:
     """Whom to contact first, where a business case says so, or who is most likely to churn."""
     predictions = resources(settings).lake.of(use_case)["predictions"]

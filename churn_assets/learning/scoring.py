@@ -109,7 +109,7 @@ def behind(tables: Mapping[str, Table]) -> str | None:
 def _change(use_case: UseCase, tables: Mapping[str, Table], features: Frame) -> dict[str, Any]:
     """How many were scored before, and how many of them are gone; nothing of made-up customers."""
     predictions = tables["predictions"]
-    before = predictions.state()
+    before = None if predictions.is_made_anew else predictions.state()
     if before is None or MADE_UP in {origin(tables, name) for name in ("features", "predictions")}:
         return {}
     volume = compare(

@@ -91,9 +91,10 @@ def featurise(
     versions = {name: state.data_version for name, state in read.items()}
     version = data_version(features_code(use_case), versions)
     features = tables["features"]
+    current = features.current(version)
+    if current:
+        return current
     before = features.state()
-    if before is not None and before.made_from == version:
-        return before
     silver = tables["silver"].scan(read["silver"].version)
     details: dict[str, Any] = {}
     labels = None

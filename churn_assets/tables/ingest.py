@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from churn_assets.errors import SourceError, TableError
+from churn_assets.errors import DamageError, SourceError, TableError
 from churn_assets.tables import engines
 from churn_assets.tables.contract import require_types
 from churn_assets.tables.engines.engine import ConflictError
+from churn_assets.tables.health import damage_named
 from churn_assets.tables.lake import (
     INGESTED_AT,
     SOURCE_URI,
@@ -149,29 +150,32 @@ def _ingest(target: _Target, source: Source, accept: bool) -> Committed:
     if current and made_from in _sources(current) and columns <= set(current.columns):
         return current
     try:
-        records = opened.records(table.engine)
-        alike = current is not None and is_made_up(current) == source.makes_up
-        volume = _volume(target, records, source, current if alike else None, accept)
-        frame = records.frame.with_columns(**{INGESTED_AT: nw.lit(datetime.now(UTC))})
-        details: dict[str, Any] = {
-            SOURCE_URI: records.uri,
-            "files": records.files,
-            "extra_columns": list(records.extra),
-            "missing_label": records.missing_label,
-            **volume,
-        }
-        if source.append:
-            # Made-up records are no history of others, nor are others one of theirs.
-            held = current if alike else None
-            return _add(expected, records, frame, table, held, made_from, details)
-        return table.replace(
-            frame,
-            made_from,
-            # Read anew by other code, the same source may hold other records.
-            data_version=made_from if current and current.data_version == version else version,
-            moments=(INGESTED_AT,),
-            **details,
-        )
+        with damage_named(lambda: {table.name: table}):
+            records = opened.records(table.engine)
+            alike = current is not None and is_made_up(current) == source.makes_up
+            volume = _volume(target, records, source, current if alike else None, accept)
+            frame = records.frame.with_columns(**{INGESTED_AT: nw.lit(datetime.now(UTC))})
+            details: dict[str, Any] = {
+                SOURCE_URI: records.uri,
+                "files": records.files,
+                "extra_columns": list(records.extra),
+                "missing_label": records.missing_label,
+                **volume,
+            }
+            if source.append:
+                # Made-up records are no history of others, nor are others one of theirs.
+                held = current if alike else None
+                return _add(expected, records, frame, table, held, made_from, details)
+            return table.replace(
+                frame,
+                made_from,
+                # Read anew by other code, the same source may hold other records.
+                data_version=made_from if current and current.data_version == version else version,
+                moments=(INGESTED_AT,),
+                **details,
+            )
+    except DamageError:
+        raise
     except Exception as error:
         refusal = opened.explain(error)
         if refusal is None:

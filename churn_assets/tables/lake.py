@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import ChurnError, TableError, public_uri, public_values
 from churn_assets.tables.engines.engine import Commit, ConflictError, Engine
+from churn_assets.tables.faults.damage import damaged, keep_digests, log_fault, require_files
+from churn_assets.tables.faults.refusals import UNFIT, reason
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -106,17 +107,36 @@ class Committed:
 
 @dataclass(frozen=True)
 class Table:
-    """One Delta table of one use case."""
+    """One Delta table of one use case.
+
+    Parameters
+    ----------
+    name, uri : str
+        What it is called and where it lies.
+    engine : Engine
+        What reads and writes it.
+    storage_options : mapping of str to str, optional
+        Keys of the object store.
+    is_made_anew : bool
+        Whether what it holds is damaged: never current, and not compared with what replaces it.
+    """
 
     name: str
     uri: str = field(repr=False)
     engine: Engine
     storage_options: Mapping[str, str] | None = field(default=None, repr=False)
+    is_made_anew: bool = False
 
-    def state(self) -> Committed | None:
-        """The newest version, or None where there is no table yet."""
+    def state(self, version: int | None = None) -> Committed | None:
+        """The newest version, or an older one; None where there is no table yet.
+
+        Raises
+        ------
+        DamageError
+            Where a file of it is missing or cut short.
+        """
         with self._refusals("read"):
-            return self._newest()
+            return self._at(version)
 
     def require(self) -> Committed:
         """The newest version.
@@ -139,7 +159,8 @@ class Table:
     def current(self, made_from: str) -> Committed | None:
         """The newest version, if it was made from this code and these inputs."""
         state = self.state()
-        return state if state is not None and state.made_from == made_from else None
+        is_current = state is not None and state.made_from == made_from
+        return state if is_current and not self.is_made_anew else None
 
     def version_on(self, day: date) -> int | None:
         """The version that held at the end of a day, in UTC; None where there was none yet."""
@@ -167,7 +188,7 @@ class Table:
 
     def _commits(self) -> Iterator[tuple[int, datetime]]:
         """Number and moment of each version, the newest first."""
-        table = self._open()
+        table = self.opened()
         assert table is not None
         for commit in table.history():
             yield commit["version"], datetime.fromtimestamp(commit["timestamp"] / 1000, UTC)
@@ -208,11 +229,14 @@ class Table:
             Where it cannot be written; the last version stands.
         """
         with self._refusals("written"):
-            before = self._newest()
+            before = self._at()
+        if self.is_made_anew and before and before.made_from == made_from:
+            # The same code makes the same rows of the same inputs.
+            data_version = before.data_version
         note = _note(data_version or made_from, made_from, reads, details)
         try:
             committed = self._commit("overwrite", frame, note)
-            if before is None or not self._is_same(before, committed, moments):
+            if before is None or self.is_made_anew or not self._is_same(before, committed, moments):
                 return committed
             return self._put_back(before, {**note, "data_version": before.data_version})
         except ConflictError as error:
@@ -266,8 +290,9 @@ class Table:
                 Commit(mode, metadata, base, transaction),
                 storage_options=self.storage_options,
             )
-            table = self._open()
+            table = self.opened()
             assert table is not None
+            keep_digests(self.uri, table.version())
             return self._committed(table, changed=True)
 
     def _is_same(self, before: Committed, now: Committed, moments: Sequence[str]) -> bool:
@@ -282,6 +307,28 @@ class Table:
             )
         return one == other
 
+    def restore(self, before: Committed) -> Committed:
+        """Let the table be what it was at a version, in one commit.
+
+        Of the newest version too, so that the commit follows those that may have been lost.
+
+        Raises
+        ------
+        TableError
+            Where it cannot be written; the last version stands.
+        """
+        note = _note(before.data_version, before.made_from, before.reads, before.details)
+        newest = self.opened()
+        try:
+            if newest is not None and newest.version() == before.version:
+                return self._commit("append", self.scan(before.version).head(0), note)
+            return self._put_back(before, note)
+        except ConflictError as error:
+            raise TableError(
+                f"{self.uri}: another run committed to the table {self.name} at the same time. "
+                "That version stands."
+            ) from error
+
     def _put_back(self, before: Committed, note: Mapping[str, Any]) -> Committed:
         """Let the table be what it was at a version, with another note."""
         from deltalake import CommitProperties
@@ -290,17 +337,23 @@ class Table:
             custom_metadata={"userMetadata": json.dumps(note, default=str)}, max_commit_retries=0
         )
         with self._refusals("written"):
-            table = self._open()
+            table = self.opened()
             assert table is not None
             table.restore(before.version, commit_properties=properties)
             table.update_incremental()
             return self._committed(table)
 
-    def _newest(self) -> Committed | None:
-        table = self._open()
-        return None if table is None else self._committed(table)
+    def _at(self, version: int | None = None) -> Committed | None:
+        newest = self.opened()
+        if newest is None or version is None:
+            return None if newest is None else self._committed(newest)
+        table = self.opened(version)
+        assert table is not None
+        # Of an older version delta-rs tells the newest commits, under other numbers.
+        return self._committed(table, newest.history(newest.version() - version + 1)[-1])
 
-    def _open(self) -> DeltaTable | None:
+    def opened(self, version: int | None = None) -> DeltaTable | None:
+        """The Delta table at its newest version, or at an older one; None where there is none."""
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
@@ -308,15 +361,21 @@ class Table:
         if "://" not in self.uri and not Path(self.uri, "_delta_log").is_dir():
             return None
         try:
-            return DeltaTable(self.uri, storage_options=options)
+            return DeltaTable(self.uri, version, storage_options=options)
         except TableNotFoundError:
             return None
 
-    def _committed(self, table: DeltaTable, changed: bool = False) -> Committed:
+    def _committed(
+        self,
+        table: DeltaTable,
+        commit: Mapping[str, Any] | None = None,
+        *,
+        changed: bool = False,
+    ) -> Committed:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        last = table.history(1)[0]
+        last = table.history(1)[0] if commit is None else commit
         files = pa.table(table.get_add_actions(flatten=True))
         note = json.loads(last.get("userMetadata") or "{}")
         if note.get("layout", 1) > LAYOUT:
@@ -324,6 +383,8 @@ class Table:
                 f"{self.uri}: a newer version of Churn Assets wrote this table. Upgrade to it, or "
                 "set CHURN_ROOT to another folder; nothing was changed."
             )
+        if not self.is_made_anew:
+            require_files(self.name, self.uri, _sizes(files))
         return Committed(
             table=self.name,
             uri=public_uri(self.uri),
@@ -345,7 +406,7 @@ class Table:
         """Say in one line what keeps the table from being read or written."""
         from deltalake.exceptions import DeltaError
 
-        unfit = None if "://" in self.uri else _UNFIT.search(Path(self.uri).as_posix())
+        unfit = None if "://" in self.uri else UNFIT.search(Path(self.uri).as_posix())
         if unfit:
             raise TableError(
                 f"{self.uri}: the path of a Delta table cannot hold {unfit[0]!r}. "
@@ -356,9 +417,12 @@ class Table:
         except (ChurnError, ConflictError):
             raise
         except (OSError, DeltaError) as error:
-            reason = _reason(str(error).replace(self.uri, ""))
+            fault = log_fault(self.uri)
+            if fault:
+                raise damaged(self.name, fault) from error
+            why = reason(str(error).replace(self.uri, ""))
             raise TableError(
-                f"{self.uri}: the table {self.name} could not be {what}: {reason} "
+                f"{self.uri}: the table {self.name} could not be {what}: {why} "
                 "Its last version stands."
             ) from error
 
@@ -416,35 +480,8 @@ def _note(
     }
 
 
-# delta-rs takes a path for an address, which these characters would end or escape.
-_UNFIT = re.compile(r"[#?\[\]\\^|\x00-\x1f]|%[0-9A-Fa-f]{2}")
-_REASONS = (
-    (
-        r"No space left|os error 28|StorageFull",
-        "the disk is full. Free some space, then run again.",
-    ),
-    (
-        r"Not a directory|File exists|os error (17|20)",
-        "a file stands where its folder should be. Move it, or set CHURN_LAKE to another place.",
-    ),
-    (
-        r"Permission denied|Read-only file system|os error (13|30)",
-        "this place is read-only. Give write permission, or set CHURN_LAKE to another place.",
-    ),
-    (
-        r"connect|dns|timed? ?out|error sending request",
-        "the store cannot be reached. Check CHURN_LAKE.",
-    ),
-    (r"\b403\b|Forbidden|AccessDenied|credential", "access is denied. Check `storage_options`."),
-)
-
-
-def _reason(message: str) -> str:
-    """A short reason without whatever an object store put into its message."""
-    for pattern, reason in _REASONS:
-        if re.search(pattern, message, re.IGNORECASE):
-            return reason
-    return message.splitlines()[0][:200].rstrip(".") + "."
+def _sizes(files: Any) -> dict[str, int]:
+    return dict(zip(files["path"].to_pylist(), files["size_bytes"].to_pylist(), strict=True))
 
 
 def _delta_type(delta: Any) -> str:

@@ -61,7 +61,7 @@ def refine(
     rejects = rejects or tables["rejects"].replace(found, version, reads, rules=validated.broken)
     yield rejects
     require_few_rejects(validated, max_reject_share, source, kept=rejects.uri, guarded="silver")
-    yield tables["silver"].replace(use_case.clean(validated.valid), version, reads)
+    yield silver or tables["silver"].replace(use_case.clean(validated.valid), version, reads)
 
 
 def newest_by(state: Committed, time: str | None) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from churn_assets.errors import ChurnError, first_line
+from churn_assets.errors import ChurnError, DamageError, first_line
 from churn_assets.learning.judging.approvals import overridden
 from churn_assets.learning.judging.evidence import Evidence
 from churn_assets.learning.judging.gate import Gate
@@ -67,7 +67,15 @@ def decide(gather: Callable[[], Evidence], use_case: UseCase, settings: GateSett
 
 
 def refuse_all(error: Exception, use_case: UseCase, settings: GateSettings) -> Judgement:
-    """Every gate refuses, because the evidence cannot be had."""
+    """Every gate refuses, because the evidence cannot be had.
+
+    Raises
+    ------
+    DamageError
+        Where a file is damaged, which is no verdict on a Challenger.
+    """
+    if isinstance(error, DamageError):
+        raise error
     reason = _reason(error)
     gates = gates_for(use_case, settings)
     return Judgement(

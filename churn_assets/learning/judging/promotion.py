@@ -15,7 +15,7 @@ from churn_assets.learning.judging.court import (
     refusal,
     refuse_all,
 )
-from churn_assets.learning.judging.evidence import gather
+from churn_assets.learning.judging.evidence import Evidence, gather
 from churn_assets.learning.judging.looks import keep_look
 from churn_assets.learning.judging.record import (
     Promotion,
@@ -31,6 +31,7 @@ from churn_assets.learning.judging.verdict import Verdict
 from churn_assets.learning.recipe import MAX_ROWS
 from churn_assets.learning.registry import CHALLENGER, Version
 from churn_assets.learning.workplace import Workplace
+from churn_assets.tables.health import damage_named
 from churn_assets.tables.lake import Committed, Table
 
 NOT_ASKED = "not asked of a Champion that was promoted before it was there"
@@ -46,8 +47,9 @@ def judge(
     by, that is what they said when the Champion was promoted.
     """
     try:
-        records = history(place.tables["champion"])
-        reason = _why_champion_stands(place, records)
+        with damage_named(lambda: place.tables):
+            records = history(place.tables["champion"])
+            reason = _why_champion_stands(place, records)
         if reason:
             return Judgement(list(_recorded_verdicts(place, records, settings, reason)))
     except Exception as error:
@@ -232,7 +234,12 @@ def _judge_now(
 ) -> Judgement:
     """What every gate says of the present Challenger beside the Champion on record."""
     newest = records[-1] if records else None
-    judgement = decide(lambda: gather(place, newest, most_rows, settings), place.use_case, settings)
+
+    def evidence() -> Evidence:
+        with damage_named(lambda: place.tables):
+            return gather(place, newest, most_rows, settings)
+
+    judgement = decide(evidence, place.use_case, settings)
     if judgement.evidence is not None:
         keep_look(place.registry, judgement.evidence)
     return judgement

@@ -21,9 +21,10 @@ import pytest
 from deltalake import DeltaTable, Field
 from deltalake import Schema as DeltaSchema
 
-from churn_assets.errors import EngineError, TableError
+from churn_assets.errors import DamageError, EngineError, TableError
 from churn_assets.tables.engines.engine import Commit, ConflictError, Engine
 from churn_assets.tables.engines.polars_engine import PolarsEngine
+from churn_assets.tables.health import damage_named, examine, good_versions
 from churn_assets.tables.lake import Table
 from churn_assets.usecases.spec import DType
 from churn_assets_tests.support.disks import Disk, small_disk
@@ -738,6 +739,25 @@ def test_a_version_that_never_was_is_refused_by_the_table_s_name(
     message = refusal(lambda: table.scan(version=99), TableError)
 
     assert message.startswith(f"{tmp_path}: the table silver could not be read: ")
+
+
+def test_a_damaged_file_is_named_and_the_version_before_is_whole(
+    spark_engine: Engine, tmp_path: Path
+) -> None:
+    table = Table("silver", str(tmp_path / "silver"), spark_engine)
+    for rows in (1, 2):
+        table.replace(on(spark_engine, a=list(range(rows))), str(rows))
+    whole, delta = examine(table), table.opened()
+    assert delta is not None
+    file = Path(delta.file_uris()[0])
+    file.write_bytes(b"?" * file.stat().st_size)
+
+    with pytest.raises(DamageError) as caught, damage_named(lambda: {"silver": table}):
+        spark_engine.collect(table.scan())
+
+    assert whole.fault == ""
+    assert str(caught.value).startswith(f"the table silver is damaged: {file.parent}/")
+    assert [state.version for state in good_versions(table)] == [0]
 
 
 def test_a_file_in_the_way_is_told_as_the_lake_tells_it(
