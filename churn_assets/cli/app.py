@@ -218,6 +218,24 @@ def predictions(
 
 
 @app.command()
+def doctor(
+    use_case: UseCaseOption = DEFAULT_USE_CASE,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Make whole again what can be; train nothing.")
+    ] = False,
+) -> None:
+    """Whether tables, models, alias and history are whole; with --repair, mend them."""
+    case = _use_case(use_case)
+    with _refusals():
+        settings = load_settings()
+        from churn_assets.cli.doctor import show_health
+
+        remaining = show_health(case, settings, repair=repair)
+    if remaining:
+        _refuse(remaining)
+
+
+@app.command()
 def new(
     name: Annotated[str, typer.Argument(help="Of the use case, such as hotel_bookings.")],
     source: Annotated[

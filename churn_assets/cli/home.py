@@ -57,7 +57,7 @@ def history(home: Path) -> Iterator[dg.DagsterInstance]:
     Raises
     ------
     HistoryError
-        Where a full or read-only disk keeps Dagster from its own files.
+        Where a full or read-only disk keeps Dagster from its own files, or one is damaged.
     """
     import dagster as dg
 
@@ -68,6 +68,9 @@ def history(home: Path) -> Iterator[dg.DagsterInstance]:
     except ChurnError:
         raise
     except Exception as error:
+        damage = _damaged_database(home, error)
+        if damage:
+            raise HistoryError(f"Dagster's history: {damage}; run `churn doctor`.") from error
         fault = _storage_fault(error)
         if fault is None:
             raise
@@ -75,6 +78,17 @@ def history(home: Path) -> Iterator[dg.DagsterInstance]:
             f"{home}: Dagster's history cannot be kept: {fault}. Free some space or give write "
             "permission, then run again. The last versions stand."
         ) from error
+
+
+def _damaged_database(home: Path, error: BaseException | None) -> str | None:
+    """Which database is damaged, and how, where that is why something broke off."""
+    while error is not None:
+        if isinstance(error, sqlite3.DatabaseError):
+            from churn_assets.learning.health.files import history_faults
+
+            return next((fault.what for fault in history_faults(home)), None)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _storage_fault(error: BaseException | None) -> str | None:

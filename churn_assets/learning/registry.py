@@ -36,6 +36,8 @@ MANIFEST = "model_files.json"
 """Artifact of a run: the sha256 of each file of its model."""
 
 _UNREACHABLE = r"connection|max retries|timed out|unable to open database|name or service"
+_DAMAGED = r"file is not a database|disk image is malformed|malformed database"
+_DOCTOR = "`churn doctor` says what is damaged."
 _START = "Start it, or set CHURN_MLFLOW__TRACKING_URI to one that runs."
 _ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -416,6 +418,8 @@ class Registry:
             else:
                 # Whole, since a URI that is cut in two may show its credentials.
                 reason = public_text(first_line(error, most=sys.maxsize))[:400].rstrip(".")
+            if re.search(_DAMAGED, str(error)):
+                advice = _DOCTOR
             todo = _START if unreachable else advice
             raise RegistryError(
                 f"MLflow at {public_uri(self.tracking_uri)}: {reason}. {todo}".rstrip()

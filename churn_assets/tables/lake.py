@@ -177,7 +177,7 @@ class Table:
     def note(self, version: int) -> Mapping[str, Any]:
         """What was kept with the commit of a version; nothing where the log no longer tells."""
         with self._refusals("read"):
-            table = self._open()
+            table = self.opened()
             assert table is not None
             # A table that is opened at a version tells another one's commit.
             back = table.version() - version
