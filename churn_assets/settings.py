@@ -436,6 +436,8 @@ def _known_beside(path: Sequence[str], within: type[BaseModel]) -> set[str]:
     for part in path[:-1]:
         is_model = hasattr(model, "model_fields")
         model = model.model_fields[part].annotation if is_model else get_args(model)[-1]
+        if type(None) in get_args(model):
+            (model,) = (kind for kind in get_args(model) if kind is not type(None))
     return set(model.model_fields)
 
 

@@ -27,7 +27,7 @@ def test_every_refusal_is_caught_as_one_kind() -> None:
 
 
 def test_the_tree_of_refusals_is_drawn_as_it_is() -> None:
-    drawn = re.findall(r"^ +(?:[|`]-- )?(\w+Error)\b", errors.__doc__ or "", re.MULTILINE)
+    drawn = re.findall(r"^ +(?:[|] +)?(?:[|`]-- )?(\w+Error)\b", errors.__doc__ or "", re.MULTILINE)
 
     assert sorted(drawn) == sorted(kind.__name__ for kind in _kinds())
 

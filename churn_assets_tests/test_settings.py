@@ -274,6 +274,14 @@ def test_only_prod_shows_no_records(profile: Settings) -> None:
             "sources: {telco_churn: {url: x.csv}}\n",
             ": sources.telco_churn.url: there is no such setting. Did you mean uri?",
         ),
+        (
+            "sources: {telco_churn: {labels: {url: x.csv}}}\n",
+            ": sources.telco_churn.labels.url: there is no such setting. Did you mean uri?",
+        ),
+        (
+            "sources: {telco_churn: {volume: {row: 0.1}}}\n",
+            ": sources.telco_churn.volume.row: there is no such setting. Did you mean rows?",
+        ),
         ("nonsense: 1\n", ": nonsense: there is no such setting. Known are as_of, contacts,"),
         (
             "max_reject_share: many\n",

@@ -190,14 +190,12 @@ class Progress:
 
     def refusal(self) -> str:
         """What stopped the run, in one line."""
-        blocked = [
-            f"{check.check_name}: {check.description}"
-            for check in self.checks
-            if check.blocking and not check.passed
-        ]
+        blocked = [check for check in self.checks if check.blocking and not check.passed]
         if blocked:
-            reason = "; ".join(dict.fromkeys(blocked))
-            return f"Challenger refused: {reason}."
+            reasons = dict.fromkeys(f"{check.check_name}: {check.description}" for check in blocked)
+            table = blocked[0].asset_key.path[-1]
+            what = "Challenger" if table == "model" else table
+            return f"{what} refused: {'; '.join(reasons)}."
         return self._failures[0] if self._failures else _STOPPED
 
     def _materialized(self, event: dg.DagsterEvent) -> None:

@@ -36,6 +36,7 @@ def others_may_read() -> Iterator[None]:
         (SOURCE, f"redis://:{SECRET}@127.0.0.1/{SECRET}", "run"),
         (LAKE, f"s3://me:{SECRET}@127.0.0.1:1/lake", "run"),
         (LAKE, f"https://127.0.0.1:1/lake?sig={SECRET}", "run"),
+        (LAKE, f"nowhere://me:{SECRET}@127.0.0.1/{SECRET}", "run"),
         (TRACKING, f"http://me:{SECRET}@127.0.0.1:1", "promote"),
         (TRACKING, f"postgresql://me:{SECRET}/{SECRET}@127.0.0.1:1/mlflow", "promote"),
         (TRACKING, f"nowhere://me:{SECRET}@127.0.0.1/{SECRET}", "status"),
