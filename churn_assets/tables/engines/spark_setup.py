@@ -40,6 +40,8 @@ _MOST_CHARACTERS = 300
 _WIDE_TABLES = "-XX:-DontCompileHugeMethods"
 _SESSION = {
     "spark.sql.session.timeZone": "UTC",
+    # A rule of all columns at once has a constraint for each choice of its columns' aliases.
+    "spark.sql.constraintPropagation.enabled": "false",
     # Arrow batches of this size keep a model's overhead for each call small.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
