@@ -150,7 +150,7 @@ def test_a_refused_challenger_ends_red_and_says_why(refused: tuple[Project, Run]
 
     assert not run.success
     assert "better_than_chance" in run.blocked_by
-    assert "not both above those of guessing" in run.checks["better_than_chance"].description
+    assert "is not above 0.500" in run.checks["better_than_chance"].description
 
 
 def test_a_refused_challenger_leaves_champion_and_predictions_as_they_were(

@@ -135,7 +135,9 @@ def test_the_gates_show_that_they_passed_and_why(ui: UI, page: Page, materialise
 
     expect(page.get_by_text("Passed", exact=True)).to_be_visible()
     expect(page.get_by_text("Succeeded", exact=True)).to_have_count(len(GATES))
-    expect(page.get_by_text(re.compile("lower 95 % bound of ROC AUC .*of guessing"))).to_be_visible()
+    expect(
+        page.get_by_text(re.compile("lower 95 % bound of ROC AUC .*of guessing"))
+    ).to_be_visible()
     expect(page.get_by_text("roc_auc_lower_95").first).to_be_visible()
     # A person may ask a gate again without a new training.
     expect(page.get_by_role("button", name=re.compile("Execute$"))).to_be_enabled()
@@ -175,7 +177,9 @@ def test_a_refused_challenger_shows_why(ui: UI, page: Page, refused: str) -> Non
 
     assert refused == "Failure"
     expect(page.get_by_text("Failed", exact=True).first).to_be_visible()
-    expect(page.get_by_text(re.compile("lower 95 % bound of ROC AUC .* is not above 0.500"))).to_be_visible()
+    expect(
+        page.get_by_text(re.compile("lower 95 % bound of ROC AUC .* is not above 0.500"))
+    ).to_be_visible()
     page.screenshot(path=ui.screenshots / "refused.png", clip=ABOVE_PLOTS)
     assert champion.version == 1
     assert set(predictions["model_version"]) == {1}

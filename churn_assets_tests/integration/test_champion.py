@@ -152,7 +152,7 @@ def test_labels_shuffled_everywhere_are_refused_though_f1_beats_the_champions(
 
     assert run.checks["f1_gate"].passed
     assert "better_than_chance" in run.blocked_by
-    assert "not both above those of guessing" in run.checks["better_than_chance"].description
+    assert "is not above 0.500" in run.checks["better_than_chance"].description
     assert kept(copied) == before
 
 
