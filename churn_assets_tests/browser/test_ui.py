@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlparse
 
+import dagster as dg
 import polars as pl
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from churn_assets.assets.automation import UNFINISHED
+from churn_assets.learning.scoring import behind
 from churn_assets_tests.support.processes import background, free_ports
 from churn_assets_tests.support.project import GATES, ONLY_TELCO, QUICK, ROWS, TABLES, Project
 
@@ -62,6 +65,8 @@ def ui(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[U
     with background(["churn", "dev", "--port", str(port)], environ, folder / "log") as server:
         server.wait_until(lambda: _answers(url), READY_SECONDS, "ready")
         yield UI(url, project, screenshots)
+        # The daemon scores whom a refused Challenger left unscored, in a process of its own.
+        server.wait_until(lambda: _is_idle(project), RUN_SECONDS, "idle")
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +224,15 @@ def _picture(ui: UI, page: Page, name: str, parts: object, margin: int = 24) -> 
     bottom = max(box["y"] + box["height"] for box in boxes) + margin
     clip = {"x": left, "y": top, "width": right - left, "height": bottom - top}
     page.screenshot(path=ui.screenshots / f"{name}.png", clip=clip)
+
+
+def _is_idle(project: Project) -> bool:
+    """Whether everyone is scored, and no run is under way."""
+    home = project.folder / ".churn" / "dagster"
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        under_way = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+    tables = {name: project.table(name) for name in TABLES}
+    return not under_way and behind(tables) is None
 
 
 def _answers(url: str) -> bool:

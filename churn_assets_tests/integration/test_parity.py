@@ -24,6 +24,8 @@ from churn_assets_tests.support.project import (
     write_csv,
 )
 
+pytestmark = pytest.mark.timeout(600)
+
 MADE_UP = [case.name for case in USE_CASES.values() if case.generate and case is not USE_CASE]
 SOURCES = [
     *(["real"] if TELCO.exists() else []),

@@ -8,7 +8,10 @@ from churn_assets.usecases.spec import delta_name
 from churn_assets_tests.support.project import Project
 
 # What differs between two runs on one engine as well.
-OF_THE_RUN = ("ingested_at", "scored_at", "trained_at", "decided_at", "decided_by", "run_id")
+OF_THE_RUN = (
+    *("ingested_at", "scored_at", "trained_at", "decided_at", "decided_by", "run_id"),
+    "model_digest",
+)
 
 
 def rows(project: Project, table: str) -> pl.DataFrame:
