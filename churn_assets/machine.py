@@ -22,12 +22,11 @@ def keep_private(folder: Path) -> None:
     Parameters
     ----------
     folder : Path
-        Of everything local; it is closed to others, made if it is not there.
+        Of everything local; it is closed to others where it is there already.
     """
     os.umask(_OWNER_ALONE)
-    # Where it cannot be made or is somebody else's, what is written there says so.
+    # Where it is not there yet, or is somebody else's, what is written there says so.
     with suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
         held = folder.stat()
         # What everybody may write to, such as /tmp, is not ours to close.
         if held.st_uid == os.getuid() and not held.st_mode & stat.S_ISVTX:

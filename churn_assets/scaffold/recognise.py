@@ -18,9 +18,9 @@ from churn_assets.scaffold.number_styles import (
     rivals,
     styles_of,
 )
-from churn_assets.tables.contract import WHITESPACE, validate
+from churn_assets.tables.contract import validate
 from churn_assets.tables.engines.polars_engine import PolarsEngine
-from churn_assets.tables.written import MINUS, pattern
+from churn_assets.tables.written import MINUS, WHITESPACE, pattern
 from churn_assets.usecases.spec import Column, Contract, DType
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from churn_assets.errors import ContractError
 from churn_assets.tables.engines.engine import Engine
 from churn_assets.tables.lake import LINE_FAULT
-from churn_assets.tables.written import readable, whole
+from churn_assets.tables.written import WHITESPACE, readable, whole
 from churn_assets.usecases.spec import Column, Contract, DType, delta_name
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     Expr = nw.Expr
 
-# Spelled out, because engines differ in what they take for white space.
-WHITESPACE = " \t\n\r\f\v\u00a0\u2007\u202f\ufeff"
 _TEXT, _VALUE, _COUNT, _NEWEST = "__text_", "__value_", "__count", "__newest"
 _SECONDS = "%Y-%m-%d %H:%M:%S"
 _IN_TYPES: dict[str, Any] = {"decimal": ".", "thousands": "", "minus": ()}

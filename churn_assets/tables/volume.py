@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from churn_assets.tables.contract import WHITESPACE
 from churn_assets.tables.engines.engine import Engine
+from churn_assets.tables.written import WHITESPACE
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     Expr = nw.Expr
 
+# Spelled out, because engines differ in what they take for white space.
+WHITESPACE = " \t\n\r\f\v\u00a0\u2007\u202f\ufeff"
 _WHOLE = r"^[+-]?[0-9]+(\.0+)?\z"
 _DECIMAL = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\z"
 _GROUPED = r"^[+-]?[1-9][0-9]{{0,2}}(?:{mark}[0-9]{{3}})+(?:{decimal}[0-9]*)?\z"
