@@ -30,6 +30,8 @@ def others_may_read() -> Iterator[None]:
 
 def test_what_is_made_is_its_owner_s_alone(tmp_path: Path) -> None:
     keep_private(tmp_path / "a" / "root")
+    assert not (tmp_path / "a").exists()
+    (tmp_path / "a" / "root").mkdir(parents=True)
     (tmp_path / "a" / "root" / "file").write_text("")
     (tmp_path / "a" / "root" / "folder").mkdir()
 
