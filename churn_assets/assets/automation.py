@@ -7,6 +7,7 @@ import dagster as dg
 
 from churn_assets.assets.resources import Mlflow
 from churn_assets.assets.shared import key, refusals
+from churn_assets.learning.judging.record import decided
 from churn_assets.learning.scoring import behind
 from churn_assets.settings import Settings
 from churn_assets.tables.lake import Lake
@@ -82,8 +83,8 @@ def rescore_sensor(use_case: UseCase) -> dg.SensorDefinition:
     ) -> dg.RunRequest | dg.SkipReason:
         tables = lake.of(use_case)
         with refusals():
-            reason, champion = behind(tables), tables["champion"].state()
-        if champion is None or champion.rows == 0:
+            reason, champion = behind(tables), decided(tables["champion"])
+        if champion is None:
             return dg.SkipReason("There is no Champion yet.")
         if reason is None:
             return dg.SkipReason("Predictions are the Champion's, of the newest features.")

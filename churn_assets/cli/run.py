@@ -21,6 +21,7 @@ from churn_assets.assets.shared import key
 from churn_assets.cli.home import history, prepare_home
 from churn_assets.cli.liveness import at_work
 from churn_assets.definitions import definitions
+from churn_assets.learning.judging.record import decided
 from churn_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -98,8 +99,7 @@ def run_and_score(use_case: UseCase, settings: Settings, **options: Any) -> Outc
     if outcome.refused is None or outcome.stopped or not is_unscored:
         return outcome
     tables = resources(settings).lake.of(use_case)
-    champion = tables["champion"].state()
-    if champion is None or champion.rows == 0:
+    if decided(tables["champion"]) is None:
         return replace(outcome, refused=f"{outcome.refused} {_NOBODY}")
     scoring = run_job(
         use_case, settings, ("predictions",), verbose=bool(options.get("verbose", False))

@@ -16,6 +16,7 @@ from churn_assets.assets.shared import key
 from churn_assets.cli.home import history, prepare_home
 from churn_assets.cli.run import Outcome, scored
 from churn_assets.errors import public_uri
+from churn_assets.learning.judging.record import decided
 from churn_assets.learning.scoring import behind
 from churn_assets.settings import Settings, settings_file
 from churn_assets.tables.health import damage_named
@@ -170,8 +171,7 @@ def show_status(use_case: UseCase, settings: Settings) -> None:
         version = registry.by_alias(alias)
         held = "none" if version is None else f"version {version.version}"
         console.print(f"{alias}: {held} of {registry.model_name}")
-    champion = tables["champion"].state()
-    if champion is not None and champion.rows:
+    if decided(tables["champion"]):
         last = _last(tables["champion"], "promotion")
         console.print(
             f"last {last['action']}: version {last['version']} at {_when(last['decided_at'])} "

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import RegistryError
-from churn_assets.learning.judging.record import align
+from churn_assets.learning.judging.record import align, decided
 from churn_assets.learning.scorer import predictions_schema, scored_columns, scorer
 from churn_assets.learning.workplace import Workplace
 from churn_assets.tables import engines
@@ -86,8 +86,8 @@ def behind(tables: Mapping[str, Table]) -> str | None:
     tables : mapping of str to Table
         The use case's tables.
     """
-    features, champion = tables["features"].state(), tables["champion"].state()
-    if features is None or champion is None or champion.rows == 0:
+    features, champion = tables["features"].state(), decided(tables["champion"])
+    if features is None or champion is None:
         return None
     predictions = tables["predictions"].state()
     if predictions is None:

@@ -44,10 +44,16 @@ class Promotion:
         return f"{self.decided_at:%Y-%m-%d %H:%M} UTC"
 
 
+def decided(champion: Table) -> Committed | None:
+    """The newest version of the record; None where nobody was ever promoted."""
+    state = champion.state()
+    return state if state is not None and state.rows else None
+
+
 def history(champion: Table, state: Committed | None = None) -> list[Promotion]:
     """Every promotion and rollback, the oldest first."""
-    state = state or champion.state()
-    if state is None or state.rows == 0:
+    state = state or decided(champion)
+    if state is None:
         return []
     rows = champion.engine.collect(champion.scan(state.version)).to_pylist()
     return sorted((Promotion(**row) for row in rows), key=lambda record: record.promotion)
