@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def sources(use_case: UseCase) -> dict[str, frozenset[str]]:
-    """The columns of silver that each model input is computed from.
+    """The columns of silver that each model input is computed from; none where that is not known.
 
     `features` is not run on records: what it would read for one input alone is what the plan of the
     query asks its source for. What any row takes, such as a filter, is no input's own.
@@ -33,20 +33,11 @@ def sources(use_case: UseCase) -> dict[str, frozenset[str]]:
     use_case : UseCase
         Whose `clean` says which columns silver has, and whose `features` is followed.
     """
-    read: set[str] = set()
-    features = use_case.features(_watched(_empty_silver(use_case), read))
-
-    def needed(*columns: str) -> set[str]:
-        read.clear()
-        PolarsEngine().collect(features.select(*columns))
-        return set(read)
-
-    of_any = needed(*use_case.keys) | {use_case.label.column}
-    found = {}
-    for name in use_case.inputs:
-        reads = needed(*use_case.keys, name)
-        found[name] = frozenset((reads - of_any) | ({name} & reads))
-    return found
+    try:
+        return _followed(use_case)
+    except Exception:
+        # A function that computes something of its records may take no table without any.
+        return dict.fromkeys(use_case.inputs, frozenset())
 
 
 @dataclass(frozen=True)
@@ -94,11 +85,7 @@ def causes(use_case: UseCase) -> Causes:
     Equal shares are the Shapley value of what only takes place where all columns are known
     together: Shapley (1953), "A value for n-person games", on unanimity games.
     """
-    try:
-        derived = sources(use_case)
-    except Exception:
-        # A function that computes something of its records may take no table without any.
-        return Causes({name: {name: 1.0} for name in use_case.inputs})
+    derived = sources(use_case)
     shown = {name for name, columns in derived.items() if name in columns}
     hidden = _together(columns - shown for columns in derived.values())
     teller: dict[str, str] = {}
@@ -224,6 +211,23 @@ def customers(
 
 
 _PLACE = "__place"
+
+
+def _followed(use_case: UseCase) -> dict[str, frozenset[str]]:
+    read: set[str] = set()
+    features = use_case.features(_watched(_empty_silver(use_case), read))
+
+    def needed(*columns: str) -> set[str]:
+        read.clear()
+        PolarsEngine().collect(features.select(*columns))
+        return set(read)
+
+    of_any = needed(*use_case.keys) | {use_case.label.column}
+    found = {}
+    for name in use_case.inputs:
+        reads = needed(*use_case.keys, name)
+        found[name] = frozenset((reads - of_any) | ({name} & reads))
+    return found
 
 
 def _together(groups: Iterable[frozenset[str]]) -> dict[str, str]:
