@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 
 from churn_assets.assets.resources import resources
+from churn_assets.cli.home import home_folder
 from churn_assets.errors import ChurnError
 from churn_assets.learning.health.examination import Patient
 from churn_assets.learning.health.files import databases, history_faults
@@ -41,7 +40,7 @@ def show_health(use_case: UseCase, settings: Settings, *, repair: bool) -> str:
         settings.contacts.get(use_case.name),
         settings.studies_folder,
     )
-    home = Path(os.environ.get("DAGSTER_HOME") or settings.dagster_home).expanduser()
+    home = home_folder(settings)
     found: dict[str, Examination] = {}
 
     def faults(progress: Callable[[Examination], None]) -> list[Fault]:

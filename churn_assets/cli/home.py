@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 _STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
+def home_folder(settings: Settings) -> Path:
+    """Where DAGSTER_HOME is, whether it is there yet or not."""
+    # What was known on a past day is not part of today's history.
+    home = None if settings.as_of else os.environ.get("DAGSTER_HOME")
+    # Dagster takes no relative folder.
+    return Path(home or settings.dagster_home).expanduser().absolute()
+
+
 def prepare_home(settings: Settings) -> Path:
     """Make DAGSTER_HOME and put dagster.yaml into it: elsewhere it is silently ignored.
 
@@ -30,10 +38,7 @@ def prepare_home(settings: Settings) -> Path:
     SettingsError
         Where the folder cannot be written.
     """
-    # What was known on a past day is not part of today's history.
-    home = None if settings.as_of else os.environ.get("DAGSTER_HOME")
-    # Dagster takes no relative folder.
-    folder = Path(home or settings.dagster_home).expanduser().absolute()
+    folder = home_folder(settings)
     template, place = project_folder() / "config" / "dagster.yaml", folder / "dagster.yaml"
     keep_private(settings.present.root_folder)
     try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import ChurnError, RegistryError, first_line, public_text, public_uri
 from churn_assets.learning.storing.files import StoredModel, UntrustedTypeError, digest_of
-from churn_assets.learning.storing.place import follow
+from churn_assets.learning.storing.place import database_of, follow
 from churn_assets.learning.storing.trusted import storable_types
 from churn_assets.learning.storing.writing import log_model
 
@@ -149,7 +149,9 @@ class Registry:
     def _connected(self) -> MlflowClient:
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-        _make_folder(self.tracking_uri)
+        database = database_of(self.tracking_uri)
+        if database is not None:
+            database.parent.mkdir(parents=True, exist_ok=True)
         import mlflow
 
         experiment = self.experiment or self.model_name
@@ -452,11 +454,6 @@ def _unless_it_exists() -> Iterator[None]:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-
-
-def _make_folder(tracking_uri: str) -> None:
-    if tracking_uri.startswith("sqlite:///"):
-        Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 ASIDE = ".damaged"
 """Ends the name of what is kept aside."""
-_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -253,8 +252,5 @@ def _fault(store: Any, shown: str, entry: Mapping[str, Any], digest: str | None)
 
 
 def _digest(store: Any, name: str) -> str:
-    digest = hashlib.sha256()
     with store.open_input_stream(name) as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,7 +16,9 @@ import polars as pl
 import pytest
 
 from churn_assets.cli.doctor import show_health
+from churn_assets.cli.home import history, prepare_home
 from churn_assets.learning.registry import CHAMPION
+from churn_assets_tests.support.disks import cut, flip_a_bit
 from churn_assets_tests.support.processes import churn
 from churn_assets_tests.support.project import ONLY_TELCO, QUICK, ROWS, TABLES, USE_CASE, Project
 
@@ -31,10 +33,8 @@ def sound(new_project: Callable[..., Project]) -> Project:
     for retrain in (False, True):
         run = project.run(project.write(), retrain=retrain)
         assert run.success, run.error
-    history = project.settings().dagster_home / "history"
-    history.mkdir(parents=True)
-    with closing(sqlite3.connect(history / "runs.db")) as database:
-        database.executescript("CREATE TABLE runs (id); INSERT INTO runs VALUES (1);")
+    with history(prepare_home(project.settings())):
+        pass
     return project
 
 
@@ -72,16 +72,6 @@ def data_file(project: Project, table: str) -> Path:
 
 def commits(project: Project, table: str) -> list[Path]:
     return sorted(Path(project.table(table).uri, "_delta_log").glob("*.json"))
-
-
-def cut(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-
-
-def flip_a_bit(file: Path) -> None:
-    content = bytearray(file.read_bytes())
-    content[len(content) // 3] ^= 1
-    file.write_bytes(content)
 
 
 def garble(file: Path) -> None:

@@ -1,4 +1,4 @@
-"""Small disks, which can be full or read-only."""
+"""Small disks, which can be full or read-only, and what bad ones do to files."""
 
 from __future__ import annotations
 
@@ -58,3 +58,13 @@ def small_disk(folder: Path) -> Iterator[Disk]:
     yield Disk(folder)
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
     subprocess.run([*sudo, "umount", "--lazy", str(folder)], check=True, timeout=30)
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def flip_a_bit(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 1
+    file.write_bytes(content)

@@ -23,6 +23,7 @@ from churn_assets.tables.health import (
 )
 from churn_assets.tables.lake import Table
 from churn_assets_tests.conftest import S3
+from churn_assets_tests.support.disks import cut, flip_a_bit
 
 ENGINE = PolarsEngine()
 
@@ -53,16 +54,6 @@ def data_file(table: Table) -> Path:
 
 def commit(table: Table, version: int) -> Path:
     return Path(table.uri, "_delta_log", f"{version:020}.json")
-
-
-def cut(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-
-
-def flip_a_bit(file: Path) -> None:
-    content = bytearray(file.read_bytes())
-    content[len(content) // 3] ^= 1
-    file.write_bytes(content)
 
 
 def garble(file: Path) -> None:

@@ -5,23 +5,30 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
 from churn_assets.learning.health.fault import Fault
 from churn_assets.tables.health import set_aside
 
-_BESIDE = ("-wal", "-shm", "-journal")
+_LOG = "-wal"
+_BESIDE = (_LOG, "-shm", "-journal")
 """What SQLite keeps beside a database."""
+
+
+def opened_to_read(file: Path) -> closing[sqlite3.Connection]:
+    """A database of SQLite's, open in the block; nothing is made where there is no file."""
+    # Where a log is kept and nobody writes, SQLite would leave an empty one.
+    at_rest = _keeps_log(file) and not file.with_name(file.name + _LOG).exists()
+    address = f"{file.absolute().as_uri()}?mode=ro{'&immutable=1' if at_rest else ''}"
+    return closing(sqlite3.connect(address, uri=True))
 
 
 def database_fault(file: Path) -> str:
     """What SQLite finds wrong with a database; empty where nothing is, or it is in use."""
-    # In this mode nothing is made where there is no file.
-    address = f"{file.absolute().as_uri()}?mode=ro"
     try:
-        with closing(sqlite3.connect(address, uri=True)) as database:
+        with opened_to_read(file) as database:
             (found,) = database.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.OperationalError as error:
         return "" if "lock" in str(error) or "busy" in str(error) else f"{error}"
@@ -60,6 +67,13 @@ def journal_faults(journals: Iterable[Path]) -> Iterator[Fault]:
                 "`churn doctor --repair` sets it aside, and the search begins anew.",
                 partial(_set_aside, file, "the search begins anew"),
             )
+
+
+def _keeps_log(file: Path) -> bool:
+    """Whether what is written goes to a log first, as bytes 18 and 19 of a database say."""
+    with suppress(OSError), file.open("rb") as database:
+        return database.read(20)[18:] == b"\x02\x02"
+    return False
 
 
 def _is_journal(file: Path) -> bool:

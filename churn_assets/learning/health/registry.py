@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 from churn_assets.errors import ChurnError, RegistryError
 from churn_assets.learning.health.fault import Fault
-from churn_assets.learning.health.files import database_fault
+from churn_assets.learning.health.files import database_fault, opened_to_read
 from churn_assets.learning.judging.record import Promotion, align, history, is_champion
 from churn_assets.learning.registry import CHALLENGER, CHAMPION, Registry
+from churn_assets.learning.storing.place import database_of
 from churn_assets.learning.workplace import Workplace
 
 _START_OVER = (
@@ -40,9 +40,7 @@ def registry_faults(place: Workplace) -> Iterator[Fault]:
 
 def database(registry: Registry) -> Path | None:
     """The file of a registry that SQLite keeps; None for any other."""
-    prefix = "sqlite:///"
-    uri = registry.registry_uri or registry.tracking_uri
-    return Path(uri.removeprefix(prefix)) if uri.startswith(prefix) else None
+    return database_of(registry.registry_uri or registry.tracking_uri)
 
 
 def _records(place: Workplace) -> list[Promotion]:
@@ -74,7 +72,7 @@ def _is_empty(registry: Registry) -> bool:
         return False
     if not file.exists():
         return True
-    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as held:
+    with opened_to_read(file) as held:
         try:
             query = "SELECT count(*) FROM registered_models WHERE name = ?"
             (models,) = held.execute(query, [registry.model_name]).fetchone()

@@ -19,6 +19,11 @@ _ADDRESSES = (
 _NOT_OURS_TO_WRITE = ("SQLITE_READONLY", "SQLITE_CANTOPEN")
 
 
+def database_of(store_uri: str) -> Path | None:
+    """The file in which SQLite keeps a store of MLflow's; None of another store."""
+    return Path(store_uri.removeprefix(_SQLITE)) if store_uri.startswith(_SQLITE) else None
+
+
 def follow(tracking_uri: str, artifacts: str | None, experiment: str) -> None:
     """Point a store that was moved or copied to the files that came along.
 
@@ -36,9 +41,10 @@ def follow(tracking_uri: str, artifacts: str | None, experiment: str) -> None:
     experiment : str
         Its name.
     """
-    if not tracking_uri.startswith(_SQLITE) or artifacts is None:
+    database = database_of(tracking_uri)
+    if database is None or artifacts is None:
         return
-    database, now = Path(tracking_uri.removeprefix(_SQLITE)), _path(artifacts)
+    now = _path(artifacts)
     if now is None or now.parent != database.parent or not database.exists():
         return
     with closing(sqlite3.connect(database, _WAIT_SECONDS, isolation_level=None)) as store:
