@@ -200,3 +200,19 @@ def test_a_single_customer_is_enough_to_make_hostile_rows_from() -> None:
 
     assert found.error is None
     assert found.sweeps["months"].broken == 0
+
+
+def test_features_that_take_no_empty_table_are_no_fault_of_the_model() -> None:
+    def features(silver: Any) -> Any:
+        if not len(silver.select("months").collect()):
+            raise ValueError("nobody is here")
+        return DERIVED.features(silver)
+
+    choosy = replace(DERIVED, features=features)
+    rows = in_silver(choosy)
+
+    found = stress_test(Model(sensible), rows.inputs(), choosy, rows)
+
+    assert found.error is None
+    assert found.sweeps["months"].broken == 0
+    assert found.sweeps["months"].along == ()
