@@ -89,6 +89,8 @@ class Project:
     keeps_history : bool
         Whether Dagster's history lies in the folder too; else it is gone with the project, for
         writing it takes as long as training.
+    source : mapping, optional
+        Settings of its source, beside the address.
     **settings
         As `Settings` takes them, beside `root`.
     """
@@ -99,9 +101,11 @@ class Project:
         *,
         use_case: UseCase = USE_CASE,
         keeps_history: bool = False,
+        source: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> None:
         self.folder = folder
+        self._source = source or {}
         self.use_case = use_case
         self._settings = {"root": str(folder / ".churn"), "training": QUICK, **settings}
         home = folder / "dagster"
@@ -148,7 +152,8 @@ class Project:
         from churn_assets.definitions import definitions
 
         if source is not None:
-            self._settings["sources"] = {self.use_case.name: {"uri": str(source)}}
+            described = {**self._source, "uri": str(source)}
+            self._settings["sources"] = {self.use_case.name: described}
         name = self.use_case.name
         defs = definitions(self.settings(**changes))
         names = None if tables is None else tables.split()

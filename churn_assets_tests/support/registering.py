@@ -69,7 +69,9 @@ def challenge(project: Project, **tags: str) -> Version:
     present = registry.by_alias(CHALLENGER)
     assert present is not None
     pipeline = registry.load(present.version)
-    return register(registry, pipeline, inputs(project), {**present.tags, **tags})
+    # Nobody has judged it yet.
+    own = {name: value for name, value in present.tags.items() if not name.startswith("test_set")}
+    return register(registry, pipeline, inputs(project), {**own, **tags})
 
 
 def stored_files(registry: Registry, version: int) -> Path:
