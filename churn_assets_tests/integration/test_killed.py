@@ -16,7 +16,14 @@ import dagster as dg
 import pytest
 
 from churn_assets.cli.liveness import _processes
-from churn_assets_tests.support.processes import HOST, WORK_SECONDS, background, churn, free_ports
+from churn_assets_tests.support.processes import (
+    HOST,
+    WORK_SECONDS,
+    answers,
+    background,
+    churn,
+    free_ports,
+)
 from churn_assets_tests.support.project import ONLY_TELCO
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -106,11 +113,7 @@ def outcome(tmp_path: Path, silent_port: int) -> Outcome:
             dev.kill()
         assert status(first) is dg.DagsterRunStatus.STARTED
         with background(command, environ, tmp_path / "second") as dev:
-            dev.wait_until(
-                lambda: "Serving dagster-webserver" in (tmp_path / "second").read_text(),
-                seconds=WORK_SECONDS,
-                what="serving",
-            )
+            dev.wait_until(lambda: answers(port), seconds=WORK_SECONDS, what="serving")
             ended, begun = status(first), time.monotonic()
             second = launched(port)
             dev.wait_until(

@@ -80,12 +80,31 @@ class Code:
         return {table: self.note(table)["data_version"] for table in TABLES}
 
 
-@pytest.fixture
-def code(tmp_path: Path) -> Code:
+def copy_of_the_code(folder: Path) -> Code:
     for part in ("churn_assets", "config"):
         shutil.copytree(
-            CHECKOUT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__")
+            CHECKOUT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__")
         )
+    return Code(folder)
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Code:
+    return copy_of_the_code(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Code:
+    """Code whose job ran once; not to be changed."""
+    code = copy_of_the_code(tmp_path_factory.mktemp("ran"))
+    code.run()
+    return code
+
+
+@pytest.fixture
+def ran_code(ran: Code, tmp_path: Path) -> Code:
+    """The same, with what it keeps, in a place of its own."""
+    shutil.copytree(ran.folder, tmp_path, dirs_exist_ok=True)
     return Code(tmp_path)
 
 
@@ -112,8 +131,8 @@ def made_by_the_version_before(code: Code) -> None:
             )
 
 
-def test_a_mended_parser_reaches_a_lake_that_exists(code: Code) -> None:
-    code.run()
+def test_a_mended_parser_reaches_a_lake_that_exists(ran_code: Code) -> None:
+    code = ran_code
     before = code.rows("silver")["monthly_charges_usd"].sum()
 
     code.mend(
@@ -130,8 +149,8 @@ def test_a_mended_parser_reaches_a_lake_that_exists(code: Code) -> None:
     assert code.rows("features")["monthly_charges_usd"].sum() == pytest.approx(2 * before)
 
 
-def test_mended_code_that_changes_no_row_makes_nothing_anew_from_it(code: Code) -> None:
-    code.run()
+def test_mended_code_that_changes_no_row_makes_nothing_anew_from_it(ran_code: Code) -> None:
+    code = ran_code
     # Predictions say which version of features was scored, so they are others.
     kept = set(TABLES) - {"predictions"}
     before, trained = code.data_versions(), code.rows("model")
@@ -203,7 +222,7 @@ def test_the_champion_of_the_version_before_scores(code: Code) -> None:
 def test_a_lake_that_a_newer_version_wrote_to_is_refused_before_anything_is_replaced(
     code: Code,
 ) -> None:
-    code.run()
+    made_by_the_version_before(code)
     silver = str(code.root / "lake" / "telco_churn" / "silver")
     note = {**code.note("silver"), "layout": 99}
     write_deltalake(
