@@ -13,6 +13,7 @@
     |-- HistoryError     Dagster cannot keep its history
     |-- TrainingError    a model cannot be trained
     |-- RegistryError    the model registry cannot be used
+    |-- InputsError      a model needs inputs that the tables do not give any more
     `-- GateError        a gate refused the Challenger
 
 None of them shows a credential: `public_uri` takes it out of an address, `public_text` out of a
@@ -91,8 +92,32 @@ class RegistryError(ChurnError):
     """The model registry cannot be reached, or does not hold the model that is needed."""
 
 
+class InputsError(ChurnError):
+    """A model was trained on inputs that the tables do not give any more."""
+
+
 class GateError(ChurnError):
     """A gate refused the Challenger; the Champion stands."""
+
+
+def refusal(what: str, figures: str, stands: str, todo: str) -> str:
+    """A refusal in one style: what, the figures, what still stands, and what to do.
+
+    Parameters
+    ----------
+    what : str
+        What is refused, and where it comes from.
+    figures : str
+        By what it was decided.
+    stands : str
+        What was not replaced.
+    todo : str
+        What its reader can do.
+
+    >>> refusal("x.csv seems to be cut", "3 of 90 records came", "raw stands", "Give all of it")
+    'x.csv seems to be cut: 3 of 90 records came. raw stands. Give all of it.'
+    """
+    return " ".join([f"{what}: {figures}.", f"{stands}.", f"{todo}."])
 
 
 def first_line(error: Exception, most: int = 200) -> str:

@@ -1,9 +1,9 @@
 """What is counted of tables and warned of; nothing of it stops a run, unless a setting says so."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import dagster as dg
 
@@ -37,16 +37,20 @@ def warning(
 
     def declare(function: Callable[..., Count]) -> dg.AssetChecksDefinition:
         @wraps(function)
-        def check(**resources: Any) -> dg.AssetCheckResult:
+        def check(**resources: Any) -> Iterator[dg.AssetCheckResult]:
             lake: Lake = resources["lake"]
             with refusals(), damage_named(lambda: lake.of(case)):
                 count = function(**resources)
-            return dg.AssetCheckResult(
+            summary = public_text(count.summary)
+            yield dg.AssetCheckResult(
                 passed=count.passed,
-                description=public_text(count.summary),
+                description=summary,
                 severity=severity,
                 metadata=public_values(dict(count.numbers)),
             )
+            if blocks and not count.passed:
+                # Before Dagster ends the step by a trace of its own.
+                raise dg.Failure(summary, allow_retries=False)
 
         declared = dg.asset_check(
             asset=key(case, table),
@@ -54,7 +58,8 @@ def warning(
             description=inspect.getdoc(function),
             blocking=blocks,
         )
-        return declared(check)
+        # Dagster takes a generator as well, and does not say so.
+        return declared(cast("Any", check))
 
     return declare
 
@@ -113,11 +118,13 @@ def table_checks(case: UseCase, settings: Settings) -> list[dg.AssetChecksDefini
         summary = f"chance alone differs so much with probability {chance:.3g}"
         return Count(chance >= quality.CHANCE, summary, {"p_value": chance, "splits": counts})
 
-    @warning(case, "features", blocks=settings.copies == "block")
+    blocks = settings.copies == "block"
+
+    @warning(case, "features", blocks=blocks)
     def no_copies_across_the_split(lake: dg.ResourceParam[Lake]) -> Count:
         """No more rows of validation and test are copies of trained ones than chance gives."""
         details = lake.of(case)["features"].require().details
-        passed, summary = quality.copies_across_the_split(details)
+        passed, summary = quality.copies_across_the_split(details, blocks=blocks)
         return Count(passed, summary, {**details["copies"], "not_judged": details["not_judged"]})
 
     @warning(case, "features")

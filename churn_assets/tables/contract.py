@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from churn_assets.errors import ContractError
+from churn_assets.errors import ContractError, refusal
 from churn_assets.tables.engines.engine import Engine
 from churn_assets.tables.lake import LINE_FAULT
 from churn_assets.tables.written import WHITESPACE, readable, whole
@@ -26,6 +26,7 @@ _IN_TYPES: dict[str, Any] = {"decimal": ".", "thousands": "", "minus": ()}
 """How numbers are written where an engine writes them."""
 _INT64_END = 2.0**63
 _MOST_SHOWN = 60
+_STANDS = "Nothing below raw was replaced"
 _TOTAL = (
     r"(?i)^(?:(?:grand|sub|sous|overall)[ -]?)?"
     r"(?:totals?|totale|total g[eé]n[eé]ral|totaal|sum|summe|(?:gesamt|end|zwischen)summe|gesamt"
@@ -208,9 +209,13 @@ def require_types(raw: Frame, contract: Contract, uri: str) -> None:
         is_time = isinstance(stored, nw.Datetime) or stored == nw.Date
         if not readable and not (is_time and column.dtype in (DType.STRING, DType.DATE)):
             raise ContractError(
-                f"{uri}: column '{column.source}' is of type {stored}, and the contract wants "
-                f"{column.dtype.value}. Store it as that or as text. "
-                "Nothing below raw was replaced."
+                refusal(
+                    uri,
+                    f"column '{column.source}' is of type {stored}, and the contract wants "
+                    f"{column.dtype.value}",
+                    _STANDS,
+                    "Store it as that or as text",
+                )
             )
 
 
@@ -226,8 +231,12 @@ def require_table(validated: Validated, contract: Contract, engine: Engine, uri:
 
     if validated.rows < contract.min_rows:
         raise ContractError(
-            f"{uri}: {validated.rows} records, and the contract wants at least "
-            f"{contract.min_rows}. Nothing below raw was replaced."
+            refusal(
+                uri,
+                f"{validated.rows} records, and the contract wants at least {contract.min_rows}",
+                _STANDS,
+                "Give more, or lower `min_rows` of the contract",
+            )
         )
     for names, count in validated.repeated.items():
         shared = validated.valid.group_by(*names).agg(nw.len().alias(_COUNT))
@@ -246,8 +255,12 @@ def require_table(validated: Validated, contract: Contract, engine: Engine, uri:
             else f"columns {sources} must be unique together, and {count:,} records repeat them"
         )
         raise ContractError(
-            f"{uri}: {fault}{such_as}. Remove the repeated records from the source. "
-            "Nothing below raw was replaced.",
+            refusal(
+                uri,
+                fault + such_as,
+                _STANDS,
+                "Remove the repeated records from the source",
+            ),
             records=such_as,
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from churn_assets.errors import ContractError
+from churn_assets.errors import ContractError, refusal
 from churn_assets.tables import contract, engines
 from churn_assets.tables.copies import (
     MOST_ROWS,
@@ -353,10 +353,14 @@ def _require_no_label(use_case: UseCase, rows: pl.DataFrame) -> None:
     for name in columns:
         if (values[name] == 1).all() and labelled[name].n_unique() > 1:
             raise ContractError(
-                f"{use_case.name}: '{name}' of features is the label itself: it has one value "
-                f"where '{use_case.label.column}' is '{use_case.label.positive}' and another where "
-                f"it is not, in all {labelled.height:,} rows looked at. Take it out of the use "
-                "case; features was not replaced."
+                refusal(
+                    f"{use_case.name}: '{name}' of features is the label itself",
+                    f"it has one value where '{use_case.label.column}' is "
+                    f"'{use_case.label.positive}' and another where it is not, in all "
+                    f"{labelled.height:,} rows looked at",
+                    "features was not replaced",
+                    "Take it out of the use case",
+                )
             )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from churn_assets.errors import DamageError, SourceError, TableError
+from churn_assets.errors import DamageError, SourceError, TableError, refusal
 from churn_assets.tables import engines
 from churn_assets.tables.contract import require_types
 from churn_assets.tables.engines.engine import ConflictError
@@ -203,10 +203,14 @@ def _volume(
     if losses and not accept:
         limits = [f"{settings}.volume.{name} ({getattr(least, name):g})" for name in losses]
         raise SourceError(
-            f"{records.uri}: {'; '.join(losses.values())}. So it seems to be cut, and the table "
-            f"{table.name} was not replaced. Give the whole of it; or take it as it is, once, with "
-            f"--accept (in Dagster `accept: true` in the configuration of {table.name}); or lower "
-            f"{' and '.join(limits)}."
+            refusal(
+                f"{records.uri} seems to be cut",
+                "; ".join(losses.values()),
+                f"The table {table.name} was not replaced",
+                "Give the whole of it; or take it as it is, once, with --accept (in Dagster "
+                f"`accept: true` in the configuration of {table.name}); or lower "
+                + " and ".join(limits),
+            )
         )
     before = [*current.details.get("rows_before", []), volume.rows_before][-REMEMBERED:]
     return {
@@ -276,7 +280,12 @@ def _require_types_of(held: Frame, frame: Frame, uri: str, expected: Expected) -
     changed = changed_types(held.collect_schema(), frame.collect_schema())
     if changed:
         raise SourceError(
-            f"{uri}: columns changed their type ({'; '.join(changed)}), so they cannot be added to "
-            "what is kept. Store them as they were, or read the source whole, without "
-            f"{expected.settings}.append."
+            refusal(
+                uri,
+                f"columns changed their type ({'; '.join(changed)}), so they cannot be added to "
+                "what is kept",
+                "Nothing was replaced",
+                "Store them as they were, or read the source whole, without "
+                f"{expected.settings}.append",
+            )
         )

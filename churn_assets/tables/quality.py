@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from churn_assets.errors import refusal
 from churn_assets.tables.engines.engine import Engine
 from churn_assets.tables.lake import LINE_FAULT, Table, changed_types
 from churn_assets.tables.sampling import sampled
@@ -193,13 +194,17 @@ def split_counts(features: Frame, engine: Engine) -> dict[str, dict[str, int]]:
     return {split: by_split.get(split, none) for split in SPLITS}
 
 
-def copies_across_the_split(details: Mapping[str, Any]) -> tuple[bool, str]:
+def copies_across_the_split(
+    details: Mapping[str, Any], *, blocks: bool = False
+) -> tuple[bool, str]:
     """Whether only chance makes held-out rows alike to trained ones, and how many are.
 
     Parameters
     ----------
     details : mapping
         What features keep with their commit.
+    blocks : bool
+        Whether nothing is trained on them.
 
     >>> counts = {"rows": 100, "alike": 4, "by_chance": 1.6, "beyond_chance": False, "test": 3}
     >>> copies_across_the_split({"copies": counts})
@@ -210,10 +215,13 @@ def copies_across_the_split(details: Mapping[str, Any]) -> tuple[bool, str]:
     alike = f"{held_out:,} held-out rows are alike in all inputs to one that is trained on"
     if not counts["beyond_chance"]:
         return True, f"{alike}, as chance gives"
-    return False, (
-        f"{alike}, far more than chance gives, and are not judged on: {counts['alike']:,} of "
-        f"{counts['rows']:,} rows are copies. Remove them from the source, or name their customer "
-        "as `group`"
+    return False, refusal(
+        "features hold copies across the split",
+        f"{alike}, far more than chance gives, and {counts['alike']:,} of {counts['rows']:,} rows "
+        "are copies",
+        "Nothing was trained" if blocks else "They are not judged on",
+        "Remove them from the source, or name their customer as `group`"
+        + (", or set copies: warn" if blocks else ""),
     )
 
 

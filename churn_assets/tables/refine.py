@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from churn_assets.errors import ContractError
+from churn_assets.errors import ContractError, refusal
 from churn_assets.tables import contract, engines
 from churn_assets.tables.lake import INGESTED_AT, Committed, Table
 from churn_assets.tables.versions import code_version, data_version
@@ -84,11 +84,14 @@ def require_few_rejects(
     if validated.rejected <= max_reject_share * validated.rows:
         return
     worst = sorted(validated.broken.items(), key=lambda rule: -rule[1])[:3]
+    most_often = "; ".join(f"{rule} ({count:,})" for rule, count in worst)
     raise ContractError(
-        f"{source}: {validated.rejected:,} of {validated.rows:,} records "
-        f"({validated.rejected / validated.rows:.1%}) break the contract, and at most "
-        f"{max_reject_share:.1%} may. Most often: "
-        + "; ".join(f"{rule} ({count:,})" for rule, count in worst)
-        + f". They are kept in {kept}; {guarded} was not replaced. Mend the source, "
-        "or raise CHURN_MAX_REJECT_SHARE."
+        refusal(
+            source,
+            f"{validated.rejected:,} of {validated.rows:,} records "
+            f"({validated.rejected / validated.rows:.1%}) break the contract, and at most "
+            f"{max_reject_share:.1%} may; most often: {most_often}",
+            f"They are kept in {kept}; {guarded} was not replaced",
+            "Mend the source, or raise CHURN_MAX_REJECT_SHARE",
+        )
     )

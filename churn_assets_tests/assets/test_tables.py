@@ -99,7 +99,7 @@ def test_copies_are_warned_of_and_are_not_judged_on(project: Project) -> None:
     assert run.failed_checks == {"no_copies_across_the_split"}
     assert run.blocked_by == set()
     description = run.checks["no_copies_across_the_split"].description
-    assert "are not judged on: 2,000 of 3,000 rows are copies" in description
+    assert "and 2,000 of 3,000 rows are copies. They are not judged on. Remove them" in description
     held_out = project.rows("features").filter(pl.col("split") != "train").height
     not_judged = evidence(run, "no_copies_across_the_split")["not_judged"]
     assert 0.7 * held_out < sum(not_judged.values()) < held_out
@@ -112,6 +112,8 @@ def test_copies_end_the_run_before_a_model_is_trained_where_the_setting_says_so(
 
     assert not run.success
     assert run.blocked_by == {"no_copies_across_the_split"}
+    assert run.error.startswith("features hold copies across the split: ")
+    assert "2,000 of 3,000 rows are copies. Nothing was trained. Remove them from the" in run.error
     assert "model" not in run.materialized
     assert project.state("model") is None
 

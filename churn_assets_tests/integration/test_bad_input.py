@@ -100,8 +100,8 @@ def good(new_project: Callable[..., Project]) -> Project:
         ),
         pytest.param(
             CSV.replace("tenure", "Tenure ", 1),
-            "column 'tenure' is missing (found 20 of 21 columns). 'Tenure ' looks like it. Name "
-            "another column for it under sources.telco_churn.rename",
+            "column 'tenure' is missing (found 20 of 21 columns). Nothing was replaced. 'Tenure ' "
+            "looks like it. Name another column for it under sources.telco_churn.rename",
             id="renamed column",
         ),
         pytest.param(

@@ -109,7 +109,7 @@ def test_too_many_rejects_are_kept_and_silver_is_not_replaced(tables: Tables) ->
     assert tables["rejects"].state().rows == 8
     assert states(tables)["silver"] == before["silver"]
     assert str(refusal.value) == (
-        "customers.csv: 8 of 40 records (20.0%) break the contract, and at most 10.0% may. Most "
+        "customers.csv: 8 of 40 records (20.0%) break the contract, and at most 10.0% may; most "
         f"often: tenure: is not a whole number (8). They are kept in {tables['rejects'].uri}; "
         "silver was not replaced. Mend the source, or raise CHURN_MAX_REJECT_SHARE."
     )

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from churn_assets.errors import SourceError
+from churn_assets.errors import SourceError, refusal
 from churn_assets.tables.lake import INGESTED_AT, LINE_FAULT, SOURCE_URI
 from churn_assets.tables.sources.text import Header, delimiter_text, likely_delimiter
 from churn_assets.usecases.spec import Contract, Generate, UseCase, delta_name
@@ -169,11 +169,16 @@ def _missing(
 ) -> SourceError:
     named = listed(list(map(quoted, missing)), _MOST_LISTED)
     one = len(missing) == 1
+    like = hint(missing[0], in_file).lstrip()
     return SourceError(
-        f"{place}: {'column' if one else 'columns'} {named} {'is' if one else 'are'} "
-        f"missing (found {columns - len(missing)} of {columns} columns)."
-        f"{hint(missing[0], in_file)} Name another column for {'it' if one else 'each'} under "
-        f"{where}.rename, or add {'it' if one else 'them'} to the file."
+        refusal(
+            place,
+            f"{'column' if one else 'columns'} {named} {'is' if one else 'are'} missing "
+            f"(found {columns - len(missing)} of {columns} columns)",
+            "Nothing was replaced",
+            f"{like + ' ' if like else ''}Name another column for {'it' if one else 'each'} under "
+            f"{where}.rename, or add {'it' if one else 'them'} to the file",
+        )
     )
 
 

@@ -263,8 +263,9 @@ def test_only_the_label_may_be_missing(csv):
 
 def test_a_missing_column_is_named_with_its_likeness(csv):
     assert refusal(csv(CSV.replace("price", "Price "))).endswith(
-        "gym.csv: column 'price' is missing (found 3 of 4 columns). 'Price ' looks like it. Name "
-        "another column for it under sources.gym.rename, or add it to the file."
+        "gym.csv: column 'price' is missing (found 3 of 4 columns). Nothing was replaced. "
+        "'Price ' looks like it. Name another column for it under sources.gym.rename, or "
+        "add it to the file."
     )
 
 

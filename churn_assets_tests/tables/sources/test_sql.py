@@ -289,7 +289,8 @@ def test_a_missing_column_is_told_before_any_row_is_computed(source) -> None:
     message = refusal(source(query=query), EXPECTED)
 
     assert (
-        "/query: columns 'plan name', 'left' are missing (found 2 of 4 columns). 'Plan N" in message
+        "/query: columns 'plan name', 'left' are missing (found 2 of 4 columns). "
+        "Nothing was replaced. 'Plan N" in message
     )
     assert "sources.gym.rename" in message
 
