@@ -250,6 +250,14 @@ class Settings(BaseSettings):
         return (self.root_folder / "artifacts").as_uri()
 
     @property
+    def experiment_gates(self) -> dict[str, Any]:
+        """The gates that the experiment names, with the values that hold."""
+        if self.experiment is None:
+            return {}
+        named = _read(_experiment_file(self.experiment)).get("gates") or {}
+        return self.gates.model_dump(mode="json", include=set(named))
+
+    @property
     def studies_folder(self) -> Path:
         """Folder of the searches, so that a training that was stopped goes on."""
         return self.root_folder / "tuning"
@@ -349,7 +357,7 @@ def _with_experiment(profile: dict[str, Any], named: Any) -> dict[str, Any]:
     named = named or profile.get("experiment")
     if not isinstance(named, str):
         return profile
-    file = project_folder() / Path(named).expanduser()
+    file = _experiment_file(named)
     if not file.is_file():
         raise SettingsError(f"experiment: there is no file {file}.")
     training = _read(file)
@@ -362,6 +370,10 @@ def _with_experiment(profile: dict[str, Any], named: Any) -> dict[str, Any]:
             raise SettingsError(_first_fault(error, file, models[part])) from None
         profile = {**profile, part: {**(profile.get(part) or {}), **content}}
     return {**profile, "experiment": str(file)}
+
+
+def _experiment_file(named: str) -> Path:
+    return project_folder() / Path(named).expanduser()
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -148,6 +148,8 @@ def test_an_experiment_beats_the_file_and_the_environment_beats_it(
     assert (settings.training.seed, settings.training.folds) == (1, 4)
     assert settings.training.tuning.trials == 2
     assert (settings.gates.rule, settings.gates.floors) == ("improve", {"f1": 0.5})
+    # What the profile asks for is not the experiment's own.
+    assert settings.experiment_gates == {"floors": {"f1": 0.5}}
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def jobs(use_case: UseCase) -> list[Job]:
 
 def sensors(use_case: UseCase, settings: Settings) -> list[dg.SensorDefinition]:
     """Rescoring after a promotion, promotion after an approval, and automation conditions."""
-    waits = settings.gates.approval == "required"
+    waits = settings.gates.approval != "none"
     return [
         rescore_sensor(use_case),
         *([approval_sensor(use_case)] if waits else []),

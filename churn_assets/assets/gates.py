@@ -8,18 +8,29 @@ from churn_assets.assets.resources import Mlflow
 from churn_assets.assets.shared import key, pictures, plain_metadata, refusals, refused
 from churn_assets.errors import public_text, public_values
 from churn_assets.learning.judging import court
-from churn_assets.learning.judging.promotion import judge
+from churn_assets.learning.judging.promotion import judge, refusal_of
 from churn_assets.learning.judging.verdict import Verdict
 from churn_assets.settings import Settings
 from churn_assets.tables.lake import Lake
 from churn_assets.tables.volume import Volume
 from churn_assets.usecases.spec import UseCase
 
+NOT_ASKED = "not_asked"
+"""Metadata of a gate's check that neither the settings nor the Challenger's experiment ask for."""
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
 
 def learning_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetChecksDefinition]:
-    """The gates, which block champion; and that predictions are whole."""
+    """The gates, which block champion; and that predictions are whole.
+
+    A Challenger's experiment may ask for gates that these settings do not, so that all are declared
+    which may be asked.
+    """
+    asked = {
+        gate.name
+        for gate in court.gates_for(use_case, settings.gates)
+        if gate.blocks(use_case, settings.gates)
+    }
 
     @dg.multi_asset_check(
         name=f"{use_case.name}_gates",
@@ -27,10 +38,10 @@ def learning_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetCheck
             dg.AssetCheckSpec(
                 gate.name,
                 asset=key(use_case, "model"),
-                blocking=gate.blocks(use_case, settings.gates),
+                blocking=gate.name in asked,
                 description=gate.description,
             )
-            for gate in court.gates_for(use_case, settings.gates)
+            for gate in court.gates_of(use_case)
         ],
         # Without this the UI lets nobody run a gate by itself.
         can_subset=True,
@@ -51,9 +62,22 @@ def learning_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetCheck
             with refusals():
                 keep_card(place, judgement, drawings)
         requested = {check.name for check in context.selected_asset_check_keys}
-        for verdict in judgement.verdicts:
-            if verdict.gate in requested:
-                yield _result(verdict, drawings.get(verdict.gate))
+        verdicts = {each.gate: each for each in judgement.verdicts if each.gate in requested}
+        with refusals():
+            refused = refusal_of(place, judgement)
+        for gate in court.gates_of(use_case):
+            if gate.name in verdicts:
+                yield _result(verdicts[gate.name], drawings.get(gate.name), refused)
+            elif gate.name in requested:
+                yield dg.AssetCheckResult(
+                    check_name=gate.name,
+                    passed=True,
+                    description=f"applies {gate.condition}",
+                    metadata={NOT_ASKED: True},
+                )
+        if refused and any(each.blocking and not each.passed for each in verdicts.values()):
+            # Before Dagster ends the step by a trace of its own.
+            raise dg.Failure(public_text(refused), allow_retries=False)
 
     @dg.asset_check(
         asset=key(use_case, "predictions"),
@@ -82,13 +106,15 @@ def learning_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetCheck
     return [gates, every_customer_scored]
 
 
-def _result(verdict: Verdict, drawing: bytes | None) -> dg.AssetCheckResult:
-    """What Dagster shows of a verdict."""
+def _result(verdict: Verdict, drawing: bytes | None, refused: str | None) -> dg.AssetCheckResult:
+    """What Dagster shows of a verdict; where it refuses, what stands and what to do."""
+    is_why = verdict.blocking and not verdict.passed
+    refusal = {"refusal": public_text(refused)} if refused and is_why else {}
     picture = {} if drawing is None else {"picture": pictures({"picture": drawing})}
     return dg.AssetCheckResult(
         check_name=verdict.gate,
         passed=verdict.passed,
         severity=ERROR if verdict.blocking else WARN,
         description=public_text(verdict.reason),
-        metadata={**public_values(plain_metadata(verdict.numbers)), **picture},
+        metadata={**refusal, **public_values(plain_metadata(verdict.numbers)), **picture},
     )

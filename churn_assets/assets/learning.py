@@ -70,6 +70,7 @@ def learning_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefiniti
             settings.training,
             mlflow.opener(context, case),
             retrain=config.retrain,
+            gates=settings.experiment_gates,
             studies=settings.studies_folder,
             progress=context.log.info,
         )

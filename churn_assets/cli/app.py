@@ -380,9 +380,11 @@ def _answer(
             most_rows=settings.training.max_rows,
         )
     if not approved:
-        typer.echo(f"Challenger {challenger.version} is rejected; the Champion stands.")
+        typer.echo(
+            f"Challenger {challenger.version} is rejected and is not promoted; the Champion stands."
+        )
         return
-    needed = "" if settings.gates.approval == "required" else " (gates.approval asks for none)"
+    needed = "" if settings.gates.approval != "none" else " (gates.approval asks for none)"
     how = f" despite {', '.join(despite)}" if despite else needed
     typer.echo(
         f"Challenger {challenger.version} is approved{how}; `churn promote` makes it the "

@@ -16,12 +16,13 @@ import dagster as dg
 from rich.console import Console
 from rich.markup import escape
 
+from churn_assets.assets.gates import NOT_ASKED
 from churn_assets.assets.resources import resources
 from churn_assets.assets.shared import key
 from churn_assets.cli.home import history, prepare_home
 from churn_assets.cli.liveness import at_work
 from churn_assets.definitions import definitions
-from churn_assets.learning.judging.record import decided
+from churn_assets.learning.judging.record import NOBODY, decided
 from churn_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from churn_assets.usecases.spec import UseCase
 
 _STDERR = 2
-_NOBODY = "There is no Champion yet, so nobody is scored."
 _STOPPED = "the run was stopped. The last versions stand; run again."
 
 
@@ -100,14 +100,13 @@ def run_and_score(use_case: UseCase, settings: Settings, **options: Any) -> Outc
         return outcome
     tables = resources(settings).lake.of(use_case)
     if decided(tables["champion"]) is None:
-        return replace(outcome, refused=f"{outcome.refused} {_NOBODY}")
+        is_told = NOBODY in outcome.refused
+        return replace(outcome, refused=outcome.refused + ("" if is_told else f" {NOBODY}."))
     scoring = run_job(
         use_case, settings, ("predictions",), verbose=bool(options.get("verbose", False))
     )
     how = scoring.refused or scored(tables)
-    return replace(
-        outcome, refused=f"{outcome.refused} The Champion stands. {how}", stopped=scoring.stopped
-    )
+    return replace(outcome, refused=f"{outcome.refused} {how}", stopped=scoring.stopped)
 
 
 def scored(tables: Mapping[str, Table]) -> str:
@@ -190,12 +189,6 @@ class Progress:
 
     def refusal(self) -> str:
         """What stopped the run, in one line."""
-        blocked = [check for check in self.checks if check.blocking and not check.passed]
-        if blocked:
-            reasons = dict.fromkeys(f"{check.check_name}: {check.description}" for check in blocked)
-            table = blocked[0].asset_key.path[-1]
-            what = "Challenger" if table == "model" else table
-            return f"{what} refused: {'; '.join(reasons)}."
         return self._failures[0] if self._failures else _STOPPED
 
     def _materialized(self, event: dg.DagsterEvent) -> None:
@@ -214,6 +207,8 @@ class Progress:
             self._console.print(f"  [yellow]![/] {escape(str(metadata['stands'].value))}")
 
     def _checked(self, check: dg.AssetCheckEvaluation) -> None:
+        if NOT_ASKED in check.metadata:
+            return
         self.checks.append(check)
         failed = "[red]✗[/]" if check.blocking else "[yellow]![/]"
         mark = "[green]✓[/]" if check.passed else failed

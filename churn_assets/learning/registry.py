@@ -32,6 +32,8 @@ CARD = "card/model_card.html"
 """The model card among them."""
 DIGEST = "model_digest"
 """Tag of a version: the sha256 of its files."""
+EXPERIMENT_GATES = "experiment_gates"
+"""Tag of a version: the gates of the experiment that trained it, as JSON."""
 MANIFEST = "model_files.json"
 """Artifact of a run: the sha256 of each file of its model."""
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from churn_assets.errors import RegistryError
+from churn_assets.errors import InputsError, RegistryError
+from churn_assets.learning.inputs import as_trained, changed, rows_as_trained
 from churn_assets.learning.judging.record import align, decided
 from churn_assets.learning.scorer import predictions_schema, scored_columns, scorer
 from churn_assets.learning.workplace import Workplace
@@ -36,6 +37,8 @@ def predictions_code(use_case: UseCase, contacts: int | None = None) -> str:
 def score(place: Workplace, *, contacts: int | None = None) -> Committed:
     """Replace predictions by the Champion's of every customer in features.
 
+    A Champion of other inputs than those of today is given what it was trained on from silver.
+
     Parameters
     ----------
     place : Workplace
@@ -47,6 +50,8 @@ def score(place: Workplace, *, contacts: int | None = None) -> Committed:
     ------
     RegistryError
         Where there is no Champion, or it cannot be had.
+    InputsError
+        Where what it was trained on is not to be had any more.
     """
     use_case, tables, registry = place.use_case, place.tables, place.registry
     features = tables["features"].require()
@@ -60,11 +65,28 @@ def score(place: Workplace, *, contacts: int | None = None) -> Committed:
     current = tables["predictions"].current(version)
     if current:
         return current
-    rows = tables["features"].scan(features.version)
     pipeline = registry.load(champion.version, champion.model_digest)
-    apply = scorer(use_case, pipeline, champion, features.version)
     reads = {"features": features.version, "champion": tables["champion"].require().version}
-    with predicted(use_case, tables["features"].engine, rows, apply, contacts) as predictions:
+    try:
+        trained = as_trained(use_case, pipeline)
+        rows = rows_as_trained(use_case, trained, tables, features)
+    except InputsError as error:
+        raise InputsError(
+            f"{use_case.name}: Champion {champion.version} {error}, so it can score nobody. "
+            "Predictions stand as they are. Let `features` give it again, or promote a Challenger "
+            "that does without."
+        ) from None
+    if changed(use_case, trained):
+        silver = tables["silver"].state(features.reads["silver"])
+        assert silver is not None
+        inputs["silver"] = silver.data_version
+        version = data_version(predictions_code(use_case, contacts), inputs)
+        current = tables["predictions"].current(version)
+        if current:
+            return current
+        reads["silver"] = features.reads["silver"]
+    apply = scorer(trained, pipeline, champion, features.version)
+    with predicted(trained, tables["features"].engine, rows, apply, contacts) as predictions:
         return tables["predictions"].replace(
             predictions,
             version,
@@ -93,11 +115,17 @@ def behind(tables: Mapping[str, Table]) -> str | None:
     if predictions is None:
         return "nobody is scored yet"
     inputs = predictions.details.get("inputs", {})
+    silver = tables["silver"].state(features.reads.get("silver")) if "silver" in inputs else None
     newer = [
         words
         for name, state, words in (
             ("features", features, f"features are newer (version {features.version})"),
             ("champion", champion, "there is another Champion"),
+            *(
+                [("silver", silver, f"silver is newer (version {silver.version})")]
+                if silver
+                else []
+            ),
         )
         # Older versions of the package kept the versions of tables alone.
         if inputs.get(name) != state.data_version

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 
 import dagster as dg
@@ -12,8 +13,19 @@ import pytest
 
 from churn_assets.assets.shared import key
 from churn_assets.definitions import definitions
+from churn_assets.errors import GateError
+from churn_assets.learning.judging.promotion import promote
 from churn_assets_tests.conftest import Finished
-from churn_assets_tests.support.project import BLOCKING, GATES, ROWS, USE_CASE, Project, Run
+from churn_assets_tests.support.project import (
+    BLOCKING,
+    DECLARED,
+    GATES,
+    ROWS,
+    USE_CASE,
+    Project,
+    Run,
+)
+from churn_assets_tests.support.registering import challenge
 
 PICTURES = {"roc_curve", "precision_recall_curve", "confusion_matrix", "calibration"}
 
@@ -99,7 +111,10 @@ def test_every_gate_that_decides_is_a_blocking_check_and_shows_its_evidence(
     checks = {n: check for n, check in finished.run.checks.items() if check.asset_key == model}
 
     blocking = {name for name, check in checks.items() if check.blocking}
-    assert set(checks) == GATES
+    assert set(checks) == DECLARED
+    assert {
+        name for name, check in checks.items() if check.description.startswith("applies with ")
+    } == DECLARED - GATES
     assert blocking == BLOCKING == GATES - {"value"}
     assert all(check.passed and check.description for check in checks.values())
     chance = checks["better_than_chance"].metadata
@@ -151,6 +166,35 @@ def test_a_refused_challenger_ends_red_and_says_why(refused: tuple[Project, Run]
     assert not run.success
     assert "better_than_chance" in run.blocked_by
     assert "is not above 0.500" in run.checks["better_than_chance"].description
+
+
+def test_a_refused_challenger_s_run_and_checks_say_what_the_command_line_says(
+    refused: tuple[Project, Run],
+) -> None:
+    project, run = refused
+
+    with pytest.raises(GateError) as told:
+        promote(project.workplace, "a test")
+
+    assert run.error == str(told.value)
+    assert run.error.startswith("Challenger refused: better_than_chance: ")
+    assert ". The Champion and its predictions stand. Train another, on " in run.error
+    refusing = [check for check in run.checks.values() if check.check_name in run.blocked_by]
+    assert [check.metadata["refusal"].value for check in refusing] == [run.error] * len(refusing)
+
+
+def test_the_checks_ask_what_the_experiment_asks_for_that_trained_the_challenger(
+    copied: Project,
+) -> None:
+    floors = {"floors": {"roc_auc": 0.999}}
+    challenge(copied, experiment_gates=json.dumps(floors))
+
+    run = execute_checks(copied, "model", "floors", "superiority", "f1_gate")
+
+    assert run.failed_checks == {"floors"}
+    assert run.checks["floors"].severity is dg.AssetCheckSeverity.ERROR
+    assert run.error.startswith("Challenger refused: floors: roc_auc 0.")
+    assert run.checks["superiority"].description == "applies with `rule: improve`"
 
 
 def test_a_refused_challenger_leaves_champion_and_predictions_as_they_were(

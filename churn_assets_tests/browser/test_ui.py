@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, Page, expect
 from churn_assets.assets.automation import UNFINISHED
 from churn_assets.learning.scoring import behind
 from churn_assets_tests.support.processes import background, free_ports
-from churn_assets_tests.support.project import GATES, ONLY_TELCO, QUICK, ROWS, TABLES, Project
+from churn_assets_tests.support.project import DECLARED, ONLY_TELCO, QUICK, ROWS, TABLES, Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -30,6 +30,7 @@ READY_SECONDS = 90
 RUN_SECONDS = 120
 VIEWPORT = {"width": 1280, "height": 860}
 ABOVE_PLOTS = {"x": 0, "y": 0, "width": 1280, "height": 696}
+SENTENCE = r"Challenger refused: .*\. The Champion and its predictions stand\. Train another, on"
 FACETS = ["checks", "status", "kind-tag"]
 """What a node of the lineage shows."""
 
@@ -128,7 +129,7 @@ def test_the_lineage_shows_every_table_with_its_checks(
     nodes = page.locator("foreignObject")
     expect(nodes.get_by_text("Materialized", exact=True)).to_have_count(len(TABLES))
     expect(page.get_by_text(re.compile(r"^\d / \d Passed$"))).to_have_count(6)
-    expect(page.get_by_text(f"{len(GATES)} / {len(GATES)} Passed")).to_have_count(1)
+    expect(page.get_by_text(f"{len(DECLARED)} / {len(DECLARED)} Passed")).to_have_count(1)
     _picture(ui, page, "lineage", nodes)
     page.set_viewport_size(VIEWPORT)
 
@@ -139,7 +140,7 @@ def test_the_gates_show_that_they_passed_and_why(ui: UI, page: Page, materialise
     page.get_by_text("better_than_chance").first.click()
 
     expect(page.get_by_text("Passed", exact=True)).to_be_visible()
-    expect(page.get_by_text("Succeeded", exact=True)).to_have_count(len(GATES))
+    expect(page.get_by_text("Succeeded", exact=True)).to_have_count(len(DECLARED))
     expect(
         page.get_by_text(re.compile("lower 95 % bound of ROC AUC .*of guessing"))
     ).to_be_visible()
@@ -185,9 +186,19 @@ def test_a_refused_challenger_shows_why(ui: UI, page: Page, refused: str) -> Non
     expect(
         page.get_by_text(re.compile("lower 95 % bound of ROC AUC .* is not above 0.500"))
     ).to_be_visible()
+    expect(page.get_by_text(re.compile(SENTENCE)).first).to_be_visible()
     page.screenshot(path=ui.screenshots / "refused.png", clip=ABOVE_PLOTS)
     assert champion.version == 1
     assert set(predictions["model_version"]) == {1}
+
+
+def test_the_run_of_a_refused_challenger_says_why_what_stands_and_what_to_do(
+    ui: UI, page: Page, refused: str
+) -> None:
+    ui.open(page, "runs")
+    page.locator("tr", has_text="Failure").first.get_by_role("link").first.click()
+
+    expect(page.get_by_text(re.compile(SENTENCE)).first).to_be_visible()
 
 
 def test_a_wrong_source_is_told_first_on_the_page_of_its_run(

@@ -177,7 +177,8 @@ def test_a_command_without_a_source_goes_on_from_the_records_that_are_there(stor
 
 def test_a_cut_file_is_refused_in_one_line_and_nothing_is_replaced(story: Story) -> None:
     assert refused(story.cut).startswith(
-        f"{story.root}/cut.csv: 300 records came, 10 % of the 3,000 before."
+        f"{story.root}/cut.csv seems to be cut: 300 records came, 10 % of the 3,000 before. "
+        "The table raw was not replaced. Give the whole of it;"
     )
     assert "✓" not in story.cut.stdout
     for table in ("raw", "silver", "features", "predictions"):

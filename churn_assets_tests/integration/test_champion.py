@@ -130,7 +130,7 @@ def test_a_refused_challenger_is_refused_again_where_champion_runs_alone(worse: 
 
     assert not run.success
     assert run.error.startswith("Challenger refused: f1_gate: Challenger 2 has F1 0.")
-    assert run.error.endswith("The Champion and its predictions stand.")
+    assert ". The Champion and its predictions stand. Train another, on " in run.error
     assert "\n" not in run.error
     assert kept(worse.project) == worse.before
 

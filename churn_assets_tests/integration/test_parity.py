@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
+from churn_assets.learning.inputs import rows_as_trained
 from churn_assets.tables.engines.engine import Engine
 from churn_assets.usecases import USE_CASES
 from churn_assets_tests.support.data import TELCO
@@ -23,6 +24,7 @@ from churn_assets_tests.support.project import (
     customers,
     write_csv,
 )
+from churn_assets_tests.support.registering import with_inputs
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -83,6 +85,19 @@ def test_both_engines_count_the_same_records_for_the_same_reasons(both: Both) ->
 
     assert {t: s.rows for t, s in ours.items()} == {t: s.rows for t, s in theirs.items()}
     assert ours["rejects"].details == theirs["rejects"].details
+
+
+def test_both_engines_give_equal_rows_to_a_model_of_inputs_that_were_taken_away(both: Both) -> None:
+    case, found = both.embedded.use_case, []
+    columns = [*case.keys, *case.inputs]
+    for project in (both.embedded, both.spark):
+        features, tables = project.state("features"), project.workplace.tables
+        rows = rows_as_trained(with_inputs(case, case.inputs[:-1]), case, tables, features)
+        made = tables["features"].engine.collect(rows.select(*columns).sort(*case.keys))
+        found.append(pl.DataFrame(pl.from_arrow(made)))
+
+    expected, _ = both.rows("features")
+    assert all(rows.equals(expected.select(columns)) for rows in found)
 
 
 def test_both_engines_train_one_model_and_promote_it(both: Both) -> None:

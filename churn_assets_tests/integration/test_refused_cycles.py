@@ -45,8 +45,9 @@ def test_in_each_refused_cycle_the_champion_scores_all_of_today_s_customers(
         )
         assert command.returncode == 1
         assert re.fullmatch(
-            r"churn: Challenger refused: .*floors: .*\. The Champion stands\. "
-            rf"Champion 1 scored {last_one - first_one:,} customers of features version \d+\.\n",
+            r"churn: Challenger refused: .*floors: .*\. The Champion and its predictions stand\. "
+            rf"Train another, .*\. Champion 1 scored {last_one - first_one:,} customers of "
+            r"features version \d+\.\n",
             command.stderr,
         ), command.stderr
         assert command.stdout.splitlines()[-1] == f"Records: {source}"

@@ -10,7 +10,7 @@ import dagster as dg
 import polars as pl
 
 from churn_assets.assets.resources import LAYERS, resources
-from churn_assets.learning.judging.court import gates_for
+from churn_assets.learning.judging.court import gates_for, gates_of
 from churn_assets.learning.judging.record import Promotion, on_record
 from churn_assets.learning.judging.rules import DEFAULT_GATES
 from churn_assets.learning.registry import Registry
@@ -26,6 +26,8 @@ TABLES = tuple(name for layer in LAYERS for name in layer(USE_CASE))
 """Of that use case, in the order in which they are made."""
 _GATES = gates_for(USE_CASE, DEFAULT_GATES)
 GATES = {gate.name for gate in _GATES}
+DECLARED = {gate.name for gate in gates_of(USE_CASE)}
+"""Gates that have a check in the UI, whether these settings ask for them or not."""
 BLOCKING = {gate.name for gate in _GATES if gate.blocks(USE_CASE, DEFAULT_GATES)}
 ROWS = 3000
 """Enough customers for every gate to pass, few enough to train on in a second."""

@@ -405,7 +405,9 @@ def _limits(
             f"{evidence.set_aside:,} test rows were not judged on: they are copies of rows that it "
             "was trained on, or belong to their groups."
         )
-    if evidence.champion is None:
+    if evidence.incomparable:
+        yield f"Nothing was compared: {public_text(evidence.incomparable)}."
+    elif evidence.champion is None:
         yield "It is the first: there was no Champion to compare it with."
     yield "The explanation tells what the model does, not why a customer leaves."
 

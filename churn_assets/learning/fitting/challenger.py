@@ -23,7 +23,7 @@ from churn_assets.learning.fitting.training import Labelled, Trained, labelled_r
 from churn_assets.learning.fitting.trial import Trial
 from churn_assets.learning.plots import score_pictures
 from churn_assets.learning.recipe import TrainingSettings
-from churn_assets.learning.registry import CHALLENGER, PICTURES, Registry, Version
+from churn_assets.learning.registry import CHALLENGER, EXPERIMENT_GATES, PICTURES, Registry, Version
 from churn_assets.learning.workplace import Workplace
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.tables.versions import data_version
@@ -71,6 +71,7 @@ def train_challenger(
     open_run: OpenRun,
     *,
     retrain: bool = False,
+    gates: Mapping[str, Any] | None = None,
     studies: Path | None = None,
     progress: Progress = lambda _: None,
 ) -> Challenger:
@@ -88,6 +89,9 @@ def train_challenger(
         Opens the MLflow run that it is logged in.
     retrain : bool
         Whether to train where nothing changed.
+    gates : mapping of str to any, optional
+        Those of the experiment that trains it, by name: it is judged by them as well, whoever
+        judges it.
     studies : Path, optional
         Folder that tunings keep their trials in, so that one that was killed goes on.
     progress : callable
@@ -105,7 +109,10 @@ def train_challenger(
     code = model_code(use_case, settings)
     version = data_version(code, {"features": features.data_version})
     latest = latest_challenger(tables["model"], registry)
+    recorded = {EXPERIMENT_GATES: json.dumps(dict(gates))} if gates else {}
     if latest and latest.committed.made_from == version and not retrain:
+        if recorded:
+            registry.tag(latest.row["version"], recorded)
         return latest
     labelled = labelled_rows(use_case, tables["features"], features.version, settings)
     if labelled.rows.empty and latest:
@@ -155,6 +162,7 @@ def train_challenger(
             "features_data_version": features.data_version,
             "code_version": code,
             "data_version": version,
+            **recorded,
         }
         previous = registry.by_alias(CHALLENGER)
         tags["semantic_version"] = semantic_version(previous.tags if previous else {}, tags)

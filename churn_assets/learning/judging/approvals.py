@@ -10,30 +10,50 @@ from churn_assets.errors import GateError
 from churn_assets.learning.judging.evidence import Evidence
 from churn_assets.learning.judging.rules import GateSettings
 from churn_assets.learning.judging.verdict import Finding, Verdict
+from churn_assets.usecases.spec import UseCase
 
 OVERRIDDEN = "approved_despite_it"
 """Number of a verdict that a person decided against: who, when, why and on what evidence."""
 
 
-def approval(evidence: Evidence, *_: object) -> Finding:
+def approval(evidence: Evidence, _: UseCase, settings: GateSettings) -> Finding:
+    """A person approved this version, on this very evidence, where the settings ask for one."""
+    if settings.approval == "incomparable" and not evidence.incomparable:
+        return Finding(True, "nobody is asked where the Champion is compared with")
+    return approved(evidence)
+
+
+def approved(evidence: Evidence) -> Finding:
     """A person approved this version, on this very evidence."""
     tags = evidence.challenger.tags
     decision, person = tags.get("approval", ""), tags.get("approval_by", "").strip()
     same = tags.get("approval_digest", "") == evidence.digest
-    todo = "look at it and use `churn approve` or `churn reject`"
     if decision not in ("approved", "rejected"):
-        reason = f"version {evidence.challenger.version} waits for a person; {todo}"
+        reason = f"version {evidence.challenger.version} waits for a person"
     elif not same:
-        reason = f"{_decision(tags)}, but the evidence changed since; {todo}"
+        reason = f"{decision_of(tags)}, but the evidence changed since"
     elif decision == "approved" and not person:
-        reason = f"approved, but tag approval_by does not say by whom; {todo}"
+        reason = "approved, but tag approval_by does not say by whom"
     else:
-        reason = _decision(tags)
+        reason = decision_of(tags)
     numbers = {
         "evidence": evidence.digest,
         **{name: text for name, text in tags.items() if name.startswith("approval")},
     }
     return Finding(decision == "approved" and bool(person) and same, reason, numbers)
+
+
+def is_rejected(tags: Mapping[str, str]) -> bool:
+    """Whether a person rejected the version; what evidence there is later changes nothing."""
+    return tags.get("approval") == "rejected"
+
+
+def decision_of(tags: Mapping[str, str]) -> str:
+    """What a person decided, who, when and why."""
+    person = tags.get("approval_by", "").strip() or "nobody"
+    note = tags.get("approval_note", "").strip()
+    when = tags.get("approval_at", "") or "no known time"
+    return f"{tags['approval']} by {person} at {when}" + (f" ({note})" if note else "")
 
 
 def tags_of(
@@ -80,7 +100,7 @@ def overridden(verdict: Verdict, evidence: Evidence, settings: GateSettings) -> 
         return verdict
     tags = evidence.challenger.tags
     named = tags.get("approval_despite", "").split(",")
-    if verdict.gate not in named or not approval(evidence).passed:
+    if verdict.gate not in named or not approved(evidence).passed:
         return verdict
     decision = {
         "by": tags["approval_by"].strip(),
@@ -90,15 +110,7 @@ def overridden(verdict: Verdict, evidence: Evidence, settings: GateSettings) -> 
     }
     return replace(
         verdict,
-        reason=f"{verdict.reason}; despite it {_decision(tags)}",
+        reason=f"{verdict.reason}; despite it {decision_of(tags)}",
         numbers={**verdict.numbers, OVERRIDDEN: decision},
         blocking=False,
     )
-
-
-def _decision(tags: Mapping[str, str]) -> str:
-    """What a person decided, who, when and why."""
-    person = tags.get("approval_by", "").strip() or "nobody"
-    note = tags.get("approval_note", "").strip()
-    when = tags.get("approval_at", "") or "no known time"
-    return f"{tags['approval']} by {person} at {when}" + (f" ({note})" if note else "")

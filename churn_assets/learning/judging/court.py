@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 from churn_assets.errors import ChurnError, DamageError, first_line
-from churn_assets.learning.judging.approvals import overridden
+from churn_assets.learning.judging.approvals import is_rejected, overridden
 from churn_assets.learning.judging.evidence import Evidence
 from churn_assets.learning.judging.gate import Gate
 from churn_assets.learning.judging.gates import GATES
 from churn_assets.learning.judging.judges import proves_better
 from churn_assets.learning.judging.requirements import require_finite
-from churn_assets.learning.judging.rules import GateSettings
+from churn_assets.learning.judging.rules import GateSettings, Overridable
 from churn_assets.learning.judging.verdict import Finding, Verdict
 from churn_assets.usecases.spec import UseCase
 
 LONGEST_REASON = 1000
 """Characters of an error; enough for what a reader is told to do about it."""
 _F1 = "f1_gate"
+_TRAIN = "Train another, on other records or by other settings"
+_EVERY_GATE = GateSettings(rule="improve", floors={"f1": 0.0}, approval="required")
+"""Settings by which every gate applies that a use case gives reason for."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +33,25 @@ class Judgement:
     ----------
     verdicts : list of Verdict
         One of each gate.
+    settings : GateSettings
+        What it must reach, those of its experiment included.
     evidence : Evidence or None
         What they decided by; None where nothing was decided now, or nothing could be had.
     """
 
     verdicts: list[Verdict]
+    settings: GateSettings
     evidence: Evidence | None = None
 
 
 def gates_for(use_case: UseCase, settings: GateSettings) -> list[Gate]:
     """The gates that a use case's Challengers must pass, in the order in which they speak."""
     return [gate for gate in GATES if gate.applies(use_case, settings)]
+
+
+def gates_of(use_case: UseCase) -> list[Gate]:
+    """The gates that some Challenger of a use case may have to pass, whatever the settings are."""
+    return gates_for(use_case, _EVERY_GATE)
 
 
 def decide(gather: Callable[[], Evidence], use_case: UseCase, settings: GateSettings) -> Judgement:
@@ -62,8 +73,9 @@ def decide(gather: Callable[[], Evidence], use_case: UseCase, settings: GateSett
     verdicts = [
         _verdict(gate, evidence, use_case, settings) for gate in gates_for(use_case, settings)
     ]
-    verdicts = _with_proof(verdicts, evidence, settings)
-    return Judgement([overridden(each, evidence, settings) for each in verdicts], evidence)
+    verdicts = _with_proof(verdicts, evidence)
+    decided = [overridden(each, evidence, settings) for each in verdicts]
+    return Judgement(decided, settings, evidence)
 
 
 def refuse_all(error: Exception, use_case: UseCase, settings: GateSettings) -> Judgement:
@@ -79,7 +91,8 @@ def refuse_all(error: Exception, use_case: UseCase, settings: GateSettings) -> J
     reason = _reason(error)
     gates = gates_for(use_case, settings)
     return Judgement(
-        [Verdict(g.name, False, reason, blocking=g.blocks(use_case, settings)) for g in gates]
+        [Verdict(g.name, False, reason, blocking=g.blocks(use_case, settings)) for g in gates],
+        settings,
     )
 
 
@@ -95,6 +108,25 @@ def refusal(verdicts: list[Verdict], use_case: UseCase, settings: GateSettings) 
     # Of many gates that say the same, it is said once.
     reasons = [f"{', '.join(names)}: {reason}" for reason, names in gates.items()]
     return "; ".join(reasons) or None
+
+
+def advice(judgement: Judgement, use_case: UseCase) -> str:
+    """What a person can do about a refusal."""
+    if judgement.evidence is None:
+        return "Mend that, then run again"
+    refusing = {each.gate for each in judgement.verdicts if each.blocking and not each.passed}
+    approve = f"churn approve --use-case {use_case.name}"
+    if is_rejected(judgement.evidence.challenger.tags):
+        return f"Train another, or take that back with `{approve}`"
+    if refusing == {"approval"}:
+        return f"Look at it, then use `{approve}` or `churn reject --use-case {use_case.name}`"
+    if not refusing <= set(get_args(Overridable)) - {"better_than_chance"}:
+        # There is nothing that a person could know better.
+        return _TRAIN
+    unnamed = sorted(refusing - set(judgement.settings.override))
+    despite = " ".join(f"--despite {gate}" for gate in sorted(refusing))
+    name = f"name {', '.join(unnamed)} in gates.override and " if unnamed else ""
+    return f"{_TRAIN}; or {name}decide against it with `{approve} {despite}`"
 
 
 def pictures(judgement: Judgement) -> dict[str, bytes | None]:
@@ -124,21 +156,14 @@ def _verdict(gate: Gate, evidence: Evidence, use_case: UseCase, settings: GateSe
     return Verdict(gate.name, bool(passed), reason, numbers, gate.blocks(use_case, settings))
 
 
-def _with_proof(
-    verdicts: list[Verdict], evidence: Evidence, settings: GateSettings
-) -> list[Verdict]:
+def _with_proof(verdicts: list[Verdict], evidence: Evidence) -> list[Verdict]:
     """The verdicts, of which F1's says where it alone refuses what the bounds show to be better."""
     refusing = [each for each in verdicts if not each.passed and each.blocking]
     is_alone = [each.gate for each in refusing] == [_F1] and "champion_f1" in refusing[0].numbers
     better = proves_better(evidence) if is_alone else ""
     if not better:
         return verdicts
-    todo = (
-        f"a person may approve it with `churn approve --despite {_F1}`"
-        if _F1 in settings.override
-        else f"gates.override may name {_F1}, for a person to decide"
-    )
-    said = f"; it alone refuses, though the lower 95 % bounds are better in {better}: {todo}"
+    said = f"; it alone refuses, though the lower 95 % bounds are better in {better}"
     return [
         replace(each, reason=each.reason + said) if each.gate == _F1 else each for each in verdicts
     ]

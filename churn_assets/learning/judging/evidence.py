@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from churn_assets.errors import RegistryError
+from churn_assets.errors import InputsError, RegistryError
 from churn_assets.learning.explaining.causes import customers
+from churn_assets.learning.inputs import as_trained, changed, rows_as_trained
 from churn_assets.learning.judging.rules import DEFAULT_GATES, GateSettings
 from churn_assets.learning.judging.stress import (
     SWEPT_ROWS,
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
     from churn_assets.learning.judging.record import Promotion
-    from churn_assets.types import Bools, Floats
+    from churn_assets.learning.storing.files import StoredModel
+    from churn_assets.types import Bools, Floats, Frame
+    from churn_assets.usecases.spec import UseCase
 
 NO_CATEGORY = "(none)"
 
@@ -95,7 +98,7 @@ class Evidence:
     challenger : Contender
         Who wants to become Champion.
     champion : Contender or None
-        Who is; None only where there never was one.
+        Who is; None where there never was one, or it cannot be scored.
     labels : array of shape (n_test,)
         What became of each test row.
     split : str
@@ -114,6 +117,8 @@ class Evidence:
         The gates' settings as JSON, which an approval binds as well.
     test_set : str
         A digest of the test rows' keys, labels and split, by which looks at them are counted.
+    incomparable : str
+        Why there is a Champion that cannot be scored, in a sentence; else empty.
     """
 
     challenger: Contender
@@ -127,6 +132,12 @@ class Evidence:
     stress: Stress | None = None
     settings: str = ""
     test_set: str = ""
+    incomparable: str = ""
+
+    @property
+    def nobody(self) -> str:
+        """Why there is no Champion to compare with."""
+        return self.incomparable or "there is no Champion yet"
 
     @property
     def is_sample(self) -> bool:
@@ -144,6 +155,7 @@ class Evidence:
             identity = [contender.version, contender.run_id, repr(contender.threshold)]
             digest.update(json.dumps(identity).encode())
             digest.update(_digits(contender.scores))
+        digest.update(self.incomparable.encode())
         digest.update(self.split.encode())
         digest.update(self.labels.tobytes())
         for name, groups in self.slices.items():
@@ -182,6 +194,8 @@ def gather(
     ------
     RegistryError
         Where there is no Challenger, or the Champion on record cannot be had.
+    InputsError
+        Where the Challenger was trained on what is not an input any more.
     """
     import narwhals.stable.v2 as nw
 
@@ -200,15 +214,20 @@ def gather(
     sample = sampled(columns, use_case, features.engine, share=1, most_rows=most_rows)
     # In one order, so that either engine gives the same evidence.
     rows = features.engine.collect(sample.frame.sort(*use_case.keys)).to_pandas()
-    inputs = rows[list(use_case.inputs)]
-    champion = None
+    champion, incomparable = None, ""
     if incumbent is not None:
         digest = None if record is None else record.model_digest
-        champion, _ = _contender(registry, incumbent, inputs, digest)
+        keys = sample.frame.select(*use_case.keys)
+        try:
+            champion = _of_before(place, incumbent, state, rows, keys, digest)
+        except InputsError as error:
+            incomparable = f"Champion {incumbent.version} cannot be compared with, since it {error}"
     if champion is not None and record is not None:
         # What predictions are decided by, whatever became of the version's tag.
         champion = replace(champion, threshold=record.threshold)
-    judged, model = _contender(registry, challenger, inputs)
+    files, model = _model(registry, challenger)
+    _require_present_inputs(use_case, challenger, model)
+    judged = _contender(registry, challenger, files, model, rows[list(use_case.inputs)])
     case = use_case.business
     return Evidence(
         challenger=judged,
@@ -222,6 +241,7 @@ def gather(
         stress=_stressed(place, state, model, rows) if len(rows) else None,
         settings=settings.model_dump_json(),
         test_set=_test_set(rows[[*use_case.keys, "label"]], state.details["split"]),
+        incomparable=incomparable,
     )
 
 
@@ -262,14 +282,65 @@ def _incumbent(registry: Registry, record: Promotion | None, challenger: Version
     return None if bearer is None or bearer.version == challenger.version else bearer
 
 
-def _contender(
-    registry: Registry, version: Version, inputs: pd.DataFrame, digest: str | None = None
-) -> tuple[Contender, Pipeline]:
-    """A version with its scores of the rows to judge by, and the model that gave them."""
+def _model(
+    registry: Registry, version: Version, digest: str | None = None
+) -> tuple[StoredModel, Pipeline]:
+    """The files of a version, and the model that they hold."""
     files = registry.stored(version.version, digest)
-    model = registry.restore(version.version, files)
+    return files, registry.restore(version.version, files)
+
+
+def _of_before(
+    place: Workplace,
+    version: Version,
+    features: Committed,
+    rows: pd.DataFrame,
+    keys: Frame,
+    digest: str | None,
+) -> Contender:
+    """The Champion on the rows to judge by, scored on what it was trained on.
+
+    Raises
+    ------
+    InputsError
+        Where that is not to be had any more.
+    """
+    use_case, engine = place.use_case, place.tables["features"].engine
+    files, model = _model(place.registry, version, digest)
+    trained = as_trained(use_case, model)
+    if changed(use_case, trained):
+        scored = rows_as_trained(use_case, trained, place.tables, features)
+        same = scored.select(*use_case.keys, *trained.inputs).join(
+            keys, on=list(use_case.keys), how="inner"
+        )
+        rows = engine.collect(same.sort(*use_case.keys)).to_pandas()
+    return _contender(place.registry, version, files, model, rows[list(trained.inputs)])
+
+
+def _require_present_inputs(use_case: UseCase, challenger: Version, model: Pipeline) -> None:
+    """Refuse a Challenger of other inputs than those of today."""
+    who = f"Challenger {challenger.version}"
+    try:
+        gone = changed(use_case, as_trained(use_case, model))
+    except InputsError as error:
+        raise InputsError(f"{who} {error}; train another with `churn run`") from None
+    if gone:
+        raise InputsError(
+            f"{who} was trained on {', '.join(map(repr, gone))}, and the use case has other inputs "
+            "today; train another with `churn run`"
+        )
+
+
+def _contender(
+    registry: Registry,
+    version: Version,
+    files: StoredModel,
+    model: Pipeline,
+    inputs: pd.DataFrame,
+) -> Contender:
+    """A version with its scores of the rows to judge by."""
     info = registry.info(version.version)
-    contender = Contender(
+    return Contender(
         version=version.version,
         run_id=version.run_id,
         description=version.description,
@@ -280,4 +351,3 @@ def _contender(
         scores=probabilities(model, inputs) if len(inputs) else np.zeros(0),
         model_digest=files.digest,
     )
-    return contender, model

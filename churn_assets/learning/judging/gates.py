@@ -11,7 +11,8 @@ from churn_assets.learning.judging.gate import Gate
 GATES = (
     Gate(
         "governance",
-        "Described, signed, with an example and lineage; it loads and scores real rows.",
+        "Described, signed, with an example and lineage; nobody rejected it; it loads and scores "
+        "real rows.",
         judges.governance,
         counts_rows=False,
     ),
@@ -31,8 +32,8 @@ GATES = (
     ),
     Gate(
         "first_champion",
-        "There is a Champion, or: ROC AUC's lower 95 % bound reaches `first_auc`, the Brier score "
-        "is not surely above the base rate's, the mean score is near the rate.",
+        "There is a Champion to compare with, or: ROC AUC's lower 95 % bound reaches `first_auc`, "
+        "the Brier score is not surely above the base rate's, the mean score is near the rate.",
         judges.first_champion,
         gate_plots.scores_by_outcome,
     ),
@@ -98,10 +99,11 @@ GATES = (
     ),
     Gate(
         "approval",
-        "A person approved this version on this evidence.",
+        "A person approved this version on this evidence; by `approval: incomparable` only where "
+        "the Champion cannot be compared with.",
         approvals.approval,
-        applies=lambda _, settings: settings.approval == "required",
-        condition="with `approval: required`",
+        applies=lambda _, settings: settings.approval != "none",
+        condition="with `approval: required` or `incomparable`",
     ),
 )
 """In the order in which they speak."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from churn_assets.errors import GateError
 from churn_assets.learning.fitting.threshold import THRESHOLD_RULES
+from churn_assets.learning.judging.approvals import decision_of, is_rejected
 from churn_assets.learning.judging.evidence import Contender, Evidence
 from churn_assets.learning.judging.requirements import (
     require_both_classes,
@@ -76,11 +77,10 @@ DETECTABLE = 2.49
 """Standard errors of a difference that is found four times in five, one-sided at 95 %."""
 LEAST_OF_AN_OUTCOME = 50
 """Churners, and stayers, of a slice; with fewer, F1 of equal models differs by a tenth."""
-_NO_CHAMPION = Finding(True, "there is no Champion yet to compare with")
 
 
 def governance(evidence: Evidence, *_: object) -> Finding:
-    """The registry says what the Challenger is, where it comes from, and it scores real rows."""
+    """The registry says what it is and where it comes from, nobody rejected it, and it scores."""
     challenger = evidence.challenger
     missing = [tag for tag in LINEAGE_TAGS if not challenger.tags.get(tag, "").strip()]
     faults = []
@@ -96,6 +96,8 @@ def governance(evidence: Evidence, *_: object) -> Finding:
         faults.append("there are no labelled test rows for it to score")
     if not challenger.gives_probabilities:
         faults.append("it gives scores that are not probabilities")
+    if is_rejected(challenger.tags):
+        faults.append(decision_of(challenger.tags))
     numbers = {
         "description": challenger.description,
         "rows_scored": len(challenger.scores),
@@ -157,7 +159,7 @@ def f1_gate(evidence: Evidence, _: UseCase, settings: GateSettings) -> Finding:
         "challenger_threshold": challenger.threshold,
     }
     if champion is None:
-        reason = f"F1 {ours:.3f}, and there is no Champion yet"
+        reason = f"F1 {ours:.3f}, and {evidence.nobody}"
         return Finding(True, reason, numbers)
     theirs = f1(labels, champion.decisions)
     numbers |= {
@@ -191,7 +193,7 @@ def proves_better(evidence: Evidence) -> str:
 
 
 def first_champion(evidence: Evidence, use_case: UseCase, settings: GateSettings) -> Finding:
-    """Where there is no Champion: ranks well, and its scores beat the base rate and are as high."""
+    """Where no Champion is compared with: ranks well, beats the base rate, is as high as it."""
     require_comparable(evidence)
     if evidence.champion is not None:
         reason = f"there is a Champion to compare with, version {evidence.champion.version}"
@@ -218,6 +220,8 @@ def first_champion(evidence: Evidence, use_case: UseCase, settings: GateSettings
         f"lower 95 % bound of ROC AUC {auc.lower:.3f}, Brier score {brier:.4f} against the base "
         f"rate's {constant:.4f}, mean score {numbers['mean_score']:.3g} at a rate of {rate:.3g}"
     )
+    if evidence.incomparable:
+        reason += f"; by this rule, since {evidence.incomparable}"
     return Finding(not faults, reason, numbers)
 
 
@@ -226,7 +230,7 @@ def non_inferiority(evidence: Evidence, _: UseCase, settings: GateSettings) -> F
     require_comparable(evidence)
     champion, labels = evidence.champion, evidence.labels
     if champion is None:
-        return _NO_CHAMPION
+        return Finding(True, evidence.nobody)
     rate = float(labels.mean())
     auc = auc_difference(labels, evidence.challenger.scores, champion.scores)
     brier = brier_gain(labels, evidence.challenger.scores, champion.scores)
@@ -263,7 +267,7 @@ def superiority(evidence: Evidence, *_: object) -> Finding:
     require_comparable(evidence)
     champion = evidence.champion
     if champion is None:
-        return _NO_CHAMPION
+        return Finding(True, evidence.nobody)
     gain = brier_gain(evidence.labels, evidence.challenger.scores, champion.scores)
     passed = gain.lower > 0
     compared = "above" if passed else "not above"
@@ -301,7 +305,7 @@ def value(evidence: Evidence, use_case: UseCase, settings: GateSettings) -> Find
     if not known.all():
         worth += f" (without {numbers['rows_of_unknown_amount']:,} rows of unknown amount)"
     if champion is None:
-        return Finding(True, f"{worth}, and there is no Champion yet", numbers)
+        return Finding(True, f"{worth}, and {evidence.nobody}", numbers)
     theirs, their_contacts = _value(champion, known, labels, stake)
     least = float(theirs.mean()) - tolerance * abs(float(theirs.mean()))
     numbers |= {
@@ -404,7 +408,7 @@ def slices(evidence: Evidence, _: UseCase, settings: GateSettings) -> Finding:
     if worse:
         reason += f"; judged as a family of {len(family)} slices"
     elif evidence.champion is None:
-        reason = f"{len(family)} slices, and there is no Champion yet"
+        reason = f"{len(family)} slices, and {evidence.nobody}"
     else:
         reason = (
             f"F1 in none of a family of {len(family)} slices is surely lower by more than "

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
-from churn_assets.errors import GateError
+from churn_assets.errors import GateError, InputsError, refusal
+from churn_assets.learning.inputs import as_trained, rows_as_trained
+from churn_assets.learning.judging import court
 from churn_assets.learning.judging.approvals import OVERRIDDEN, require_overridable, tags_of
-from churn_assets.learning.judging.court import (
-    Judgement,
-    decide,
-    gates_for,
-    refusal,
-    refuse_all,
-)
+from churn_assets.learning.judging.court import Judgement, decide, gates_for, refuse_all
 from churn_assets.learning.judging.evidence import Evidence, gather
 from churn_assets.learning.judging.looks import keep_look
 from churn_assets.learning.judging.record import (
+    NOBODY,
     Promotion,
     align,
     commit,
+    decided,
     history,
     is_champion,
     next_record,
@@ -29,11 +28,15 @@ from churn_assets.learning.judging.record import (
 from churn_assets.learning.judging.rules import DEFAULT_GATES, GateSettings
 from churn_assets.learning.judging.verdict import Verdict
 from churn_assets.learning.recipe import MAX_ROWS
-from churn_assets.learning.registry import CHALLENGER, Version
+from churn_assets.learning.registry import CHALLENGER, EXPERIMENT_GATES, Version
 from churn_assets.learning.workplace import Workplace
 from churn_assets.tables.health import damage_named
 from churn_assets.tables.lake import Committed, Table
 
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+STANDS = "The Champion and its predictions stand"
 NOT_ASKED = "not asked of a Champion that was promoted before it was there"
 """What a gate says of a Champion that stands, on whose record it is not."""
 
@@ -51,10 +54,21 @@ def judge(
             records = history(place.tables["champion"])
             reason = _why_champion_stands(place, records)
         if reason:
-            return Judgement(list(_recorded_verdicts(place, records, settings, reason)))
+            verdicts = list(_recorded_verdicts(place, records, settings, reason))
+            return Judgement(verdicts, settings)
     except Exception as error:
         return refuse_all(error, place.use_case, settings)
     return _judge_now(place, records, settings, most_rows)
+
+
+def refusal_of(place: Workplace, judgement: Judgement) -> str | None:
+    """Why the Challenger is refused, what stands and what to do; None where it is not refused."""
+    use_case = place.use_case
+    reason = court.refusal(judgement.verdicts, use_case, judgement.settings)
+    if reason is None:
+        return None
+    stands = STANDS if decided(place.tables["champion"]) else NOBODY
+    return refusal("Challenger refused", reason, stands, court.advice(judgement, use_case))
 
 
 def promote(
@@ -75,7 +89,7 @@ def promote(
     decided_by : str
         Kept with the promotion.
     settings : GateSettings
-        What it must reach.
+        What it must reach, beside what the experiment asks for that trained it.
     most_rows : int
         Greatest number of test rows to judge by.
 
@@ -98,9 +112,9 @@ def promote(
     if _why_champion_stands(place, records):
         return champion.require(), records[-1]
     judgement = _judge_now(place, records, settings, most_rows)
-    reason = refusal(judgement.verdicts, place.use_case, settings)
-    if reason or judgement.evidence is None:
-        raise GateError(f"Challenger refused: {reason}. The Champion and its predictions stand.")
+    refused = refusal_of(place, judgement)
+    if refused or judgement.evidence is None:
+        raise GateError(refused or "Challenger refused: nothing was decided. Run again.")
     challenger = registry.by_alias(CHALLENGER)
     if challenger is None or challenger.version != judgement.evidence.challenger.version:
         raise GateError(
@@ -141,6 +155,8 @@ def rollback(place: Workplace, version: int | None, decided_by: str) -> tuple[Co
         Where that version was never Champion, or another promotion was first.
     RegistryError
         Where the registry does not hold it any more.
+    InputsError
+        Where it could score nobody today.
     """
     champion, registry = place.tables["champion"], place.registry
     state = champion.require()
@@ -168,7 +184,7 @@ def rollback(place: Workplace, version: int | None, decided_by: str) -> tuple[Co
     # What cannot be loaded must not become Champion.
     registry.by_number(target.version, target.run_id)
     files = registry.stored(target.version, target.model_digest)
-    registry.restore(target.version, files)
+    _require_scoring(place, registry.restore(target.version, files), target.version)
     restored = next_record(
         records,
         action="rollback",
@@ -223,7 +239,7 @@ def answer(
             f"There is nothing to {'approve' if approved else 'reject'}: "
             f"{judgement.verdicts[0].reason}."
         )
-    require_overridable(despite, judgement.verdicts, settings)
+    require_overridable(despite, judgement.verdicts, judgement.settings)
     tags = tags_of(judgement.evidence, approved=approved, by=by, note=note, despite=despite)
     place.registry.tag(challenger.version, tags)
     return challenger
@@ -234,15 +250,42 @@ def _judge_now(
 ) -> Judgement:
     """What every gate says of the present Challenger beside the Champion on record."""
     newest = records[-1] if records else None
+    try:
+        in_force = settings.and_of(_of_experiment(place))
+    except Exception as error:
+        return refuse_all(error, place.use_case, settings)
 
     def evidence() -> Evidence:
         with damage_named(lambda: place.tables):
-            return gather(place, newest, most_rows, settings)
+            return gather(place, newest, most_rows, in_force)
 
-    judgement = decide(evidence, place.use_case, settings)
+    judgement = decide(evidence, place.use_case, in_force)
     if judgement.evidence is not None:
         keep_look(place.registry, judgement.evidence)
     return judgement
+
+
+def _of_experiment(place: Workplace) -> Mapping[str, Any]:
+    """The gates of the experiment that trained the Challenger, which hold beside the settings."""
+    challenger = place.registry.by_alias(CHALLENGER)
+    recorded = "" if challenger is None else challenger.tags.get(EXPERIMENT_GATES, "")
+    gates: dict[str, Any] = json.loads(recorded or "{}")
+    return gates
+
+
+def _require_scoring(place: Workplace, model: Pipeline, version: int) -> None:
+    """Refuse a version that lacks what it was trained on."""
+    features = place.tables["features"].state()
+    if features is None:
+        return
+    try:
+        trained = as_trained(place.use_case, model)
+        rows_as_trained(place.use_case, trained, place.tables, features)
+    except InputsError as error:
+        raise InputsError(
+            f"Version {version} {error}, so it could score nobody. The Champion stands. Let "
+            "`features` give it again, or name another version."
+        ) from None
 
 
 def _recorded_verdicts(

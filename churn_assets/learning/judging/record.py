@@ -14,6 +14,8 @@ from churn_assets.tables.engines.engine import ConflictError
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.tables.versions import data_version
 
+NOBODY = "There is no Champion yet, so nobody is scored"
+"""What stands where nobody was ever promoted."""
 _TRANSACTION = "promotion"
 
 

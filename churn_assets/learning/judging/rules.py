@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -64,8 +64,8 @@ class GateSettings(Part):
         F1 that a slice may lose, beyond chance.
     override : tuple of str
         Gates that a person may decide against, by `churn approve --despite`.
-    approval : {"none", "required"}
-        Whether a person must approve.
+    approval : {"none", "incomparable", "required"}
+        Whether a person must approve: never, where the Champion cannot be compared with, or always.
     """
 
     rule: Literal["refresh", "improve"] = "refresh"
@@ -80,7 +80,48 @@ class GateSettings(Part):
     slice_rows: int = Field(default=100, ge=1)
     slice_tolerance: float = Field(default=0.05, ge=0, le=1)
     override: tuple[Overridable, ...] = ()
-    approval: Literal["none", "required"] = "none"
+    approval: Literal["none", "incomparable", "required"] = "none"
+
+    def and_of(self, experiment: Mapping[str, Any]) -> GateSettings:
+        """These settings, and what an experiment asks for beyond them.
+
+        Parameters
+        ----------
+        experiment : mapping of str to any
+            Settings by name, as `model_dump` gives them; of each the stricter one holds.
+
+        >>> GateSettings(f1_margin=0.1).and_of({"f1_margin": 0.0, "floors": {"f1": 0.5}}).floors
+        {'f1': 0.5}
+        """
+        asked = GateSettings.model_validate(experiment)
+        held = {
+            name: _stricter(name, getattr(self, name), getattr(asked, name))
+            for name in asked.model_fields_set
+        }
+        return self.model_copy(update=held)
 
 
 DEFAULT_GATES = GateSettings()
+_STRICTEST_LAST = {
+    "rule": ("refresh", "improve"),
+    "value": ("warn", "block"),
+    "calibration": ("warn", "block"),
+    "approval": ("none", "incomparable", "required"),
+}
+
+
+def _stricter(name: str, one: Any, other: Any) -> Any:
+    """Of two values of a setting, the one that lets fewer pass."""
+    if name == "floors":
+        both = {**one, **other}
+        strict = {metric: min if metric in LOSSES else max for metric in both}
+        return {
+            metric: strict[metric](one.get(metric, floor), other.get(metric, floor))
+            for metric, floor in both.items()
+        }
+    if name == "override":
+        return tuple(gate for gate in one if gate in other)
+    if name in _STRICTEST_LAST:
+        return max(one, other, key=_STRICTEST_LAST[name].index)
+    # Of the others a smaller margin, tolerance or group is stricter.
+    return max(one, other) if name == "first_auc" else min(one, other)

@@ -66,6 +66,14 @@ def test_unchanged_features_and_code_train_nothing(copied: Project) -> None:
     assert copied.state("model").rows == 1
 
 
+def test_the_gates_of_an_experiment_are_kept_with_whom_it_asks_for(copied: Project) -> None:
+    train(copied, gates={"rule": "improve"})
+    train(copied)
+
+    tags = copied.registry.by_alias(CHALLENGER).tags
+    assert json.loads(tags["experiment_gates"]) == {"rule": "improve"}
+
+
 def test_retrain_trains_where_nothing_changed(copied: Project) -> None:
     with pytest.raises(TrainingBegun):
         train(copied, retrain=True)
@@ -252,7 +260,7 @@ LINEAR = TrainingSettings(candidates=["logistic_regression"])
 def test_a_version_says_what_it_was_made_with_and_how(copied: Project) -> None:
     registry = copied.registry
 
-    train(copied, lambda: open_run(registry), LINEAR)
+    train(copied, lambda: open_run(registry), LINEAR, gates={"value": "block"})
 
     version = registry.by_alias(CHALLENGER)
     row = copied.rows("model").sort("version").row(-1, named=True)
@@ -267,6 +275,7 @@ def test_a_version_says_what_it_was_made_with_and_how(copied: Project) -> None:
     assert version.tags["threshold_rule"] == row["threshold_rule"] == "F1-best out of fold"
     assert version.tags["semantic_version"] == row["semantic_version"]
     assert version.tags["calibration"].startswith("out of fold slope ")
+    assert json.loads(version.tags["experiment_gates"]) == {"value": "block"}
     assert (len(version.tags["parameters"]), len(version.tags["inputs"])) == (16, 16)
 
 

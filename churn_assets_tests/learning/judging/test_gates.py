@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
@@ -53,6 +53,36 @@ def test_only_value_may_warn() -> None:
         settings = GateSettings(value=value)
         gates = gates_for(USE_CASE, settings)
         assert [gate.name for gate in gates if not gate.blocks(USE_CASE, settings)] == warns
+
+
+@pytest.mark.parametrize(
+    ("setting", "loose", "strict"),
+    [
+        ("rule", "refresh", "improve"),
+        ("auc_margin", 0.01, 0.0),
+        ("f1_margin", 0.1, 0.05),
+        ("first_auc", 0.6, 0.8),
+        ("floors", {"f1": 0.5, "brier": 0.2}, {"f1": 0.6, "brier": 0.1}),
+        ("value", "warn", "block"),
+        ("slice_rows", 200, 100),
+        ("override", ("f1_gate", "slices"), ("f1_gate",)),
+        ("approval", "incomparable", "required"),
+    ],
+)
+def test_of_settings_and_an_experiment_the_stricter_holds(
+    setting: str, loose: Any, strict: Any
+) -> None:
+    for one, other in ((loose, strict), (strict, loose)):
+        both = GateSettings(**{setting: one}).and_of({setting: other})
+        assert getattr(both, setting) == strict
+
+
+def test_what_an_experiment_does_not_name_is_as_the_settings_have_it() -> None:
+    settings = GateSettings(f1_margin=0.1, floors={"f1": 0.5}, rule="improve")
+
+    both = settings.and_of({"floors": {"roc_auc": 0.7}})
+
+    assert both == settings.model_copy(update={"floors": {"f1": 0.5, "roc_auc": 0.7}})
 
 
 # What people read of them

@@ -207,9 +207,6 @@ def test_where_f1_alone_refuses_what_the_bounds_show_to_be_better_it_says_so() -
     assert [v.gate for v in verdicts.values() if not v.passed and v.blocking] == ["f1_gate"]
     reason = verdicts["f1_gate"].reason
     assert "it alone refuses, though the lower 95 % bounds are better in ROC AUC by 0." in reason
-    assert "gates.override may name f1_gate" in reason
-    named = verdict_of("f1_gate", better_but_for_f1(), override=["f1_gate"])
-    assert "`churn approve --despite f1_gate`" in named.reason
 
 
 def test_where_another_gate_refuses_as_well_f1_does_not_say_that_it_alone_does() -> None:
@@ -722,7 +719,7 @@ def test_an_approval_on_this_evidence_passes_and_says_by_whom() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"approval": ""}, "version 2 waits for a person; look at it and use `churn approve`"),
+        ({"approval": ""}, "version 2 waits for a person"),
         ({"approval": "perhaps"}, "waits for a person"),
         ({"approval": "rejected", "approval_note": "no"}, "rejected by a person at 2026-01-01"),
         ({"approval_by": " "}, "does not say by whom"),

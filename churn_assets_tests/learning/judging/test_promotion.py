@@ -114,7 +114,10 @@ def test_a_worse_challenger_is_refused_in_one_line_and_nothing_changes(copied: P
         promoted(copied)
 
     assert "f1_gate: Challenger 2 has F1 0.000, Champion 1 has 0." in str(refusal.value)
-    assert str(refusal.value).endswith("The Champion and its predictions stand.")
+    assert str(refusal.value).endswith(
+        ". The Champion and its predictions stand. Train another, on other records or by other "
+        "settings."
+    )
     assert "\n" not in str(refusal.value)
     assert copied.states() == before
     assert bearers(copied) == {CHALLENGER: 2, CHAMPION: 1}
@@ -500,7 +503,7 @@ def without_digests(project: Project) -> None:
 def test_where_approval_is_required_the_champion_waits_for_it(copied: Project) -> None:
     challenge(copied)
 
-    with pytest.raises(GateError, match=r"approval: .*`churn approve`"):
+    with pytest.raises(GateError, match=r"approval: .*`churn approve --use-case telco_churn`"):
         promoted(copied, settings=APPROVED)
     answered(copied, approved=True)
     _, promotion = promoted(copied, settings=APPROVED)
@@ -516,6 +519,25 @@ def test_a_rejected_challenger_is_refused_and_says_by_whom(copied: Project) -> N
 
     with pytest.raises(GateError, match=r"approval: .*rejected.*a person"):
         promoted(copied, settings=APPROVED)
+
+
+def test_what_was_rejected_is_not_promoted_where_no_approval_is_asked_for_either(
+    copied: Project,
+) -> None:
+    challenge(copied)
+    answered(copied, approved=False)
+
+    with pytest.raises(GateError) as refusal:
+        promoted(copied)
+    said = str(refusal.value)
+    answered(copied, approved=True)
+
+    assert said.startswith("Challenger refused: governance: rejected by a person at 20")
+    assert said.endswith(
+        ". The Champion and its predictions stand. Train another, or take that back with "
+        "`churn approve --use-case telco_churn`."
+    )
+    assert promoted(copied)[1].version == 2
 
 
 def test_an_approval_is_void_once_the_evidence_changes(copied: Project) -> None:
@@ -547,6 +569,33 @@ def test_there_is_nothing_to_approve_where_the_champion_stands(copied: Project) 
         answered(copied, approved=True)
 
 
+# The gates of an experiment
+
+
+def test_the_gates_of_an_experiment_hold_for_whom_it_trained_until_another_comes(
+    copied: Project,
+) -> None:
+    strict = {"floors": {"roc_auc": 0.999}, "approval": "required"}
+    challenge(copied, experiment_gates=json.dumps(strict))
+
+    verdicts = judged(copied)
+    with pytest.raises(
+        GateError, match=r"refused: floors: roc_auc 0\..*; approval: version 2 waits"
+    ):
+        promoted(copied)
+    # Neither do looser settings let it pass, nor a tag that cannot be read.
+    copied.registry.tag(2, {"experiment_gates": json.dumps({"floors": {"roc_auc": 0.5}})})
+    with pytest.raises(GateError, match="refused: floors: "):
+        promoted(copied, settings=GateSettings(floors={"roc_auc": 0.999}))
+    copied.registry.tag(2, {"experiment_gates": "{"})
+    with pytest.raises(GateError, match="Challenger refused: "):
+        promoted(copied)
+
+    assert {gate for gate, each in verdicts.items() if not each.passed} == {"floors", "approval"}
+    challenge(copied, experiment_gates="")
+    assert promoted(copied)[1].version == 3
+
+
 # A person's decision against a gate
 
 OVERRIDE = GateSettings(override=("f1_gate",))
@@ -573,9 +622,15 @@ def test_a_person_may_decide_against_a_gate_that_the_settings_name_on_record(
     copied: Project,
 ) -> None:
     a_little_worse(copied)
+    with pytest.raises(GateError) as refusal:
+        promoted(copied)
     with pytest.raises(GateError, match=r"refused: f1_gate: Challenger 2 has F1"):
         promoted(copied, settings=OVERRIDE)
 
+    assert str(refusal.value).endswith(
+        "; or name f1_gate in gates.override and decide against it with `churn approve --use-case "
+        "telco_churn --despite f1_gate`."
+    )
     despite(copied, "f1_gate")
     evidence = gather(copied.workplace, copied.champion(), settings=OVERRIDE)
     _, promotion = promoted(copied, settings=OVERRIDE)
