@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import yaml
 
@@ -48,13 +50,13 @@ class Copy:
     outcome: Mapping[str, Any]
 
 
-def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def python(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run Python on a copy of the project."""
     environ = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
-        env={**environ, "PYTHONPATH": str(folder), "CHURN_TRAINING": json.dumps(QUICK)},
+        env={**environ, "PYTHONPATH": str(folder), "CHURN_TRAINING": json.dumps(QUICK), **settings},
         capture_output=True,
         text=True,
         timeout=400,
@@ -129,3 +131,24 @@ def test_nothing_is_written_into_the_checkout(copy: Copy) -> None:
     for name in SHAPES:
         assert not (CHECKOUT / "churn_assets" / "usecases" / f"{name}.py").exists()
         assert f"{name}:" not in (CHECKOUT / "config" / "dev.yaml").read_text(encoding="utf-8")
+
+
+def test_an_input_is_taken_away_as_the_guide_says(copy: Copy) -> None:
+    file = copy.folder / "churn_assets" / "usecases" / "numeric.py"
+    text = file.read_text(encoding="utf-8")
+    (line,) = re.findall(r'^    Column\("visits".*\n', text, re.MULTILINE)
+    left_out = f"LEFT_OUT = (\n{line})\n"
+    text = text.replace(line, "").replace("\n\ndef clean", f"{left_out}\n\ndef clean", 1)
+    file.write_text(text.replace("        *NUMBERS,\n", "        *NUMBERS,\n        *LEFT_OUT,\n"))
+    settings = {"CHURN_GATES": json.dumps({"f1_margin": 0.05})}
+
+    run = python(copy.folder, "-m", "churn_assets.cli", "run", "--use-case", "numeric", **settings)
+
+    assert run.returncode == 0, run.stderr
+    lake = copy.folder / ".churn" / "lake" / "numeric"
+    promotion = pl.read_delta(str(lake / "champion")).sort("promotion").row(-1, named=True)
+    reasons = {verdict["gate"]: verdict["reason"] for verdict in json.loads(promotion["gates"])}
+    assert promotion["version"] == 2
+    assert "Champion 1 has 0." in reasons["f1_gate"]
+    assert set(pl.read_delta(str(lake / "predictions"))["model_version"]) == {2}
+    assert "visits" not in pl.read_delta(str(lake / "features")).columns

@@ -52,7 +52,9 @@ def failing(draft: Draft, change: Callable[[str], str] = str) -> set[str]:
     use_case(change(use_case_text(draft)))
     names: dict[str, object] = {}
     exec(compile(use_case_tests_text(draft), "test_case.py", "exec"), names)
-    tests = {name: test for name, test in names.items() if name.startswith("test_")}
+    # The one that trains takes a project of its own.
+    quick = (name for name in names if name.startswith("test_") and "promoted" not in name)
+    tests = {name: names[name] for name in quick}
     broken = names["BROKEN"]
     assert isinstance(broken, dict)
     assert len(tests) == 4
