@@ -104,9 +104,7 @@ def _made_of_silver(
     schema = made.collect_schema()
     lacking = [name for name in wanted if name not in schema]
     if lacking:
-        raise InputsError(
-            f"{_trained_on(lacking)}, which `features` of {use_case.name} does not give any more"
-        )
+        raise InputsError(f"{_trained_on(lacking)}, which `features` does not give any more")
     for name in wanted:
         if name in trained.numeric and not _is_number(schema[name]):
             raise InputsError(f"{_trained_on([name])} as a number, which is {schema[name]} today")

@@ -112,8 +112,8 @@ def test_where_features_gives_an_input_no_more_the_gates_say_so_and_the_others_d
 
     assert all(passed for passed, _ in said.values()), said
     lacks = (
-        "Champion 1 cannot be compared with, since it was trained on 'has_automatic_payment', "
-        "'payment_method', which `features` of telco_churn does not give any more"
+        "Champion 1 cannot be compared with: it was trained on 'has_automatic_payment', "
+        "'payment_method', which `features` does not give any more"
     )
     assert [gate for gate in COMPARING if lacks not in said[gate][1]] == []
     assert "lower 95 % bound of ROC AUC" in said["first_champion"][1]
@@ -143,7 +143,7 @@ def test_a_champion_that_lacks_an_input_scores_nobody_and_says_which(place: Work
 
     assert str(refusal.value).startswith(
         "telco_churn: Champion 1 was trained on 'has_automatic_payment', 'payment_method', which "
-        "`features` of telco_churn does not give any more, so it can score nobody. Predictions "
+        "`features` does not give any more, so it can score nobody. Predictions "
     )
     assert "\n" not in str(refusal.value)
     assert place.tables["predictions"].state() == before

@@ -221,7 +221,7 @@ def gather(
         try:
             champion = _of_before(place, incumbent, state, rows, keys, digest)
         except InputsError as error:
-            incomparable = f"Champion {incumbent.version} cannot be compared with, since it {error}"
+            incomparable = f"Champion {incumbent.version} cannot be compared with: it {error}"
     if champion is not None and record is not None:
         # What predictions are decided by, whatever became of the version's tag.
         champion = replace(champion, threshold=record.threshold)

@@ -221,7 +221,7 @@ def first_champion(evidence: Evidence, use_case: UseCase, settings: GateSettings
         f"rate's {constant:.4f}, mean score {numbers['mean_score']:.3g} at a rate of {rate:.3g}"
     )
     if evidence.incomparable:
-        reason += f"; by this rule, since {evidence.incomparable}"
+        reason += f"; asked as of a first one, for {evidence.incomparable}"
     return Finding(not faults, reason, numbers)
 
 
