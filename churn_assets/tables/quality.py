@@ -220,8 +220,7 @@ def copies_across_the_split(
         f"{alike}, far more than chance gives, and {counts['alike']:,} of {counts['rows']:,} rows "
         "are copies",
         "Nothing was trained" if blocks else "They are not judged on",
-        "Remove them from the source, or name their customer as `group`"
-        + (", or set copies: warn" if blocks else ""),
+        "Remove them from the source, or name their customer as `group`",
     )
 
 
