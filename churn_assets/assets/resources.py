@@ -70,14 +70,11 @@ class Mlflow:
 
     def links(self, use_case: UseCase, run_id: str) -> dict[str, Any]:
         """Where a person sees an MLflow run and its model card, as Dagster's metadata."""
-        import mlflow
-
         from churn_assets.learning.registry import CARD
 
         uri = self._settings.tracking_uri
         server = uri if uri.startswith("http") else LOCAL_MLFLOW_UI
-        with self.registry(use_case).refusals():
-            experiment = mlflow.MlflowClient(uri).get_run(run_id).info.experiment_id
+        experiment = self.registry(use_case).experiment_of(run_id)
         page = f"{public_uri(server).rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
         return {
             "mlflow_run": dg.MetadataValue.url(page),

@@ -16,6 +16,7 @@ import dagster as dg
 
 from churn_assets.errors import ChurnError, public_error
 from churn_assets.tables.lake import Table
+from churn_assets.tables.rows import rows_of
 from churn_assets.usecases.spec import UseCase
 
 CELL_CHARACTERS = 80
@@ -32,7 +33,7 @@ def preview(table: Table, rows: int) -> dg.MetadataValue[Any] | None:
     """The first records of a table, or None where there are none to show."""
     if rows == 0:
         return None
-    records = table.engine.collect(table.scan().head(rows)).to_pylist()
+    records = rows_of(table.engine.collect(table.scan().head(rows)))
     if not records:
         return None
     lines = [[_cell(value) for value in row.values()] for row in records]

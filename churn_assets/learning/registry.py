@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import ChurnError, RegistryError, first_line, public_text, public_uri
+from churn_assets.learning.storing import local
 from churn_assets.learning.storing.files import StoredModel, UntrustedTypeError, digest_of
 from churn_assets.learning.storing.place import database_of, follow
 from churn_assets.learning.storing.trusted import storable_types
@@ -145,7 +146,12 @@ class Registry:
         import mlflow
 
         mlflow.set_tracking_uri(self.tracking_uri)
-        mlflow.set_registry_uri(self.registry_uri or self.tracking_uri)
+        mlflow.set_registry_uri(self._versions_uri)
+
+    @property
+    def _versions_uri(self) -> str:
+        """Where versions are registered."""
+        return self.registry_uri or self.tracking_uri
 
     @cached_property
     def _connected(self) -> MlflowClient:
@@ -159,7 +165,7 @@ class Registry:
         experiment = self.experiment or self.model_name
         with self.refusals(), _quiet():
             follow(self.tracking_uri, self.artifacts, experiment)
-            client = mlflow.MlflowClient(self.tracking_uri, self.registry_uri or self.tracking_uri)
+            client = mlflow.MlflowClient(self.tracking_uri, self._versions_uri)
             if client.get_experiment_by_name(experiment) is None:
                 with _unless_it_exists():
                     client.create_experiment(experiment, self.artifacts)
@@ -167,6 +173,9 @@ class Registry:
 
     def by_alias(self, alias: str) -> Version | None:
         """The version that an alias points to; None only where there is no such alias."""
+        with suppress(local.UnreadableError):
+            found = local.version_by_alias(self._versions_uri, self.model_name, alias)
+            return None if found is None else Version(**vars(found))
         from mlflow.exceptions import MlflowException
 
         client = self.client
@@ -200,7 +209,7 @@ class Registry:
                     raise
                 found = None
         if found is None or found.run_id != run_id:
-            place = public_uri(self.registry_uri or self.tracking_uri)
+            place = public_uri(self._versions_uri)
             raise RegistryError(
                 f"{self.model_name}: version {version} of run {run_id} is on record, and the "
                 f"registry at {place} does not hold it. Restore the registry's database, or "
@@ -343,12 +352,51 @@ class Registry:
 
     def pictures(self, run_id: str) -> dict[str, bytes]:
         """The PNG files of a run by name; none where the run has none."""
+        with suppress(local.UnreadableError):
+            kept = self._artifacts(run_id) / PICTURES
+            return {file.stem: file.read_bytes() for file in sorted(kept.glob("*.png"))}
         client = self.client
         with self.refusals(), _quiet(), tempfile.TemporaryDirectory() as folder:
             if not client.list_artifacts(run_id, PICTURES):
                 return {}
             files = Path(client.download_artifacts(run_id, PICTURES, folder)).glob("*.png")
             return {file.stem: file.read_bytes() for file in sorted(files)}
+
+    def experiment_of(self, run_id: str) -> str:
+        """The number of the experiment of a run."""
+        with suppress(local.UnreadableError):
+            return local.experiment_of(self.tracking_uri, run_id)
+        client = self.client
+        with self.refusals():
+            return str(client.get_run(run_id).info.experiment_id)
+
+    def card(self, run_id: str, folder: Path | None = None) -> Path | None:
+        """The model card of a run, as a file; None where it has none here.
+
+        Parameters
+        ----------
+        run_id : str
+            Of the version.
+        folder : Path, optional
+            Takes a copy, where the run's files are not on disk.
+        """
+        with suppress(local.UnreadableError):
+            file = self._artifacts(run_id) / CARD
+            return file if file.exists() else None
+        if folder is None:
+            return None
+        client, beside = self.client, CARD.rpartition("/")[0]
+        with self.refusals(), _quiet():
+            if CARD not in {found.path for found in client.list_artifacts(run_id, beside)}:
+                return None
+            folder.mkdir(parents=True, exist_ok=True)
+            return Path(client.download_artifacts(run_id, CARD, str(folder)))
+
+    def _artifacts(self, run_id: str) -> Path:
+        """The folder of a run's files, where it is on disk."""
+        with self.refusals():
+            follow(self.tracking_uri, self.artifacts, self.experiment or self.model_name)
+        return local.artifacts_of(self.tracking_uri, run_id)
 
     def register(
         self,

@@ -376,7 +376,9 @@ class Table:
         import pyarrow.compute as pc
 
         last = table.history(1)[0] if commit is None else commit
-        files = pa.table(table.get_add_actions(flatten=True))
+        # `pa.table` would import pandas to ask whether this is of its own.
+        actions = table.get_add_actions(flatten=True)
+        files = pa.RecordBatchReader.from_stream(actions).read_all()
         note = json.loads(last.get("userMetadata") or "{}")
         if note.get("layout", 1) > LAYOUT:
             raise TableError(

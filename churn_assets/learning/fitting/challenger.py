@@ -26,6 +26,7 @@ from churn_assets.learning.recipe import TrainingSettings
 from churn_assets.learning.registry import CHALLENGER, EXPERIMENT_GATES, PICTURES, Registry, Version
 from churn_assets.learning.workplace import Workplace
 from churn_assets.tables.lake import Committed, Table
+from churn_assets.tables.rows import rows_of
 from churn_assets.tables.versions import data_version
 from churn_assets.usecases.spec import UseCase
 
@@ -264,9 +265,11 @@ def latest_challenger(model: Table, registry: Registry) -> Challenger | None:
     registered = registry.by_alias(CHALLENGER) if state else None
     if state is None or registered is None:
         return None
-    rows = model.engine.collect(
-        model.scan(state.version).filter(nw.col("run_id") == registered.run_id)
-    ).to_pylist()
+    rows = rows_of(
+        model.engine.collect(
+            model.scan(state.version).filter(nw.col("run_id") == registered.run_id)
+        )
+    )
     if not rows:
         return None
     images = registry.pictures(registered.run_id)

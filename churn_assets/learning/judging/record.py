@@ -12,6 +12,7 @@ from churn_assets.learning.registry import CHAMPION, Registry, Version
 from churn_assets.learning.workplace import Workplace
 from churn_assets.tables.engines.engine import ConflictError
 from churn_assets.tables.lake import Committed, Table
+from churn_assets.tables.rows import rows_of
 from churn_assets.tables.versions import data_version
 
 NOBODY = "There is no Champion yet, so nobody is scored"
@@ -57,7 +58,7 @@ def history(champion: Table, state: Committed | None = None) -> list[Promotion]:
     state = state or decided(champion)
     if state is None:
         return []
-    rows = champion.engine.collect(champion.scan(state.version)).to_pylist()
+    rows = rows_of(champion.engine.collect(champion.scan(state.version)))
     return sorted((Promotion(**row) for row in rows), key=lambda record: record.promotion)
 
 

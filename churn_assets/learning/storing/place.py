@@ -44,7 +44,7 @@ def follow(tracking_uri: str, artifacts: str | None, experiment: str) -> None:
     database = database_of(tracking_uri)
     if database is None or artifacts is None:
         return
-    now = _path(artifacts)
+    now = local_path(artifacts)
     if now is None or now.parent != database.parent or not database.exists():
         return
     with closing(sqlite3.connect(database, _WAIT_SECONDS, isolation_level=None)) as store:
@@ -74,7 +74,7 @@ def _location(store: sqlite3.Connection, experiment: str) -> str | None:
 
 def _was_moved(before: str, now: Path, database: str) -> bool:
     """Whether files of the experiment belonged beside this database when it lay elsewhere."""
-    place = _path(before)
+    place = local_path(before)
     if place is None or place.name != now.name or _is_same(place.parent, now.parent):
         return False
     # Of a copy the original is still there; a place that was only set once has no database.
@@ -99,11 +99,11 @@ def _move(store: sqlite3.Connection, before: str, now: str) -> None:
 
 
 def _exists(address: str) -> bool:
-    path = _path(address)
+    path = local_path(address)
     return path is not None and path.exists()
 
 
-def _path(address: str) -> Path | None:
+def local_path(address: str) -> Path | None:
     """The local path of an address; None where it is not local."""
     if "://" not in address:
         return Path(address)
