@@ -29,9 +29,8 @@ def reasons(
 ) -> list[pa.StringArray]:
     """The strongest contributions to each customer's score, in words.
 
-    Each names the input as people call it, its value, whether it raises or lowers the risk, and
-    what it multiplies or divides the odds by: "contract: Month-to-month raises the risk (odds
-    times 1.9)".
+    Each names the input as people call it, its value, and how many times it raises or lowers the
+    odds: "contract: Month-to-month, which raises the odds 1.9 times".
 
     Parameters
     ----------
@@ -83,7 +82,7 @@ def _sentences(
     return pc.binary_join_element_wise(
         pa.array(texts, pa.string()).take(pa.array(subjects)),
         pa.array(strengths, pa.string()).take(pa.array(codes)),
-        " ",
+        ", ",
     )
 
 
@@ -138,6 +137,4 @@ def _strength(signed: float) -> str | None:
     if times == 1:
         return None
     factor = f"more than {_MOST_TIMES}" if times > _MOST_TIMES else f"{times:g}"
-    if signed > 0:
-        return f"raises the risk (odds times {factor})"
-    return f"lowers the risk (odds divided by {factor})"
+    return f"which {'raises' if signed > 0 else 'lowers'} the odds {factor} times"

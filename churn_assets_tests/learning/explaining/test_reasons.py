@@ -15,9 +15,7 @@ from churn_assets.learning.fitting.candidates import CATALOGUE
 from churn_assets_tests.support.explaining import Fitted, plain_use_case, scores
 from churn_assets_tests.support.project import USE_CASE
 
-SENTENCE = re.compile(
-    r".+: .+ (raises|lowers) the risk \(odds (times|divided by) (more than )?[\d.]+\)"
-)
+SENTENCE = re.compile(r".+: .+, which (raises|lowers) the odds (more than )?[\d.]+ times")
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -40,7 +38,8 @@ def test_a_reason_names_the_direction_that_the_score_would_move_in(
     def of(value: str) -> pd.Series[Any]:
         """Whose risk this contract raises, by the reasons."""
         return texts.apply(
-            lambda row: row.fillna("").str.startswith(f"contract: {value} raises").any(), axis=1
+            lambda row: row.fillna("").str.startswith(f"contract: {value}, which raises").any(),
+            axis=1,
         )
 
     month, years = inputs["contract"] == "Month-to-month", inputs["contract"] == "Two year"
@@ -74,15 +73,15 @@ def reason(values: list[Any], amount: float, **more: Any) -> list[str | None]:
 
 
 def test_a_reason_is_a_sentence() -> None:
-    assert reason([12.0], 0.65) == ["lead time: 12 raises the risk (odds times 1.9)"]
-    assert reason([12.0], -0.65) == ["lead time: 12 lowers the risk (odds divided by 1.9)"]
+    assert reason([12.0], 0.65) == ["lead time: 12, which raises the odds 1.9 times"]
+    assert reason([12.0], -0.65) == ["lead time: 12, which lowers the odds 1.9 times"]
 
 
 def test_a_reason_is_written_in_the_use_cases_words() -> None:
     words = {"lead_time": "days until arrival"}
 
     assert reason([3.0], 1, words=words) == [
-        "days until arrival: 3 raises the risk (odds times 2.7)"
+        "days until arrival: 3, which raises the odds 2.7 times"
     ]
 
 
@@ -96,14 +95,14 @@ def test_a_reason_is_written_in_the_use_cases_words() -> None:
     ],
 )  # fmt: skip
 def test_a_number_is_written_in_digits_that_mean_something(value: float, text: str) -> None:
-    assert reason([value], 1) == [f"lead time: {text} raises the risk (odds times 2.7)"]
+    assert reason([value], 1) == [f"lead time: {text}, which raises the odds 2.7 times"]
 
 
 @pytest.mark.parametrize("name", ["is_new", "has_new"])
 def test_a_flag_is_written_as_yes_or_no(name: str) -> None:
     texts = reason([1.0, 0.0, np.nan, 2.0], 1, name=name, words={name: "new customer"})
 
-    assert [text.partition(" raises")[0] for text in texts if text] == [
+    assert [text.partition(", which raises")[0] for text in texts if text] == [
         "new customer: yes",
         "new customer: no",
         "new customer: not known",
@@ -117,10 +116,8 @@ def test_a_flag_is_written_as_yes_or_no(name: str) -> None:
      (99.7, "100"), (1e8, "more than 100")],
 )  # fmt: skip
 def test_strength_is_written_in_times_the_odds(times: float, text: str) -> None:
-    assert reason([1.0], np.log(times)) == [f"lead time: 1 raises the risk (odds times {text})"]
-    assert reason([1.0], -np.log(times)) == [
-        f"lead time: 1 lowers the risk (odds divided by {text})"
-    ]
+    assert reason([1.0], np.log(times)) == [f"lead time: 1, which raises the odds {text} times"]
+    assert reason([1.0], -np.log(times)) == [f"lead time: 1, which lowers the odds {text} times"]
 
 
 def test_what_does_next_to_nothing_is_no_reason() -> None:
@@ -135,9 +132,9 @@ def test_the_strongest_come_first_and_the_first_of_equal_ones() -> None:
     places = reasons(explained, frame, plain_use_case(("a", "b"), ("c", "d")))
 
     assert [place.to_pylist() for place in places] == [
-        ["c: x lowers the risk (odds divided by 7.4)"],
-        ["d: not known raises the risk (odds times 2.7)"],
-        ["a: 1 raises the risk (odds times 1.6)"],
+        ["c: x, which lowers the odds 7.4 times"],
+        ["d: not known, which raises the odds 2.7 times"],
+        ["a: 1, which raises the odds 1.6 times"],
     ]
 
 
