@@ -121,9 +121,17 @@ def search(
             if trial.state == "complete" and (leader is None or trial.loss < leader[0].loss):
                 leaders[trial.candidate] = trial, scores
 
+    before = len(trials)
+
+    def left(done: int) -> float:
+        """Seconds for the rest, if each trial takes as long as those of this search."""
+        return (time.monotonic() - started) / max(1, done - before) * (budget - done)
+
     with workers(settings, len(rows.labels)) as pool:
         if len(trials) < firsts:
             note(_defaults(task, pool)[len(trials) :])
+            if budget > firsts:
+                progress(_so_far(trials, budget, settings, left(len(trials))))
         for trial in failed_defaults(trials):
             progress(f"candidate '{trial.candidate}' failed by default: {trial.error}")
         reported = time.monotonic()
@@ -137,7 +145,7 @@ def search(
             note(pool.map(partial(_tried, task, _medians(trials[:done])), batch))
             if time.monotonic() - reported > _SECONDS:
                 reported = time.monotonic()
-                progress(_so_far(trials, budget, settings))
+                progress(_so_far(trials, budget, settings, left(len(trials))))
         complete = {trial.candidate for trial in trials if trial.state == "complete"}
         best = {one.name: _best(trials, one.name) for one in candidates if one.name in complete}
         progress(_so_far(trials, budget, settings))
@@ -268,13 +276,17 @@ def _best(trials: Sequence[Trial], name: str) -> Trial:
     return min((trial for trial in trials if trial.candidate == name), key=lambda one: one.loss)
 
 
-def _so_far(trials: Sequence[Trial], budget: int, settings: TrainingSettings) -> str:
+def _so_far(
+    trials: Sequence[Trial], budget: int, settings: TrainingSettings, left: float = 0
+) -> str:
+    """How far a search is, and about how many seconds it takes still."""
     best = min(trials, key=lambda trial: trial.loss)
     leads = best.state == "complete"
     stopped = sum(trial.state == "pruned" for trial in trials)
     failed = sum(trial.state == "failed" for trial in trials)
     return (
         f"{len(trials)} of {budget} trials, {stopped} stopped early"
+        + (f", about {max(1, round(left))} s left" if left else "")
         + (f", {failed} failed" if failed else "")
         + (f"; best {settings.metric} {best.loss:.4f} by {best.candidate}" if leads else "")
     )

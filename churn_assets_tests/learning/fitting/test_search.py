@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections import Counter
@@ -349,7 +350,10 @@ def test_progress_says_how_far_a_search_is(
 
     trials_of(few, with_budget(8), progress=lines.append)
 
-    assert lines[0].startswith("4 of 8 trials, 0 stopped early; best log_loss 0.")
+    assert re.match(
+        r"2 of 8 trials, 0 stopped early, about \d+ s left; best log_loss 0\.", lines[0]
+    )
+    assert lines[1].startswith("4 of 8 trials")
     assert lines[-1].startswith("8 of 8 trials")
 
 
