@@ -115,7 +115,7 @@ def table_checks(case: UseCase, settings: Settings) -> list[dg.AssetChecksDefini
         features = lake.of(case)["features"]
         counts = quality.split_counts(features.scan(), features.engine)
         chance = quality.split_balance(counts)
-        summary = f"chance alone differs so much with probability {chance:.3g}"
+        summary = quality.balance_in_words(counts, chance)
         return Count(chance >= quality.CHANCE, summary, {"p_value": chance, "splits": counts})
 
     blocks = settings.copies == "block"

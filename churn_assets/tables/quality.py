@@ -245,3 +245,21 @@ def split_balance(counts: dict[str, dict[str, int]]) -> float:
     statistic = sum((p - n * share) ** 2 / (n * share * (1 - share)) for p, n in cells)
     # The chi-squared distribution with two degrees of freedom is exponential.
     return math.exp(-statistic / 2)
+
+
+def balance_in_words(counts: dict[str, dict[str, int]], chance: float) -> str:
+    """The share of positive labels in each split, and whether chance makes them differ so much.
+
+    >>> split = {"positive": 27, "labelled": 100}
+    >>> balance_in_words({"train": split, "validation": split, "test": split}, 1.0)
+    'positive labels are 27.0 % of train, 27.0 % of validation, 27.0 % of test, as chance gives'
+    """
+    shares = [
+        f"{(split['positive'] or 0) / split['labelled']:.1%}".replace("%", " %") + f" of {name}"
+        for name, split in counts.items()
+        if split["labelled"]
+    ]
+    if not shares:
+        return "no label is known yet"
+    how = "as chance gives" if chance >= CHANCE else f"which chance gives in {chance:.2g} of cases"
+    return f"positive labels are {', '.join(shares)}, {how}"
