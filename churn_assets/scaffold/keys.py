@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,9 +13,12 @@ import numpy as np
 from churn_assets.errors import SourceError
 from churn_assets.tables.copies import repeats
 from churn_assets.tables.sources.columns import listed, quoted
+from churn_assets.usecases.spec import delta_name
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from churn_assets.scaffold.sample import Sample
 
 
 FEW_REPEATS = 0.05
@@ -29,6 +33,8 @@ TRAINED_SHARE = 0.6
 _PERIODS = re.compile("(^|_)(date|day|week|month|quarter|year|period|time|timestamp)(_|$)")
 _IDENTIFIES = re.compile("(^|_)(id|uuid|guid|key|hash|email|phone|iban|number|no)$")
 _MOST_LISTED = 3
+_MOST_PAIRED = 12
+"""Columns of which each pair is looked at."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,50 @@ def require_key(
     )
 
 
+def key_proposal(sample: Sample, label: str) -> str:
+    """What tells the records of a table apart, and how to say so, for who named no key.
+
+    Parameters
+    ----------
+    sample : Sample
+        The records.
+    label : str
+        The column that is predicted, as the source calls it, which is none.
+    """
+    among = [source for source in sample.sources if source != label]
+    values = {source: sample.records[delta_name(source)] for source in among}
+    # Blank text is no name; an amount may differ everywhere, and names nobody.
+    whole = [
+        name for name in among if not _has_blanks(values[name]) and not _is_amount(values[name])
+    ]
+    alone = sorted(
+        (name for name in whole if _names_records(values[name])),
+        key=lambda name: is_counter(values[name]),
+    )
+    if alone:
+        counted = ""
+        if is_counter(values[alone[0]]):
+            counted = " It was counted up: make sure that a customer keeps it in the next file."
+        return (
+            f"{sample.uri}: name the column that tells records apart. {quoted(alone[0])} does: "
+            f"add --key {quoted(alone[0])}.{counted}"
+        )
+    for one, other in combinations(whole[:_MOST_PAIRED], 2):
+        pair = sample.records.select(delta_name(one), delta_name(other))
+        if pair.n_unique() == pair.height:
+            return (
+                f"{sample.uri}: no column alone tells records apart. {quoted(one)} and "
+                f"{quoted(other)} do together, which may be by chance: if they name a customer, "
+                f"add --key {quoted(one)} --key {quoted(other)}."
+            )
+    return (
+        f"{sample.uri}: no column tells records apart, and no two do. Add one to the source that "
+        "names the customer, and name it by --key. A mere number of the row would do for one "
+        "file; it costs that nobody is found again in the next one, so that neither outcomes "
+        "that come later nor contacts can be told to whom they belong."
+    )
+
+
 def copies_beside(
     typed: pl.DataFrame, keys: Sequence[str], label: str, names: Mapping[str, str]
 ) -> Copies | None:
@@ -180,6 +230,23 @@ def _names_records(values: pl.Series) -> bool:
     return values.dtype.is_integer() and (
         is_counter(values) or bool(_IDENTIFIES.search(values.name))
     )
+
+
+def _has_blanks(values: pl.Series) -> bool:
+    import polars as pl
+
+    if values.dtype == pl.String:
+        return bool((values.is_null() | (values.str.strip_chars() == "")).any())
+    return values.null_count() > 0
+
+
+def _is_amount(values: pl.Series) -> bool:
+    """Whether values are numbers with decimals, or times."""
+    import polars as pl
+
+    if values.dtype == pl.String:
+        return bool(values.str.contains(r"^[+-]?\d+[.,]\d+$|^\d+[-/.]\d+[-/.]\d+").all())
+    return values.dtype.is_float() or values.dtype.is_temporal()
 
 
 def _it(count: int) -> str:

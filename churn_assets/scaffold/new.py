@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import SettingsError, SourceError, UseCaseError, public_uri
 from churn_assets.scaffold.draft import Draft, draft
+from churn_assets.scaffold.keys import key_proposal
 from churn_assets.scaffold.names import fault_of_use_case, own_name
 from churn_assets.scaffold.profile import profile
 from churn_assets.scaffold.profile_page import profile_page
@@ -99,7 +100,7 @@ def begin(
     source : Source
         Where its records are.
     keys : sequence of str
-        Columns that name a customer, as the source calls them.
+        Columns that name a customer, as the source calls them; without any, one is proposed.
     label, positive : str
         The column that is predicted, and its value that counts as churn.
     places : Places
@@ -130,6 +131,8 @@ def begin(
         sample = draw(source, f"sources.{name}", keys)
     except SourceError as error:
         raise SourceError(_with_options(str(error), name)) from error
+    if not keys:
+        raise UseCaseError(key_proposal(sample, label))
     new = draft(name, profile(sample, keys, label, positive))
     if not new.inputs:
         left = ", ".join(f"{e.profile.source} ({e.why})" for e in new.left_out[:5])
