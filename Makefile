@@ -65,11 +65,14 @@ clean: ## Remove the environment and caches; tables, models and history in .chur
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "make: Python 3.11 or newer is needed, and '$(PYTHON)' is not; set PYTHON=..." >&2; exit 1; }
-	@echo "Setting up .venv, once ..."
+	@echo "Setting up .venv, once: one to five minutes, most of them downloads ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
 	  { echo "make: '$(PYTHON) -m venv' failed; install the package python3-venv" >&2; exit 1; }
+	@date +%s > .venv/.begun
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  "$$(sed -nE 's/^(uv==[^ ;]+).*/\1/p' requirements.lock)"
+	@echo "... $$(grep -c '^[a-z].*==' requirements.lock) packages, after $$(( $$(date +%s) - $$(cat .venv/.begun) )) s"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
-	@touch $@
+	@echo "Set up in $$(( $$(date +%s) - $$(cat .venv/.begun) )) s."
+	@rm .venv/.begun; touch $@

@@ -1,4 +1,6 @@
-"""Print the figures: `python -m benchmarks [load run quality tables engines fresh] [--rows N ...]`.
+"""Print the figures.
+
+`python -m benchmarks [load run ratios quality tables engines fresh] [--rows N ...]`.
 
 Each case runs in processes of its own; seconds depend on the machine, ratios hardly do.
 """
@@ -54,7 +56,7 @@ class Measured:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument(
-        "cases", nargs="*", default="all", choices=("all", *CASES, "engines", "fresh")
+        "cases", nargs="*", default="all", choices=("all", *CASES, "ratios", "engines", "fresh")
     )
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000])
     parser.add_argument("--spark", default="{}", help="Spark's configuration, as JSON.")
@@ -66,7 +68,7 @@ def main() -> None:
         elif case == "engines":
             engines(arguments.rows, json.loads(arguments.spark))
         else:
-            {"load": load, "run": run, "quality": quality, "fresh": fresh}[case]()
+            {"load": load, "run": run, "quality": quality, "fresh": fresh, "ratios": ratios}[case]()
 
 
 def load() -> None:
@@ -100,6 +102,33 @@ def run() -> None:
         )
         for name, seconds in shares.items():
             print(f"{name:<16} {seconds:6.1f} s CPU, {seconds / retrain.cpu:.0%} of a retrain")
+
+
+def ratios() -> None:
+    """CPU of what people wait for, beside that of importing the libraries, in turns."""
+    with tempfile.TemporaryDirectory() as root:
+        environment = {"CHURN_ROOT": root}
+        source = ["--source", str(TELCO)] if TELCO.exists() else []
+        churn = ["-m", "churn_assets.cli"]
+        _python(*churn, "run", *source, environment=environment)
+        commands = {
+            "help": ["--help"],
+            "unchanged run": ["run", *source],
+            "retrain": ["run", "--retrain", *source],
+            "status": ["status"],
+        }
+        bare: list[Measured] = []
+        spent: dict[str, list[Measured]] = {name: [] for name in commands}
+        # In turns, since a machine that others use is not as fast at all times.
+        for _ in range(RUNS):
+            bare.append(_python("-c", LIBRARIES))
+            for name, typed in commands.items():
+                spent[name].append(_python(*churn, *typed, environment=environment))
+    alone = _middle(bare)
+    print(f"imports          {alone}")
+    for name, runs in spent.items():
+        typical = _middle(runs)
+        print(f"{name:<16} {typical}, ratio to imports {typical.cpu / alone.cpu:.2f}")
 
 
 def quality() -> None:
@@ -223,6 +252,11 @@ def fresh() -> None:
         print(f"the second time  {again}, ratio {again.wall / measured.wall:.2f}")
 
 
+LIBRARIES = """
+import dagster, mlflow, sklearn, lightgbm, xgboost, optuna, skops, scipy, matplotlib, polars
+import deltalake
+"""
+"""What the ratios are measured by."""
 BARE = """
 import churn_assets.definitions, lightgbm, mlflow.sklearn, mlflow.store.tracking.sqlalchemy_store
 import dagster._core.storage.sql, dagster_mlflow, matplotlib.figure, narwhals.stable.v2, polars

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import gc
-import getpass
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
-from churn_assets.cli.home import history, prepare_home
-from churn_assets.errors import ChurnError, SettingsError, public_error
-from churn_assets.settings import (
-    declared_use_cases,
-    load_settings,
-    project_folder,
-    settings_file,
+from churn_assets.cli.usage import (
+    find_use_case,
+    format_of,
+    refusals,
+    refuse,
+    shows_records,
+    source_of,
+    typed_settings,
+    who,
 )
-from churn_assets.tables.lake import record_tables
-from churn_assets.tables.provenance import GENERATED
-from churn_assets.tables.sources.source import Source
+from churn_assets.cli.words import DEFAULT_USE_CASE, command
+from churn_assets.errors import public_error
 
 if TYPE_CHECKING:
     from churn_assets.usecases.spec import UseCase
@@ -35,6 +33,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    # Rich takes longer to import than all that help needs.
+    rich_markup_mode=None,
 )
 
 UseCaseOption = Annotated[str, typer.Option("--use-case", help="What is predicted.")]
@@ -68,7 +68,6 @@ AsOfOption = Annotated[
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show Dagster's log.")]
 ByOption = Annotated[str, typer.Option(help="Who decides; by default who is logged in.")]
 NoteOption = Annotated[str, typer.Option(help="Why; kept with the decision.")]
-DEFAULT_USE_CASE = "telco_churn"
 GC_OBJECTS = 200_000
 
 
@@ -82,13 +81,13 @@ def run(
     as_of: AsOfOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Ingest, train, gate, promote and score, with progress for each asset.
+    """Ingest, train, gate, promote and score.
 
     Where the Challenger is refused, the Champion scores all the same.
     """
-    case = _use_case(use_case)
-    with _refusals():
-        settings = load_settings(_options(use_case, source=source, tune=tune, as_of=as_of))
+    case = find_use_case(use_case)
+    with refusals():
+        settings = typed_settings(use_case, source=source, tune=tune, as_of=as_of)
         from churn_assets.cli.run import run_and_score
         from churn_assets.cli.show import show_records, show_summary
 
@@ -96,10 +95,10 @@ def run(
         outcome = run_and_score(case, settings, config=config, verbose=verbose)
         if not outcome.refused:
             show_summary(case, settings, outcome)
-        with _refusals(outcome.refused):
+        with refusals(outcome.refused):
             show_records(case, settings, outcome, source)
     if outcome.refused:
-        _refuse(outcome.refused)
+        refuse(outcome.refused)
 
 
 @app.command()
@@ -115,31 +114,30 @@ def train(
     verbose: VerboseOption = False,
 ) -> None:
     """Train a Challenger and judge it; nobody is promoted."""
-    case = _use_case(use_case)
-    with _refusals():
-        settings = load_settings(
-            _options(use_case, source=source, experiment=experiment, tune=tune)
-        )
+    case = find_use_case(use_case)
+    with refusals():
+        settings = typed_settings(use_case, source=source, experiment=experiment, tune=tune)
         from churn_assets.cli.run import run_job
         from churn_assets.cli.show import show_records, show_training
+        from churn_assets.tables.lake import record_tables
 
         config = _run_config(case, accept=accept, retrain=retrain)
         tables = (*record_tables(case), "model")
         outcome = run_job(case, settings, tables, config=config, verbose=verbose)
         if not outcome.refused:
             show_training(case, settings, outcome)
-        with _refusals(outcome.refused):
+        with refusals(outcome.refused):
             show_records(case, settings, outcome, source)
     if outcome.refused:
-        _refuse(outcome.refused)
+        refuse(outcome.refused)
 
 
 @app.command()
 def score(use_case: UseCaseOption = DEFAULT_USE_CASE, verbose: VerboseOption = False) -> None:
-    """Score every customer in features with the Champion, and do nothing else."""
-    case = _use_case(use_case)
-    with _refusals():
-        settings = load_settings()
+    """Score every customer with the Champion, and nothing else."""
+    case = find_use_case(use_case)
+    with refusals():
+        settings = typed_settings()
         from churn_assets.cli.run import run_job
         from churn_assets.cli.show import show_records, show_scoring
 
@@ -148,7 +146,7 @@ def score(use_case: UseCaseOption = DEFAULT_USE_CASE, verbose: VerboseOption = F
             show_scoring(case, settings, outcome)
             show_records(case, settings, outcome)
     if outcome.refused:
-        _refuse(outcome.refused)
+        refuse(outcome.refused)
 
 
 @app.command()
@@ -167,7 +165,7 @@ def rollback(
     verbose: VerboseOption = False,
 ) -> None:
     """Make an earlier Champion the Champion again."""
-    config = {"rollback": True, "version": version, "decided_by": by or _who()}
+    config = {"rollback": True, "version": version, "decided_by": by or who()}
     _decide(use_case, config, verbose)
 
 
@@ -195,26 +193,58 @@ def reject(
 
 @app.command()
 def status(use_case: UseCaseOption = DEFAULT_USE_CASE, as_of: AsOfOption = None) -> None:
-    """Tables with their versions, rows and sources, aliases, the last promotion, freshness."""
-    case = _use_case(use_case)
-    with _refusals():
+    """Tables with rows and sources, Champion, freshness."""
+    case = find_use_case(use_case)
+    with refusals():
         from churn_assets.cli.show import show_status
 
-        show_status(case, load_settings(_options(use_case, as_of=as_of)))
+        show_status(case, typed_settings(use_case, as_of=as_of))
 
 
 @app.command()
 def predictions(
     use_case: UseCaseOption = DEFAULT_USE_CASE,
-    top: Annotated[int, typer.Option(min=1, help="How many customers.")] = 10,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="How many customers; 10 in a table, all in a file.")
+    ] = None,
+    format: Annotated[
+        str, typer.Option(help="csv, json or parquet, instead of a table.", metavar="FORMAT")
+    ] = "",
+    output: Annotated[
+        Path | None, typer.Option(help="File to write; its ending says the format.", metavar="FILE")
+    ] = None,
     as_of: AsOfOption = None,
 ) -> None:
-    """The customers who are most likely to churn."""
-    case = _use_case(use_case)
-    with _refusals():
-        from churn_assets.cli.show import show_predictions
+    """Whom to contact first, and why; or everyone, as a file."""
+    kind = format_of(format, output)
+    case = find_use_case(use_case)
+    with refusals():
+        settings = typed_settings(use_case, as_of=as_of)
+        from churn_assets.cli.predictions import LISTED, show_predictions, write_predictions
 
-        show_predictions(case, load_settings(_options(use_case, as_of=as_of)), top)
+        if kind:
+            write_predictions(case, settings, top, kind, output)
+        else:
+            show_predictions(case, settings, top or LISTED)
+
+
+@app.command()
+def card(
+    version: Annotated[
+        int | None, typer.Argument(help="Of which model; by default the newest Challenger.")
+    ] = None,
+    use_case: UseCaseOption = DEFAULT_USE_CASE,
+    opened: Annotated[
+        bool,
+        typer.Option("--open/--no-open", help="Whether to open a browser, where there is one."),
+    ] = True,
+) -> None:
+    """Open a model card, and print where it is."""
+    case = find_use_case(use_case)
+    with refusals():
+        from churn_assets.cli.show import show_card
+
+        show_card(case, typed_settings(), version, opened=opened)
 
 
 @app.command()
@@ -224,15 +254,15 @@ def doctor(
         bool, typer.Option("--repair", help="Make whole again what can be; train nothing.")
     ] = False,
 ) -> None:
-    """Whether tables, models, alias and history are whole; with --repair, mend them."""
-    case = _use_case(use_case)
-    with _refusals():
-        settings = load_settings()
+    """Say what is damaged; with --repair, mend it."""
+    case = find_use_case(use_case)
+    with refusals():
+        settings = typed_settings()
         from churn_assets.cli.doctor import show_health
 
         remaining = show_health(case, settings, repair=repair)
     if remaining:
-        _refuse(remaining)
+        refuse(remaining)
 
 
 @app.command()
@@ -241,31 +271,36 @@ def new(
     source: Annotated[
         str, typer.Option("--from", help="Path or URI of the records.", metavar="SOURCE")
     ],
-    key: Annotated[
-        list[str], typer.Option(help="Column that names a customer; again for each further one.")
-    ],
     label: Annotated[str, typer.Option(help="Column that is predicted.")],
     positive: Annotated[str, typer.Option(help="Its value that counts as churn.")],
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column that names a customer; again for each further one. Without it, one is "
+            "proposed."
+        ),
+    ] = None,
     delimiter: Annotated[str | None, typer.Option(help="Between fields; by default ','.")] = None,
     encoding: Annotated[str | None, typer.Option(help="Of text; by default utf-8.")] = None,
     format: Annotated[
         str | None, typer.Option(help="csv, parquet or delta; by default what the ending says.")
     ] = None,
 ) -> None:
-    """Begin a use case: profile a table, write its file and its test, and ask what is open."""
+    """Begin a use case from a table, and ask what is open."""
     given = {"delimiter": delimiter, "encoding": encoding, "format": format}
     # Other commands may be typed in another folder.
     address = source if "://" in source else str(Path(source).expanduser().absolute())
-    with _refusals():
-        settings = load_settings(coming=name)
+    with refusals():
+        settings = typed_settings(coming=name)
         from churn_assets.scaffold.new import Places, begin
         from churn_assets.scaffold.summary import summary
+        from churn_assets.settings import project_folder, settings_file
 
         configured = settings.sources.get(name)
         new_case = begin(
             name,
-            _source({"uri": address, **given}, configured),
-            key,
+            source_of({"uri": address, **given}, configured),
+            key or (),
             label,
             positive,
             Places(
@@ -286,47 +321,52 @@ def dev(
     port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000,
     host: Annotated[str, typer.Option(help="Address of the UI.")] = "127.0.0.1",
 ) -> None:
-    """Open the Dagster UI, with the daemon that runs sensors and schedules."""
-    _use_case(use_case)
-    with _refusals():
-        home = prepare_home(load_settings())
+    """Open the Dagster UI, with sensors and schedules at work."""
+    find_use_case(use_case)
+    with refusals():
+        from churn_assets.cli.home import history, prepare_home
+        from churn_assets.tables.provenance import GENERATED
+
+        home = prepare_home(typed_settings())
         with history(home):
             # Opened so that runs that were killed are ended before the daemon counts them.
             pass
-    workspace = project_folder() / "workspace.yaml"
-    dagster = Path(sys.executable).with_name("dagster")
     environment = {**os.environ, "DAGSTER_HOME": str(home)}
     if source:
         # The UI's processes run in the project's folder.
         is_address = "://" in source or source == GENERATED
         address = source if is_address else str(Path(source).absolute())
         environment[f"CHURN_SOURCES__{use_case.upper()}__URI"] = address
-    os.chdir(project_folder())
-    arguments = ["dev", "-w", str(workspace), "-p", str(port), "-h", host]
-    os.execve(dagster, [str(dagster), *arguments], environment)
+    with refusals():
+        from churn_assets.cli.dev import become_dagster
+
+        become_dagster(host, port, environment)
 
 
 @app.command()
 def mlflow(port: Annotated[int, typer.Option(help="Port of the UI.")] = 5000) -> None:
     """Open MLflow's UI on the local store."""
-    with _refusals():
-        settings = load_settings()
+    with refusals():
+        settings = typed_settings()
         from churn_assets.assets.resources import resources
+        from churn_assets.settings import declared_use_cases
 
         for case in declared_use_cases(settings).values():
             # So that the UI finds the files of a project that was moved.
             resources(settings).mlflow.registry(case).connect()
-    command = Path(sys.executable).with_name("mlflow")
+    program = Path(sys.executable).with_name("mlflow")
     # Not as an argument, which every user of the machine can list.
     environment = {**os.environ, "MLFLOW_BACKEND_STORE_URI": settings.tracking_uri}
-    os.execve(command, [str(command), "ui", "--port", str(port)], environment)
+    os.execve(program, [str(program), "ui", "--port", str(port)], environment)
 
 
 @app.command()
 def home() -> None:
-    """Put dagster.yaml where DAGSTER_HOME is, and print that folder."""
-    with _refusals():
-        typer.echo(prepare_home(load_settings()))
+    """Print DAGSTER_HOME, with dagster.yaml put into it."""
+    with refusals():
+        from churn_assets.cli.home import prepare_home
+
+        typer.echo(prepare_home(typed_settings()))
 
 
 def main() -> None:
@@ -338,7 +378,7 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        public = public_error(error, records=_shows_records())
+        public = public_error(error, records=shows_records())
         if public is error:
             raise
         raise public from None
@@ -346,9 +386,9 @@ def main() -> None:
 
 def _decide(use_case: str, config: Mapping[str, Any], verbose: bool) -> None:
     """Run the champion asset."""
-    case = _use_case(use_case)
-    with _refusals():
-        settings = load_settings()
+    case = find_use_case(use_case)
+    with refusals():
+        settings = typed_settings()
         from churn_assets.cli.run import run_job
         from churn_assets.cli.show import show_champion
 
@@ -358,15 +398,15 @@ def _decide(use_case: str, config: Mapping[str, Any], verbose: bool) -> None:
         if not outcome.refused:
             show_champion(case, settings, outcome)
     if outcome.refused:
-        _refuse(outcome.refused)
+        refuse(outcome.refused)
 
 
 def _answer(
     use_case: str, *, approved: bool, by: str, note: str, despite: Sequence[str] = ()
 ) -> None:
-    case = _use_case(use_case)
-    with _refusals():
-        settings = load_settings()
+    case = find_use_case(use_case)
+    with refusals():
+        settings = typed_settings()
         from churn_assets.assets.resources import resources
         from churn_assets.learning.judging.promotion import answer
 
@@ -374,7 +414,7 @@ def _answer(
             resources(settings).workplace(case),
             settings.gates,
             approved=approved,
-            by=by or _who(),
+            by=by or who(),
             note=note,
             despite=despite,
             most_rows=settings.training.max_rows,
@@ -387,93 +427,15 @@ def _answer(
     needed = "" if settings.gates.approval != "none" else " (gates.approval asks for none)"
     how = f" despite {', '.join(despite)}" if despite else needed
     typer.echo(
-        f"Challenger {challenger.version} is approved{how}; `churn promote` makes it the "
+        f"Challenger {challenger.version} is approved{how}; `{command('promote')}` makes it the "
         "Champion, if every other gate lets it pass."
     )
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        # In a container the user may have no name.
-        return f"uid {os.getuid()}"
-
-
-def _options(
-    use_case: str,
-    *,
-    source: str = "",
-    experiment: str = "",
-    tune: int | None = None,
-    as_of: datetime | None = None,
-) -> dict[str, Any]:
-    """What was typed for one command, as settings."""
-    options: dict[str, Any] = {}
-    if source:
-        options["sources"] = {use_case: {"uri": source}}
-    if experiment:
-        options["experiment"] = str(Path(experiment).absolute())
-    if tune is not None:
-        options["training"] = {"tuning": {"trials": tune}}
-    if as_of is not None:
-        options["as_of"] = as_of.date()
-    return options
 
 
 def _run_config(case: UseCase, *, accept: bool, retrain: bool) -> dict[str, dict[str, bool]]:
     """How the assets of a run are run, by table."""
     sources = ["raw", *(["labels"] if case.labels else [])]
     return {**{table: {"accept": accept} for table in sources}, "model": {"retrain": retrain}}
-
-
-def _source(given: Mapping[str, str | None], configured: Source | None) -> Source:
-    """A source as it is typed, and for the rest as it is set."""
-    typed = {name: value for name, value in given.items() if value is not None}
-    try:
-        valid = Source.model_validate(typed)
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        raise typer.BadParameter(
-            fault["msg"].removeprefix("Value error, "), param_hint=f"--{fault['loc'][0]}"
-        ) from None
-    if configured is None:
-        return valid
-    return configured.model_copy(update={name: getattr(valid, name) for name in typed})
-
-
-def _use_case(name: str) -> UseCase:
-    with _refusals():
-        declared = declared_use_cases(load_settings())
-    if name not in declared:
-        raise typer.BadParameter(
-            f"there is no use case '{name}'; known are {', '.join(declared)}.",
-            param_hint="--use-case",
-        )
-    return declared[name]
-
-
-@contextmanager
-def _refusals(earlier: str | None = None) -> Iterator[None]:
-    """End with one line on stderr where anything is refused: the first that was."""
-    try:
-        yield
-    except ChurnError as error:
-        _refuse(earlier or error.line(records=_shows_records()))
-
-
-def _shows_records() -> bool:
-    """Whether keys and values of customers may be shown here."""
-    try:
-        return load_settings().preview_rows > 0
-    except SettingsError:
-        return False
-
-
-def _refuse(reason: str) -> None:
-    # A path may hold a line end.
-    typer.echo(f"churn: {' '.join(reason.splitlines())}", err=True)
-    raise typer.Exit(1)
 
 
 if __name__ == "__main__":

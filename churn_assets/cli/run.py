@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -14,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from rich.console import Console
-from rich.markup import escape
 
-from churn_assets.assets.gates import NOT_ASKED
 from churn_assets.assets.resources import resources
 from churn_assets.assets.shared import key
 from churn_assets.cli.home import history, prepare_home
 from churn_assets.cli.liveness import at_work
+from churn_assets.cli.progress import STOPPED, Progress
 from churn_assets.definitions import definitions
 from churn_assets.learning.judging.record import NOBODY, decided
 from churn_assets.settings import Settings
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
     from churn_assets.usecases.spec import UseCase
 
 _STDERR = 2
-_STOPPED = "the run was stopped. The last versions stand; run again."
 
 
 def run_job(
@@ -80,8 +76,15 @@ def run_job(
                 },
             )
     refused = None if result.success else progress.refusal()
-    stopped = refused == _STOPPED
-    return Outcome(refused, progress.checks, console, frozenset(progress.tables), stopped)
+    stopped = refused == STOPPED
+    return Outcome(
+        refused,
+        progress.checks,
+        console,
+        frozenset(progress.tables),
+        stopped,
+        frozenset(progress.written),
+    )
 
 
 def run_and_score(use_case: UseCase, settings: Settings, **options: Any) -> Outcome:
@@ -149,6 +152,8 @@ class Outcome:
         What it materialised, whether that was written or unchanged.
     stopped : bool
         Whether a person or the system stopped it.
+    written : frozenset of str
+        Those of the tables that were written.
     """
 
     refused: str | None
@@ -156,74 +161,4 @@ class Outcome:
     console: Console
     tables: frozenset[str] = frozenset()
     stopped: bool = False
-
-
-class Progress:
-    """Prints each asset and check as it comes, and remembers what went wrong."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._started: dict[str, float] = {}
-        self._failures: list[str] = []
-        self.checks: list[dg.AssetCheckEvaluation] = []
-        self.tables: list[str] = []
-
-    def __call__(self, entry: dg.EventLogEntry) -> None:
-        """Take one event of the run's log."""
-        event = entry.dagster_event
-        if event is None:
-            # What a step logs on its way, not what Dagster logs of it.
-            if entry.level == logging.INFO and entry.step_key:
-                self._console.print(f"[dim]… {escape(entry.user_message)}[/]")
-            return
-        if event.event_type == dg.DagsterEventType.STEP_START:
-            self._started[event.step_key or ""] = time.monotonic()
-        elif event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
-            self._materialized(event)
-        elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            self._checked(event.asset_check_evaluation_data)
-        elif event.event_type == dg.DagsterEventType.STEP_FAILURE:
-            self._failed(event.step_failure_data)
-        elif event.event_type == dg.DagsterEventType.STEP_UP_FOR_RETRY:
-            self._console.print(f"[yellow]…[/] {event.step_key}: trying again")
-
-    def refusal(self) -> str:
-        """What stopped the run, in one line."""
-        return self._failures[0] if self._failures else _STOPPED
-
-    def _materialized(self, event: dg.DagsterEvent) -> None:
-        materialization = event.step_materialization_data.materialization
-        metadata = materialization.metadata
-        seconds = time.monotonic() - self._started.get(event.step_key or "", time.monotonic())
-        table = materialization.asset_key.path[-1]
-        self.tables.append(table)
-        rows: Any = metadata["dagster/row_count"].value
-        state = "written" if metadata["written"].value else "unchanged"
-        self._console.print(
-            f"[green]✓[/] {table:<12} {rows:>10,} rows   version "
-            f"{metadata['delta_version'].value:<4} {state:<10} [dim]{seconds:5.1f} s[/]"
-        )
-        if "stands" in metadata:
-            self._console.print(f"  [yellow]![/] {escape(str(metadata['stands'].value))}")
-
-    def _checked(self, check: dg.AssetCheckEvaluation) -> None:
-        if NOT_ASKED in check.metadata:
-            return
-        self.checks.append(check)
-        failed = "[red]✗[/]" if check.blocking else "[yellow]![/]"
-        mark = "[green]✓[/]" if check.passed else failed
-        reason = f": {escape(check.description)}" if check.description else ""
-        self._console.print(f"  {mark} [dim]{check.check_name}{reason}[/]")
-
-    def _failed(self, failure: Any) -> None:
-        if failure.user_failure_data is not None:
-            self._failures.append(str(failure.user_failure_data.description))
-        elif failure.error is not None:
-            error = failure.error
-            while error.cause is not None:
-                error = error.cause
-            if error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
-                self._failures.append(_STOPPED)
-                return
-            first = (error.message.strip() or str(error.cls_name)).splitlines()[0]
-            self._failures.append(f"unexpected: {first} (`churn run --verbose` shows more)")
+    written: frozenset[str] = frozenset()

@@ -76,6 +76,13 @@ def score(place: Workplace, *, contacts: int | None = None) -> Committed:
             "Predictions stand as they are. Let `features` give it again, or promote a Challenger "
             "that does without."
         ) from None
+    there = rows.collect_schema().names()
+    absent = [name for name in scored_columns(trained) if name not in there]
+    if absent:
+        raise RegistryError(
+            f"{use_case.name}: features have no {', '.join(absent)} yet, which the use case names "
+            "now. Make them anew with `churn run`."
+        )
     if changed(use_case, trained):
         silver = tables["silver"].state(features.reads["silver"])
         assert silver is not None

@@ -20,7 +20,7 @@ from churn_assets import usecases
 from churn_assets.settings import project_folder
 from churn_assets.usecases import USE_CASES
 from churn_assets_tests.support.processes import churn
-from churn_assets_tests.support.project import TABLES, write_csv
+from churn_assets_tests.support.project import GATES, TABLES, write_csv
 
 BIN = Path(sys.executable).parent
 ROWS = 3000
@@ -39,7 +39,7 @@ def typed(
         return churn(*command[1:], environ=environ, folder=folder or root)
     return subprocess.run(
         [str(BIN / command[0]), *command[1:]],
-        env={**os.environ, **environ},
+        env={**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **environ},
         cwd=folder or root,
         capture_output=True,
         text=True,
@@ -136,10 +136,105 @@ def test_a_run_shows_each_asset_and_check_and_ends_with_a_summary(story: Story) 
     assert "churn predictions --top 10" in story.run.stdout
 
 
-def test_a_second_run_changes_nothing_and_says_so(story: Story) -> None:
+def test_a_second_run_changes_nothing_and_says_so_in_about_ten_lines(story: Story) -> None:
     assert story.again.returncode == 0, story.again.stderr
     assert len(re.findall(r"^✓ \w+ .* unchanged ", story.again.stdout, re.MULTILINE)) == len(TABLES)
     assert " written " not in story.again.stdout
+    assert "nothing has changed; " in story.again.stdout
+    assert len(story.again.stdout.splitlines()) <= 11
+
+
+def test_each_gate_is_told_once_and_in_figures_that_mean_something(story: Story) -> None:
+    for gate in GATES:
+        assert len(re.findall(rf"\b{gate}\b", story.run.stdout)) == 1, gate
+    assert not re.search(r"[+-]?\d+\.\d{4,}(?!\.)", story.run.stdout.replace(str(story.root), ""))
+    assert re.search(r"split_balance: positive labels are \d+\.\d % of train", story.run.stdout)
+
+
+def test_an_unchanged_run_imports_nothing_that_trains(story: Story) -> None:
+    script = (
+        "import sys; from churn_assets.cli.app import app;"
+        "app(['run', '--source', 'customers.csv'], standalone_mode=False);"
+        "print({'mlflow', 'sklearn', 'pandas', 'scipy', 'matplotlib'} & {*sys.modules})"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "CHURN_ROOT": str(story.root)},
+        cwd=story.root,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+    assert ended.stdout.splitlines()[-1] == "set()", ended.stderr
+
+
+def test_help_imports_neither_settings_nor_what_draws_boxes() -> None:
+    script = (
+        "import sys; from churn_assets.cli.app import app;"
+        "app(['--help'], standalone_mode=False);"
+        "print({'pydantic', 'rich', 'yaml', 'numpy', 'dagster', 'polars'} & {*sys.modules})"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert ended.stdout.splitlines()[-1] == "set()"
+    assert "..." not in ended.stdout
+
+
+def test_the_model_card_is_told_and_opened_without_a_server(story: Story) -> None:
+    (told,) = re.findall(r"Model card: (\S+); `churn card` opens it", story.run.stdout)
+
+    card = typed(story.root, "churn", "card", "--no-open")
+
+    assert card.stdout.strip() == told
+    assert "<html" in Path(told).read_text()
+    assert "there is no version 9" in refused(typed(story.root, "churn", "card", "9", "--no-open"))
+
+
+def test_predictions_go_to_a_file_in_order_of_their_value(story: Story, tmp_path: Path) -> None:
+    table = pl.read_delta(str(story.root / "lake" / "telco_churn" / "predictions")).sort("rank")
+    file = tmp_path / "all.parquet"
+
+    written = typed(story.root, "churn", "predictions", "--output", str(file))
+    printed = typed(story.root, "churn", "predictions", "--top", "2", "--format", "json")
+    odd = typed(story.root, "churn", "predictions", "--output", str(tmp_path / "x.doc"))
+
+    assert written.returncode == 0, written.stderr
+    assert pl.read_parquet(file)["customer_id"].to_list() == table["customer_id"].to_list()
+    assert [row["rank"] for row in json.loads(printed.stdout)] == [1, 2]
+    assert odd.returncode == 2
+    assert not (tmp_path / "x.doc").exists()
+
+
+def test_predictions_from_before_a_business_case_are_listed_and_say_what_to_do(
+    story: Story, tmp_path: Path
+) -> None:
+    folder = Path("lake", "telco_churn", "predictions")
+    before = pl.read_delta(str(story.root / folder)).drop("expected_value", "contact", "rank")
+    (tmp_path / folder).parent.mkdir(parents=True)
+    before.write_delta(str(tmp_path / folder))
+
+    shown = typed(tmp_path, "churn", "predictions", "--top", "1")
+
+    assert shown.returncode == 0, shown.stderr
+    most = before.sort("churn_probability", "customer_id", descending=[True, False]).row(0)[0]
+    assert shown.stdout.splitlines()[1].startswith(most)
+    assert "The business case is newer than they are: `churn score` values them." in shown.stdout
+
+
+def test_hints_name_the_use_case_and_the_environment_s_churn(tmp_path: Path) -> None:
+    said = typed(
+        tmp_path,
+        *("churn", "predictions", "--use-case", "booking_cancellation"),
+        settings={"PATH": "/usr/bin"},
+    )
+
+    assert refused(said).endswith(f"run `{BIN}/churn run --use-case booking_cancellation` first.")
 
 
 def test_after_a_run_status_tells_versions_rows_aliases_and_freshness(story: Story) -> None:
@@ -204,10 +299,11 @@ def test_predictions_list_whom_to_contact_first_and_why(story: Story) -> None:
     assert story.predictions.returncode == 0, story.predictions.stderr
     table = pl.read_delta(str(story.root / "lake" / "telco_churn" / "predictions"))
     first = table.sort("expected_value", descending=True).head(3)
-    shown = [row for row in cells(story.predictions.stdout) if row[0]]
+    header, *shown = [re.split(r" {2,}", line) for line in story.predictions.stdout.splitlines()]
+    assert header == ["customer_id", "probability", "value (USD)", "contact", "why"]
     assert [row[0] for row in shown] == first["customer_id"].to_list()
     assert [row[3] for row in shown] == ["yes"] * 3
-    assert [row[4] for row in shown] == first["reason_1"].to_list()
+    assert [row[4].split("; ")[0] for row in shown] == first["reason_1"].to_list()
 
 
 def test_nothing_is_written_outside_the_root(story: Story) -> None:

@@ -174,7 +174,12 @@ def forked(
 def churn(
     *arguments: str, environ: Mapping[str, str], folder: Path = CHECKOUT
 ) -> subprocess.CompletedProcess[str]:
-    """What `churn` answers, without waiting for all that it imports."""
+    """What `churn` answers, without waiting for all that it imports.
+
+    Its environment is at work, as after `source .venv/bin/activate`, so that it names itself so.
+    """
+    at_work = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environ = {"PATH": at_work, **environ}
     return forked("churn_assets.cli", *arguments, environ=environ, folder=folder)
 
 
