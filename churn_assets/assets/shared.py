@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import inspect
 import json
-import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,13 +13,14 @@ from typing import Any
 import dagster as dg
 
 from churn_assets.errors import ChurnError, public_error
+from churn_assets.pages import markdown
 from churn_assets.tables.lake import Table
 from churn_assets.tables.rows import rows_of
 from churn_assets.usecases.spec import UseCase
 
 CELL_CHARACTERS = 80
-# Of tables, code, emphasis, links, pictures and HTML; a name's own underscores mean nothing.
-_MARKDOWN = re.compile(r"[\\`*\[\]<>|~&!#]|(?<![^\W_])_|_(?![^\W_])")
+DIGITS = 4
+"""Of numbers that people read."""
 
 
 def key(use_case: UseCase, table: str) -> dg.AssetKey:
@@ -36,24 +35,17 @@ def preview(table: Table, rows: int) -> dg.MetadataValue[Any] | None:
     records = rows_of(table.engine.collect(table.scan().head(rows)))
     if not records:
         return None
-    lines = [[_cell(value) for value in row.values()] for row in records]
-    header = [_cell(name) for name in records[0]]
-    table_lines = [header, ["---"] * len(header), *lines]
-    return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in table_lines))
+    rows_shown = [[_cell(value) for value in row.values()] for row in records]
+    return dg.MetadataValue.md(markdown.table([_cell(name) for name in records[0]], rows_shown))
 
 
 def _cell(value: Any) -> str:
-    """A value on one line of a Markdown table, which shows every character as it is."""
-    text = "" if value is None else " ".join(str(value).split())
-    return _MARKDOWN.sub(r"\\\g<0>", text[:CELL_CHARACTERS])
+    return "" if value is None else " ".join(str(value).split())[:CELL_CHARACTERS]
 
 
 def pictures(images: Mapping[str, bytes]) -> dg.MarkdownMetadataValue:
-    """PNG files by name, which the UI shows in rows of two."""
-    encoded = {name: base64.b64encode(png).decode() for name, png in images.items()}
-    links = [f"![{name}](data:image/png;base64,{png})" for name, png in encoded.items()]
-    rows = [" ".join(links[i : i + 2]) for i in range(0, len(links), 2)]
-    return dg.MetadataValue.md("\n\n".join(rows))
+    """Pictures by name, which the UI shows in rows of two."""
+    return dg.MetadataValue.md(markdown.images(images))
 
 
 @contextmanager
@@ -104,9 +96,18 @@ def plain_metadata(row: Any) -> dict[str, Any]:
     metadata: dict[str, Any] = {}
     for name, value in row.items():
         if isinstance(value, str) and value[:1] in ("{", "["):
-            metadata[name] = dg.MetadataValue.json(json.loads(value))
+            metadata[name] = dg.MetadataValue.json(rounded(json.loads(value)))
         elif isinstance(value, (str, bool, int, float, dict, list)):
-            metadata[name] = value
+            metadata[name] = rounded(value)
         elif value is not None:
             metadata[name] = str(value)
     return metadata
+
+
+def rounded(value: Any) -> Any:
+    """A value of which numbers have few digits, so that people can compare them."""
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if abs(value) < 10**DIGITS else float(round(value))
+    if isinstance(value, dict):
+        return {name: rounded(part) for name, part in value.items()}
+    return [rounded(part) for part in value] if isinstance(value, list) else value

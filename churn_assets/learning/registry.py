@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 CHALLENGER, CHAMPION = "challenger", "champion"
 PICTURES = "pictures"
 """Folder of a run's artifacts."""
-CARD = "card/model_card.html"
+CARD, CARD_TEXT = "card/model_card.html", "card/model_card.md"
 """The model card among them."""
 DIGEST = "model_digest"
 """Tag of a version: the sha256 of its files."""
@@ -351,15 +351,15 @@ class Registry:
             return get_model_info(f"models:/{self.model_name}/{version}")
 
     def pictures(self, run_id: str) -> dict[str, bytes]:
-        """The PNG files of a run by name; none where the run has none."""
+        """The pictures of a run by name; none where the run has none."""
         with suppress(local.UnreadableError):
             kept = self._artifacts(run_id) / PICTURES
-            return {file.stem: file.read_bytes() for file in sorted(kept.glob("*.png"))}
+            return {file.stem: file.read_bytes() for file in sorted(kept.glob("*"))}
         client = self.client
         with self.refusals(), _quiet(), tempfile.TemporaryDirectory() as folder:
             if not client.list_artifacts(run_id, PICTURES):
                 return {}
-            files = Path(client.download_artifacts(run_id, PICTURES, folder)).glob("*.png")
+            files = Path(client.download_artifacts(run_id, PICTURES, folder)).iterdir()
             return {file.stem: file.read_bytes() for file in sorted(files)}
 
     def experiment_of(self, run_id: str) -> str:
@@ -391,6 +391,24 @@ class Registry:
                 return None
             folder.mkdir(parents=True, exist_ok=True)
             return Path(client.download_artifacts(run_id, CARD, str(folder)))
+
+    def keep_card(self, run_id: str, page: str, text: str) -> None:
+        """Keep a model card with its run, as a page and as Markdown."""
+        with self.refusals():
+            self.client.log_text(run_id, page, CARD)
+            self.client.log_text(run_id, text, CARD_TEXT)
+
+    def card_text(self, run_id: str) -> str | None:
+        """The model card of a run as Markdown; None where there is none yet."""
+        with suppress(local.UnreadableError):
+            file = self._artifacts(run_id) / CARD_TEXT
+            return file.read_text("utf-8") if file.exists() else None
+        client = self.client
+        with self.refusals(), _quiet(), tempfile.TemporaryDirectory() as folder:
+            paths = {file.path for file in client.list_artifacts(run_id, "card")}
+            if CARD_TEXT not in paths:
+                return None
+            return Path(client.download_artifacts(run_id, CARD_TEXT, folder)).read_text("utf-8")
 
     def _artifacts(self, run_id: str) -> Path:
         """The folder of a run's files, where it is on disk."""

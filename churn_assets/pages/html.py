@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 _PACKAGE = Path(__file__).parents[1]
 _LEAST_SHARE = 0.005
 """What is written as a whole hundredth."""
 _THOUSAND = 1000
+_UNITS = {1e12: "tn", 1e9: "bn", 1e6: "M"}
+_WHOLE_FROM, _DIGITS = 1e4, 4
 
 
 def render(template: str, **values: Any) -> str:
@@ -40,7 +43,7 @@ def _environment() -> Environment:
         # Templates come with the package and do not change while it runs.
         auto_reload=False,
     )
-    filters = (number, share, count, amount, percent, plain, when, anchor, data_uri)
+    filters = (number, few, share, count, amount, percent, plain, when, anchor, drawing)
     environment.filters.update({function.__name__: function for function in filters})
     return environment
 
@@ -52,6 +55,20 @@ def number(value: float, form: str) -> str:
     '12.3%'
     """
     return format(value, form)
+
+
+def few(value: float) -> str:
+    """A number in few digits and without an exponent.
+
+    >>> few(176_712.3), few(0.034567), few(1_767_120), few(0.00001)
+    ('176,712', '0.03457', '1.767M', '0.00001')
+    """
+    for unit, sign in _UNITS.items():
+        if abs(value) >= unit:
+            return f"{few(value / unit)}{sign}"
+    if abs(value) >= _WHOLE_FROM:
+        return f"{value:,.0f}"
+    return f"{Decimal(f'{value:.{_DIGITS}g}') + 0:,f}"
 
 
 def share(value: float) -> str:
@@ -117,6 +134,6 @@ def anchor(name: str) -> str:
     return name.lower().replace(" ", "-")
 
 
-def data_uri(png: bytes) -> str:
-    """A picture inside the page."""
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+def drawing(svg: bytes) -> Markup:
+    """A picture as part of the page, which gives it its colours; its own text is escaped."""
+    return Markup(svg.decode())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from churn_assets.errors import SourceError
+from churn_assets.pages.html import few
 from churn_assets.scaffold.keys import Copies, copies_beside, require_key
 from churn_assets.scaffold.names import column_names, own_name
 from churn_assets.scaffold.recognise import ColumnType, recognise
@@ -440,7 +441,7 @@ def _ranges(values: pl.Series) -> tuple[Indices, list[str]]:
     codes[values.is_null().to_numpy()] = 0
     if values.dtype.is_temporal():
         return codes, [str(date.fromordinal(_EPOCH + int(edge))) for edge in edges]
-    *names, last = (f"{edge:,.4g}" for edge in edges)
+    *names, last = (few(edge) for edge in edges)
     return codes, [*names, f"{last}+"]
 
 

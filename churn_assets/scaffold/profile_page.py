@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from churn_assets.pages.chart import Box, Chart
-from churn_assets.pages.html import render
+from churn_assets.pages.html import few, render
 from churn_assets.scaffold.draft import LEAK, Draft, Entry
 from churn_assets.scaffold.profile import BLANK, Bar, ColumnProfile
 from churn_assets.usecases.spec import DType
@@ -17,8 +17,8 @@ PICTURES, STRONGEST = 60, 20
 """So many inputs are drawn, and so many compared, those that tell most; a table has all."""
 HEIGHT = 180
 """Of a drawing, in pixels."""
-_GAP = 0.12
-"""Between two bars, as a share of their width."""
+_GAP, _APART = 0.12, 0.2
+"""Between two bars, and between the names below the last two, as shares of their width."""
 
 
 def profile_page(draft: Draft, made_at: datetime) -> str:
@@ -93,16 +93,10 @@ class Drawing:
         """Place, name and anchor of what the first, the last and the blank bar are called."""
         bars = self.column.bars
         last = sum(bar.name != BLANK for bar in bars) - 1
-        anchors = {
-            0: "start",
-            last: "middle" if last < len(bars) - 1 else "end",
-            len(bars) - 1: "end",
-        }
-        within = {"start": 0.0, "middle": 0.5, "end": 1.0}
-        return [
-            (self.chart.x(i + within[anchor]), bars[i].name, anchor)
-            for i, anchor in anchors.items()
-        ]
+        # Beside a blank bar the last range keeps away from its name.
+        right = {last: _APART if last < len(bars) - 1 else 1.0, len(bars) - 1: 1.0}
+        names = [(self.chart.x(i + at), bars[i].name, "end") for i, at in right.items() if i > 0]
+        return [(self.chart.x(0), bars[0].name, "start"), *names]
 
     def _points(self, bars: Sequence[Bar]) -> list[tuple[float, float]]:
         # The blank bar is the last, so that the others keep their places without it.
@@ -145,7 +139,7 @@ def _range(column: ColumnProfile) -> str:
     if column.least is None:
         return ""
     least, most = (
-        f"{end:,.6g}" if column.type.dtype is not DType.DATE else str(end)
+        few(end) if column.type.dtype is not DType.DATE else str(end)
         for end in (column.least, column.most)
     )
     return f"{least} to {most}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from churn_assets.learning.card.page import Card, Effect, Group, Part, Policy, Score, Stage, Worth
 from churn_assets.learning.judging.verdict import Verdict
-from churn_assets.pages.plots import draw
+from churn_assets.pages.plots import Line, draw
 
 WORD = "Some & <x-word>text</x-word> \"quoted\" 'so'"
 """What would change a page, were it not escaped."""
@@ -15,7 +15,7 @@ WORD = "Some & <x-word>text</x-word> \"quoted\" 'so'"
 
 def made_up(word: str = WORD, **changes: Any) -> Card:
     """A card that has everything, with a word wherever text from elsewhere is shown."""
-    png = draw(lambda axes: axes.plot([0, 1], [0, 1]))
+    svg = draw("A line", [Line([0, 1], [0, 1])])
     fields: dict[str, Any] = {
         "name": f"name {word}",
         "version": 2,
@@ -27,7 +27,7 @@ def made_up(word: str = WORD, **changes: Any) -> Card:
             Verdict(f"gate_{word}", True, f"reason {word}"),
             Verdict("f1_gate", True, "F1 0.634, Champion 0.630"),
         ],
-        "gate_pictures": {f"gate_{word}": png, "f1_gate": None},
+        "gate_pictures": {f"gate_{word}": svg, "f1_gate": None},
         "scores": [
             Score("ROC AUC", 0.85, 0.83, 0.87, 0.5, 1.0, 0.848),
             Score(f"Log loss {word}", 0.411, 0.38, 0.44, 0.58, 0.0, 0.412),
@@ -35,7 +35,7 @@ def made_up(word: str = WORD, **changes: Any) -> Card:
         "test_rows": 1400,
         "known_rows": 2800,
         "champion": 1,
-        "pictures": {f"roc_{word}": png},
+        "pictures": {f"roc_{word}": svg},
         "groups": [
             Group(f"column {word}", f"group {word}", 700, 0.26, 0.27, 0.6, 0.55, 0.65),
             Group(f"column {word}", "few", 20, 0.2, 0.3),
@@ -45,7 +45,7 @@ def made_up(word: str = WORD, **changes: Any) -> Card:
             policies=[Policy("Nobody", 0, 0), Policy(f"model {word}", 0.4, 45_480)],
             advised=f"model {word}",
             assumptions={f"assumed {word}": f"50 {word}"},
-            pictures={f"value {word}": png},
+            pictures={f"value {word}": svg},
         ),
         "importance": {f"input {word}": 0.6, "tenure": 0.3},
         "effects": [

@@ -38,7 +38,6 @@ FORKS.set_forkserver_preload(
         "churn_assets_tests.support.programs.killing",
         "dagster_pyspark",
         "lightgbm",
-        "matplotlib.backends.backend_agg",
         "mlflow.store.model_registry.sqlalchemy_store",
         "mlflow.store.tracking.sqlalchemy_store",
         "optuna",

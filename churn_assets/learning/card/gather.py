@@ -18,11 +18,11 @@ from churn_assets.learning.card.page import (
     Group,
     Part,
     Policy,
-    SaveRate,
     Stage,
     Worth,
     card_page,
 )
+from churn_assets.learning.card.text import card_text
 from churn_assets.learning.card.value_plots import value_pictures
 from churn_assets.learning.explaining.causes import Customers, causes, customers
 from churn_assets.learning.explaining.contributions import contributions, importance
@@ -30,8 +30,8 @@ from churn_assets.learning.explaining.dependence import partial_dependence
 from churn_assets.learning.fitting.challenger import flat, latest_challenger
 from churn_assets.learning.judging.looks import looks_at
 from churn_assets.learning.metrics import f1
-from churn_assets.learning.registry import CARD
-from churn_assets.learning.value import POLICIES, best_contacts, policies, sensitivity
+from churn_assets.learning.plots import score_pictures
+from churn_assets.learning.value import POLICIES, best_contacts, policies
 from churn_assets.pages.html import plain
 from churn_assets.tables.copies import untied
 from churn_assets.usecases.spec import Amount, BusinessCase, PerCustomer
@@ -71,12 +71,12 @@ def keep_card(
     judgement : Judgement
         The verdicts of the gates, with the evidence.
     gate_pictures : mapping of str to bytes or None
-        The picture of each gate as PNG.
+        The picture of each gate as SVG.
 
     Returns
     -------
     str
-        Path of the card among the run's artifacts.
+        The card as Markdown; it is kept as well.
 
     Raises
     ------
@@ -88,10 +88,9 @@ def keep_card(
     if judgement.evidence is None:
         raise ValueError("a judgement without evidence has no card")
     card = gather_card(place, judgement.verdicts, judgement.evidence, gate_pictures)
-    client = place.registry.client
-    with place.registry.refusals():
-        client.log_text(judgement.evidence.challenger.run_id, card_page(card), CARD)
-    return CARD
+    text = card_text(card)
+    place.registry.keep_card(judgement.evidence.challenger.run_id, card_page(card), text)
+    return text
 
 
 def gather_card(
@@ -107,7 +106,6 @@ def gather_card(
     trained = latest_challenger(tables["model"], registry)
     is_latest = trained is not None and trained.row["version"] == challenger.version
     row = trained.row if trained and is_latest else {}
-    pictures = trained.pictures if trained and is_latest else {}
     with registry.refusals():
         logged = registry.client.get_run(challenger.run_id).data.params
     is_measurable = measurable(evidence)
@@ -121,13 +119,17 @@ def gather_card(
         trained_at=row.get("trained_at"),
         made_at=datetime.now(UTC),
         verdicts=[replace(verdict, reason=public_text(verdict.reason)) for verdict in verdicts],
-        gate_pictures=gate_pictures,
+        gate_pictures={
+            gate: svg
+            for gate, svg in gate_pictures.items()
+            if not (is_measurable and gate in _OF_SCORES)
+        },
         scores=score_intervals(evidence.labels, challenger, champion) if is_measurable else (),
         test_rows=len(evidence.labels),
         known_rows=evidence.known,
         looks=looks_at(registry, evidence),
         champion=champion.version if champion else None,
-        pictures={plain(name): png for name, png in pictures.items()},
+        pictures=_pictures(evidence, gate_pictures) if is_measurable else {},
         groups=groups,
         worth=_worth(use_case, evidence) if is_measurable else None,
         recipe=_recipe(challenger, row, logged),
@@ -160,6 +162,26 @@ def gather_card(
             )
         ),
     )
+
+
+_OF_SCORES = {
+    "better_than_chance": "roc_curve",
+    "non_inferiority": "roc_curve",
+    "calibration": "calibration",
+}
+"""Gates whose pictures show the scores as those do, and more."""
+
+
+def _pictures(evidence: Evidence, gate_pictures: Mapping[str, bytes | None]) -> dict[str, bytes]:
+    """The pictures of the scores; each once, as the gate that decides by it has it."""
+    challenger = evidence.challenger
+    pictures = score_pictures(evidence.labels, challenger.scores, challenger.threshold)
+    of_gates = {
+        name: svg
+        for gate, name in _OF_SCORES.items()
+        if (svg := gate_pictures.get(gate)) is not None
+    }
+    return {plain(name): of_gates.get(name, svg) for name, svg in pictures.items()}
 
 
 def measurable(evidence: Evidence) -> bool:
@@ -204,8 +226,8 @@ def _groups(evidence: Evidence, verdicts: Sequence[Verdict], use_case: UseCase) 
 _POLICIES = {
     "nobody": "Nobody",
     "everybody": "Everybody",
-    "threshold": "Score at least the threshold",
-    "break-even": "Whom the model says it pays to",
+    "threshold": "By decision: score at least the threshold",
+    "break-even": "By contact: whom the model says it pays to",
     "perfect": "Whom it pays to, known beforehand",
 }
 
@@ -228,19 +250,12 @@ def _worth(use_case: UseCase, evidence: Evidence) -> Worth | None:
         "perfect": float(best_contacts(labels.astype(float), stake).mean()),
     }
     pictures = value_pictures(labels, scores, threshold, stake, case.currency)
-    by_rate = sensitivity(labels, scores, threshold, stake)
     return Worth(
         currency=case.currency,
         policies=[Policy(_POLICIES[name], contacted[name], values[name]) for name in POLICIES],
         advised=_POLICIES["break-even"],
         assumptions=_assumptions(use_case, case, stake),
-        pictures={plain(name): png for name, png in pictures.items()},
-        save_rates=[
-            SaveRate(*each)
-            for each in zip(
-                by_rate.save_rates, by_rate.acting, by_rate.values["break-even"], strict=True
-            )
-        ],
+        pictures={plain(name): svg for name, svg in pictures.items()},
         left_out=int((~known).sum()),
     )
 

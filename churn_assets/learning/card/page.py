@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from churn_assets.learning.value import LIMITS, PER_CUSTOMERS
 from churn_assets.pages.chart import Chart
 from churn_assets.pages.html import plain, render
+from churn_assets.pages.words import CONTACT, DECISION
 
 if TYPE_CHECKING:
     from churn_assets.learning.judging.verdict import Verdict
@@ -91,25 +92,6 @@ class Policy:
 
 
 @dataclass(frozen=True)
-class SaveRate:
-    """Value per 1,000 customers, did the offer keep another share of churners than assumed.
-
-    Parameters
-    ----------
-    rate : float
-        The share.
-    acting : float
-        Of contacting whom it pays to at the assumed share.
-    known : float
-        Of contacting whom it pays to at this one.
-    """
-
-    rate: float
-    acting: float
-    known: float
-
-
-@dataclass(frozen=True)
 class Worth:
     """What the model is worth by the business case.
 
@@ -124,9 +106,7 @@ class Worth:
     assumptions : mapping of str to str
         What the business case says.
     pictures : mapping of str to bytes
-        PNG by caption.
-    save_rates : sequence of SaveRate
-        What hangs on the share of churners that the offer keeps.
+        SVG by caption.
     left_out : int
         Test rows of whom an amount is not known.
     """
@@ -136,8 +116,12 @@ class Worth:
     advised: str
     assumptions: Mapping[str, str]
     pictures: Mapping[str, bytes]
-    save_rates: Sequence[SaveRate] = ()
     left_out: int = 0
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What the columns of predictions say that follow two of the policies."""
+        return {"decision": DECISION, "contact": CONTACT}
 
     @property
     def best(self) -> Policy:
@@ -210,7 +194,7 @@ class Card:
     verdicts : sequence of Verdict
         What each gate says.
     gate_pictures : mapping of str to bytes or None
-        PNG by gate.
+        SVG by gate, but of what is among the pictures of the scores.
     scores : sequence of Score
         On test rows.
     test_rows, known_rows : int
@@ -220,7 +204,7 @@ class Card:
     champion : int, optional
         The version that it was compared with.
     pictures : mapping of str to bytes
-        PNG of the scores by caption.
+        SVG of the scores by caption.
     groups : sequence of Group
         The slices.
     worth : Worth, optional
@@ -280,14 +264,12 @@ class Card:
 
 def card_page(card: Card) -> str:
     """The card as one HTML page."""
-    refusing = [v.gate for v in card.verdicts if not v.passed and v.blocking]
-    warning = [v.gate for v in card.verdicts if not v.passed and not v.blocking]
     return render(
         "learning/card/card.html",
         card=card,
-        standing=plain(_standing(refusing, warning)),
-        is_passed=not refusing,
-        gate_pictures={plain(gate): png for gate, png in card.gate_pictures.items() if png},
+        standing=standing(card.verdicts),
+        is_passed=all(v.passed or not v.blocking for v in card.verdicts),
+        gate_pictures={plain(gate): svg for gate, svg in card.gate_pictures.items() if svg},
         effects=_charts(card.effects),
         candidates=_ranking(card.candidates),
         per_customers=PER_CUSTOMERS,
@@ -295,8 +277,10 @@ def card_page(card: Card) -> str:
     )
 
 
-def _standing(refusing: Sequence[str], warning: Sequence[str]) -> str:
+def standing(verdicts: Sequence[Verdict]) -> str:
     """What the gates come to, in a few words."""
+    refusing = [plain(v.gate) for v in verdicts if not v.passed and v.blocking]
+    warning = [plain(v.gate) for v in verdicts if not v.passed and not v.blocking]
     if refusing:
         return f"Refused by {', '.join(refusing)}"
     if warning:
@@ -318,11 +302,7 @@ def _chart(effect: Effect, top: float) -> Chart:
 
 
 def _ranking(losses: Mapping[str, float]) -> list[tuple[str, float, float]]:
-    """The candidates with their losses and where each is marked, the best first."""
+    """The candidates with their losses, and these as shares of the greatest, the best first."""
+    greatest = max(losses.values(), default=0.0) or 1.0
     ranking = sorted(losses.items(), key=lambda candidate: candidate[1])
-    if not ranking:
-        return []
-    best, worst = ranking[0][1], ranking[-1][1]
-    span = (worst - best) or 1.0
-    # Neither end of the track hides a mark.
-    return [(name, loss, 0.03 + 0.94 * (loss - best) / span) for name, loss in ranking]
+    return [(name, loss, loss / greatest) for name, loss in ranking]

@@ -1,4 +1,4 @@
-"""Pictures of what contacting customers is worth, as PNG."""
+"""Pictures of what contacting customers is worth, as SVG."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from churn_assets.learning.value import (
     PER_CUSTOMERS,
     TENTHS,
     Amounts,
+    Lift,
     lift,
     sensitivity,
     value_curve,
 )
-from churn_assets.pages.plots import BLUE, GREY, RED, draw
+from churn_assets.pages.plots import BLUE, GREY, MORE, Axis, Line, Rule, bars, draw
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from churn_assets.types import Bools, Floats
 
-
-_COLOURS = {"everybody": GREY, "threshold": RED}
+_CURVE = 200
+"""Points of a curve, however many customers it comes from."""
 
 
 def value_pictures(
@@ -43,71 +42,71 @@ def value_pictures(
     currency : str
         Of the amounts.
     """
+    tenths = lift(labels, scores)
     return {
-        "value_curve": draw(lambda axes: _value_curve(axes, labels, scores, stake, currency)),
-        "save_rate_sensitivity": draw(
-            lambda axes: _sensitivity(axes, labels, scores, threshold, stake, currency)
-        ),
-        "lift": draw(lambda axes: _lift(axes, labels, scores)),
-        "gain": draw(lambda axes: _gain(axes, labels, scores)),
+        "value_curve": _value_curve(labels, scores, stake, currency),
+        "save_rate_sensitivity": _sensitivity(labels, scores, threshold, stake, currency),
+        "lift": _lift(tenths),
+        "gain": _gain(tenths),
     }
 
 
-def _value_curve(axes: Axes, labels: Any, scores: Any, stake: Amounts, currency: str) -> None:
+def _value_curve(labels: Any, scores: Any, stake: Amounts, currency: str) -> bytes:
     curve = value_curve(labels, scores, stake)
-    each = PER_CUSTOMERS / len(labels)
-    share = np.linspace(0, 1, len(curve.value))
+    value = curve.value * PER_CUSTOMERS / len(labels)
+    share = np.linspace(0, 1, len(value))
+    points = np.linspace(0, len(value) - 1, min(_CURVE, len(value))).astype(int)
     at = curve.advised
-    axes.plot(share, curve.value * each, color=BLUE)
-    axes.plot([0, 1], [0, curve.value[-1] * each], color=GREY, linestyle="--")
-    axes.plot(share[at], curve.value[at] * each, "o", color=BLUE)
-    axes.set(
-        title=f"Simulated value, {share[at]:.0%} advised",
-        xlabel="share of customers contacted",
-        ylabel=f"{currency} per {PER_CUSTOMERS:,} customers",
+    return draw(
+        f"Value of contacts, {share[at]:.0%} advised",
+        [
+            Line([0, 1], [0, value[-1]], GREY, "in any order", dash=True),
+            Line(share[points], value[points], label="most valuable first"),
+            Line([share[at]], [value[at]], label="advised", joined=False),
+        ],
+        Axis("share of customers contacted", 0, 1, is_share=True),
+        Axis(f"{currency} per {PER_CUSTOMERS:,} customers, simulated"),
     )
 
 
 def _sensitivity(
-    axes: Axes, labels: Any, scores: Any, threshold: float, stake: Amounts, currency: str
-) -> None:
-    by_save_rate = sensitivity(labels, scores, threshold, stake)
-    for name, colour in _COLOURS.items():
-        axes.plot(by_save_rate.save_rates, by_save_rate.values[name], color=colour, label=name)
-    rates = by_save_rate.save_rates
-    assumed = f"whom it pays to at the assumed {stake.save_rate:.0%}"
-    axes.plot(rates, by_save_rate.acting, color=BLUE, label=assumed)
-    known = "whom it would pay to, were the share known"
-    axes.plot(rates, by_save_rate.values["break-even"], color=BLUE, linestyle=":", label=known)
-    axes.axhline(0, color="black", linewidth=0.8)
-    axes.axvline(stake.save_rate, color=GREY, linestyle="--", linewidth=0.8)
-    axes.legend(frameon=False, title="contacted by")
-    axes.set(
-        title="Value by save rate",
-        xlabel="share of contacted churners kept",
-        ylabel=f"{currency} per {PER_CUSTOMERS:,} customers",
+    labels: Any, scores: Any, threshold: float, stake: Amounts, currency: str
+) -> bytes:
+    by_rate = sensitivity(labels, scores, threshold, stake)
+    rates, values = by_rate.save_rates, by_rate.values
+    return draw(
+        f"Value by save rate, {stake.save_rate:.0%} assumed",
+        [
+            Rule(y=0),
+            Rule(x=stake.save_rate, dash=True),
+            Line(rates, values["everybody"], GREY, "everybody"),
+            Line(rates, values["threshold"], MORE[0], "decided as churn"),
+            Line(rates, values["break-even"], BLUE, "were the rate known", dash=True),
+            Line(rates, by_rate.acting, BLUE, "as advised"),
+        ],
+        Axis("share of contacted churners kept", 0, rates[-1], is_share=True),
+        Axis(f"{currency} per {PER_CUSTOMERS:,} customers, simulated"),
     )
 
 
-def _lift(axes: Axes, labels: Any, scores: Any) -> None:
-    tenths = lift(labels, scores)
-    axes.bar(np.arange(TENTHS) + 1, tenths.lift, color=BLUE)
-    axes.axhline(1, color=GREY, linestyle="--")
-    axes.set(
-        title=f"Lift, {tenths.lift[0]:.2f} in the first tenth",
-        xlabel="tenth of customers, highest scores first",
-        ylabel="churn rate over that of all",
-        xticks=range(1, TENTHS + 1),
+def _lift(tenths: Lift) -> bytes:
+    names = {float(i): str(i + 1) for i in range(TENTHS)}
+    return draw(
+        f"Lift, {tenths.lift[0]:.2f} in the first tenth",
+        [bars(tenths.lift), Rule(y=1, dash=True)],
+        Axis("tenth of customers, highest scores first", -0.6, TENTHS - 0.4, names),
+        Axis("churn rate over that of all", low=0),
     )
 
 
-def _gain(axes: Axes, labels: Any, scores: Any) -> None:
-    tenths = lift(labels, scores)
+def _gain(tenths: Lift) -> bytes:
     share = np.linspace(0, 1, TENTHS + 1)
-    axes.plot(share, [0, *tenths.gain], "o-", color=BLUE)
-    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--")
-    axes.set(
-        title=f"Gain, {tenths.gain[1]:.0%} of churners in a fifth",
-        xlabel="share of customers, highest scores first",
-        ylabel="share of churners",
+    return draw(
+        f"Gain, {tenths.gain[1]:.0%} of churners in a fifth",
+        [
+            Line([0, 1], [0, 1], GREY, "in any order", dash=True),
+            Line(share, [0, *tenths.gain], label="highest scores first", dots=True),
+        ],
+        Axis("share of customers", 0, 1, is_share=True),
+        Axis("share of churners", 0, 1, is_share=True),
     )

@@ -50,7 +50,7 @@ class Challenger:
     row : mapping
         The Challenger's row in it.
     pictures : mapping of str to bytes
-        PNG by name.
+        SVG by name; PNG of one that an earlier version of the package trained.
     description : str
         What the registry says of it.
     """
@@ -316,8 +316,8 @@ def _log_training(
     losses = {f"{name}_oof_{settings.metric}": loss for name, loss in trained.candidates.items()}
     mlflow.log_metrics({**trained.metrics, **losses})
     with tempfile.TemporaryDirectory() as folder:
-        for name, png in images.items():
-            Path(folder, f"{name}.png").write_bytes(png)
+        for name, svg in images.items():
+            Path(folder, f"{name}.svg").write_bytes(svg)
         mlflow.log_artifacts(folder, PICTURES)
     # Of all rows, MLflow would look at each value to infer what the first ones say as well.
     dataset = MetaDataset(  # type: ignore[abstract]

@@ -130,7 +130,7 @@ def advice(judgement: Judgement, use_case: UseCase) -> str:
 
 
 def pictures(judgement: Judgement) -> dict[str, bytes | None]:
-    """PNG of what each gate decided by; None where a picture would say nothing.
+    """SVG of what each gate decided by; None where a picture would say nothing.
 
     Empty where nothing was decided now.
     """

@@ -32,7 +32,7 @@ class Gate:
     judge : callable
         Finds by the evidence whether the Challenger may pass, or raises where it cannot judge.
     picture : callable, optional
-        Draws what it decided by as PNG; None where a picture would say nothing.
+        Draws what it decided by as SVG; None where a picture would say nothing.
     applies : callable
         Whether Challengers of a use case must pass it, by the use case and the settings.
     condition : str
