@@ -60,7 +60,11 @@ def learning_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetCheck
             from churn_assets.learning.card.gather import keep_card
 
             with refusals():
-                keep_card(place, judgement, drawings)
+                card = keep_card(place, judgement, drawings)
+            # Shown with the model's metadata, above what was known before it was judged.
+            shown = {"model_card": dg.MetadataValue.md(card)}
+            observed = dg.AssetObservation(key(use_case, "model"), metadata=shown)
+            context.op_execution_context.log_event(observed)
         requested = {check.name for check in context.selected_asset_check_keys}
         verdicts = {each.gate: each for each in judgement.verdicts if each.gate in requested}
         with refusals():
@@ -116,5 +120,5 @@ def _result(verdict: Verdict, drawing: bytes | None, refused: str | None) -> dg.
         passed=verdict.passed,
         severity=ERROR if verdict.blocking else WARN,
         description=public_text(verdict.reason),
-        metadata={**refusal, **public_values(plain_metadata(verdict.numbers)), **picture},
+        metadata={**refusal, **picture, **public_values(plain_metadata(verdict.numbers))},
     )

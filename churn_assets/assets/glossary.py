@@ -1,5 +1,6 @@
 """What each column of each table holds, in words."""
 
+from churn_assets.pages.words import CONTACT, DECISION
 from churn_assets.usecases.spec import UseCase, delta_name
 
 _RECORD = {
@@ -66,11 +67,11 @@ _WORDS: dict[str, dict[str, str]] = {
     },
     "predictions": {
         "churn_probability": "calibrated probability of churn, in [0, 1]",
-        "decision": "whether the probability reaches the threshold",
+        "decision": f"whether {DECISION}",
         "threshold": "the Champion's",
         "risk_band": "the use case's band that the probability falls in",
         "expected_value": "net value of a contact against doing nothing; null: not known",
-        "contact": "whether a contact pays and is within the budget",
+        "contact": f"whether {CONTACT}",
         "rank": "place by expected value, from 1; null where that is",
         "reason_1": "the strongest reason for the score, in words",
         "reason_2": "the second strongest reason",

@@ -10,6 +10,7 @@ from churn_assets.assets.shared import pictures, plain_metadata
 from churn_assets.assets.table import Materialization, table
 from churn_assets.learning.fitting.origin import model_code
 from churn_assets.learning.scoring import predictions_code, score
+from churn_assets.learning.workplace import Workplace
 from churn_assets.settings import Settings
 from churn_assets.tables.lake import Committed, Lake
 from churn_assets.tables.versions import code_version
@@ -107,19 +108,42 @@ def learning_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefiniti
         deps=["features", "champion"],
         fresh_minutes=settings.freshness.predictions_minutes,
     )
-    def predictions(lake: dg.ResourceParam[Lake], mlflow: dg.ResourceParam[Mlflow]) -> Committed:
+    def predictions(
+        lake: dg.ResourceParam[Lake], mlflow: dg.ResourceParam[Mlflow]
+    ) -> Materialization:
         """One customer scored: probability, decision, value of a contact, reasons."""
-        return score(mlflow.workplace(case, lake), contacts=contacts)
+        place = mlflow.workplace(case, lake)
+        committed = score(place, contacts=contacts)
+        return Materialization(committed, _of_predictions(place, committed))
 
     return [model, champion, predictions]
 
 
+_FIRST = ("version", "recipe", "test_roc_auc", "test_f1", "test_pr_auc", "test_brier", "threshold")
+"""What people look for first of a model."""
+
+
 def _of_challenger(challenger: Any, mlflow: Mlflow, case: UseCase) -> dict[str, Any]:
     """What the UI shows of a Challenger beside its table."""
+    row = plain_metadata(challenger.row)
     return {
-        **plain_metadata(challenger.row),
-        "description": challenger.description,
+        **{name: row[name] for name in _FIRST},
         "trained_because": challenger.trained_because,
         **mlflow.links(case, challenger.row["run_id"]),
         "pictures": pictures(challenger.pictures),
+        "description": challenger.description,
+        **row,
+    }
+
+
+def _of_predictions(place: Workplace, committed: Committed) -> dict[str, Any]:
+    """What the UI shows of predictions beside their table."""
+    from churn_assets.learning.prediction_plots import prediction_pictures, summary
+
+    business = place.use_case.business
+    found = summary(place.use_case, place.tables["predictions"], committed.version)
+    return {
+        **found.figures("" if business is None else business.currency),
+        "pictures": pictures(prediction_pictures(place.use_case, found)),
+        **committed.details,
     }

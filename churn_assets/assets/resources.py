@@ -72,13 +72,23 @@ class Mlflow:
         """Where a person sees an MLflow run and its model card, as Dagster's metadata."""
         from churn_assets.learning.registry import CARD
 
+        registry = self.registry(use_case)
         uri = self._settings.tracking_uri
         server = uri if uri.startswith("http") else LOCAL_MLFLOW_UI
-        experiment = self.registry(use_case).experiment_of(run_id)
+        experiment = registry.experiment_of(run_id)
         page = f"{public_uri(server).rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
+        here = registry.card_file(run_id)
+        # A browser opens no file from a page: there is a path to copy, and the card as Markdown.
+        file = (
+            dg.MetadataValue.url(f"{page}/artifacts/{CARD}")
+            if here is None
+            else dg.MetadataValue.path(str(here))
+        )
+        card = registry.card_text(run_id)
         return {
+            **({} if card is None else {"model_card": dg.MetadataValue.md(card)}),
+            "model_card_file": file,
             "mlflow_run": dg.MetadataValue.url(page),
-            "model_card": dg.MetadataValue.url(f"{page}/artifacts/{CARD}"),
         }
 
     @contextmanager

@@ -12,7 +12,7 @@ import dagster as dg
 
 from churn_assets.assets.automation import follow, refresh, window
 from churn_assets.assets.glossary import describe
-from churn_assets.assets.shared import key, preview, refusals
+from churn_assets.assets.shared import key, preview, refusals, rounded
 from churn_assets.errors import public_values
 from churn_assets.machine import MACHINE, this_machine
 from churn_assets.settings import Settings
@@ -165,16 +165,17 @@ def materialize_result(
         for name, of in committed.columns.items()
     ]
     metadata: dict[str, Any] = {
+        **rounded(dict(materialization.metadata)),
         "dagster/row_count": committed.rows,
+        **({} if preview is None else {"preview": preview}),
+        "written": committed.changed,
+        "delta_version": committed.version,
+        "versions_read": dict(committed.reads),
+        "written_by": committed.written_by,
         "dagster/table_name": f"{case.name}.{committed.table}",
         "dagster/uri": committed.uri,
         "dagster/size_bytes": committed.size_bytes,
         "dagster/column_schema": dg.TableSchema(columns),
-        "delta_version": committed.version,
-        "written": committed.changed,
-        "written_by": committed.written_by,
-        "versions_read": dict(committed.reads),
-        **materialization.metadata,
     }
     if lineage:
         metadata["dagster/column_lineage"] = dg.TableColumnLineage(
@@ -183,8 +184,6 @@ def materialize_result(
                 for column, inputs in lineage.items()
             }
         )
-    if preview is not None:
-        metadata["preview"] = preview
     return dg.MaterializeResult(
         asset_key=key(case, committed.table),
         metadata=public_values(metadata),

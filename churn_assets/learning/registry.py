@@ -370,6 +370,12 @@ class Registry:
         with self.refusals():
             return str(client.get_run(run_id).info.experiment_id)
 
+    def card_file(self, run_id: str) -> Path | None:
+        """Where the model card of a run lies, or will; None where its files are not on disk."""
+        with suppress(local.UnreadableError):
+            return self._artifacts(run_id) / CARD
+        return None
+
     def card(self, run_id: str, folder: Path | None = None) -> Path | None:
         """The model card of a run, as a file; None where it has none here.
 
@@ -380,9 +386,9 @@ class Registry:
         folder : Path, optional
             Takes a copy, where the run's files are not on disk.
         """
-        with suppress(local.UnreadableError):
-            file = self._artifacts(run_id) / CARD
-            return file if file.exists() else None
+        here = self.card_file(run_id)
+        if here is not None:
+            return here if here.exists() else None
         if folder is None:
             return None
         client, beside = self.client, CARD.rpartition("/")[0]

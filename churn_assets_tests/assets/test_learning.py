@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import re
 
@@ -15,7 +14,9 @@ from churn_assets.assets.shared import key
 from churn_assets.definitions import definitions
 from churn_assets.errors import GateError
 from churn_assets.learning.judging.promotion import promote
+from churn_assets.pages.words import CONTACT, DECISION
 from churn_assets_tests.conftest import Finished
+from churn_assets_tests.support.pages import seen
 from churn_assets_tests.support.project import (
     BLOCKING,
     DECLARED,
@@ -35,10 +36,14 @@ def shuffled(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def pictures(run: Run) -> dict[str, bytes]:
-    """The PNG files that the model's metadata shows."""
-    shown = run.metadata("model")["pictures"].value
-    found = re.findall(r"!\[(\w+)\]\(data:image/png;base64,([^)]+)\)", shown)
-    return {name: base64.b64decode(png) for name, png in found}
+    """The pictures that the model's metadata shows."""
+    return drawn_in(run.metadata("model")["pictures"].value)
+
+
+def drawn_in(markdown: str) -> dict[str, bytes]:
+    """The pictures inside Markdown, by name."""
+    found = re.findall(r"!\[([^\]]+)\]\(data:image/svg\+xml;base64,([^)]+)\)", markdown)
+    return {name: base64.b64decode(svg) for name, svg in found}
 
 
 @pytest.fixture(scope="module")
@@ -57,19 +62,64 @@ def test_the_model_shows_version_metrics_and_its_mlflow_run(finished: Finished) 
     assert 0 < shown["threshold"] < 1
     for part in ("oof", "test"):
         for metric in ("accuracy", "f1", "roc_auc", "pr_auc", "log_loss", "brier"):
-            assert shown[f"{part}_{metric}"] == row[f"{part}_{metric}"]
+            assert shown[f"{part}_{metric}"] == pytest.approx(row[f"{part}_{metric}"], rel=1e-3)
     assert shown["mlflow_run"].startswith("http://127.0.0.1:5000/")
     assert shown["mlflow_run"].endswith(row["run_id"])
 
 
 def test_the_model_shows_pictures_of_how_good_it_is(finished: Finished) -> None:
-    from matplotlib.image import imread
-
     drawn = pictures(finished.run)
 
     assert set(drawn) == PICTURES
-    for png in drawn.values():
-        assert imread(io.BytesIO(png)).std() > 0
+    assert all(seen(svg).marks > 1 for svg in drawn.values())
+
+
+def test_the_card_of_a_challenger_that_was_judged_opens_in_the_ui(finished: Finished) -> None:
+    observed = [
+        event.asset_observation_data.asset_observation
+        for event in finished.run.events
+        if event.is_asset_observation
+    ]
+    (card,) = (each.metadata["model_card"].value for each in observed)
+
+    assert {each.asset_key for each in observed} == {key(USE_CASE, "model")}
+    for gate in GATES:
+        assert f"| {gate.replace('_', ' ')} | passed |" in card
+    titles = [seen(svg).title for svg in drawn_in(card).values()]
+    assert len(titles) > 8
+    assert len(set(titles)) == len(titles)
+    assert DECISION in card
+    assert CONTACT in card
+
+
+def test_what_people_look_for_first_comes_first_in_few_digits(finished: Finished) -> None:
+    model, predictions = (list(finished.run.metadata(t)) for t in ("model", "predictions"))
+
+    assert model[:4] == ["version", "recipe", "test_roc_auc", "test_f1"]
+    assert predictions[:4] == ["customers", "decision", "contact", "expected_value_of_contacts"]
+    for table in ("model", "champion", "predictions"):
+        for name, value in finished.run.metadata(table).items():
+            if isinstance(value.value, float):
+                assert len(str(abs(value.value)).replace(".", "").strip("0")) <= 4, name
+
+
+def test_predictions_show_whom_to_act_on_and_why(finished: Finished) -> None:
+    scored = finished.project.rows("predictions")
+    metadata = finished.run.metadata("predictions")
+    contacts = scored.filter("contact")
+
+    drawn = {name: seen(svg) for name, svg in drawn_in(metadata["pictures"].value).items()}
+
+    assert set(drawn) == {"scores", "risk_bands", "value_curve", "top_reasons"}
+    assert drawn["scores"].title.startswith(f"{scored['decision'].sum():,} of {scored.height:,} ")
+    bands = {f"{rows:,}" for _, rows in scored.group_by("risk_band").len().iter_rows()}
+    assert bands <= set(drawn["risk_bands"].texts)
+    worth = contacts["expected_value"].sum()
+    assert drawn["value_curve"].title == f"{contacts.height:,} contacts worth {worth:,.0f} USD"
+    first = contacts["reason_1"].value_counts(sort=True)["reason_1"][0]
+    assert any(first.startswith(text) for text in drawn["top_reasons"].texts)
+    assert metadata["decision"].value == f"{scored['decision'].sum():,} customers: {DECISION}"
+    assert metadata["contact"].value == f"{contacts.height:,} customers: {CONTACT}"
 
 
 def test_an_unchanged_model_shows_the_pictures_of_its_training(

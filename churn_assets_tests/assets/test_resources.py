@@ -58,11 +58,9 @@ def test_the_model_links_its_mlflow_run(finished: Finished, training: MlflowRun)
 
     page = f"/#/experiments/{training.info.experiment_id}/runs/{training.info.run_id}"
     assert link.endswith(page)
-    card = finished.run.metadata("model")["model_card"].value
-    assert card == f"{link}/artifacts/card/model_card.html"
-    assert [
-        file.path for file in client(finished.project).list_artifacts(training.info.run_id, "card")
-    ] == ["card/model_card.html"]
+    card = Path(finished.run.metadata("model")["model_card_file"].value)
+    assert card.name == "model_card.html"
+    assert "<!doctype html>" in card.read_text(encoding="utf-8")
 
 
 def test_a_training_logs_every_metric_of_every_split(
@@ -99,7 +97,7 @@ def test_a_training_keeps_the_pictures(finished: Finished, training: MlflowRun) 
     files = client(finished.project).list_artifacts(training.info.run_id, "pictures")
 
     assert {Path(file.path).stem for file in files} == PICTURES
-    assert {Path(file.path).suffix for file in files} == {".png"}
+    assert {Path(file.path).suffix for file in files} == {".svg"}
 
 
 def test_a_training_names_the_features_table_with_its_delta_version(
