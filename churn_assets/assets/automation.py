@@ -112,7 +112,7 @@ def approval_sensor(use_case: UseCase) -> dg.SensorDefinition:
         minimum_interval_seconds=30,
         description="Promotes the Challenger when a person has approved it.",
     )
-    def approval(mlflow: dg.ResourceParam[Mlflow]) -> dg.RunRequest | dg.SkipReason:
+    def approval(mlflow: Mlflow) -> dg.RunRequest | dg.SkipReason:
         from churn_assets.learning.registry import CHALLENGER, CHAMPION
 
         registry = mlflow.registry(use_case)

@@ -50,7 +50,7 @@ def learning_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetCheck
     def gates(
         context: dg.AssetCheckExecutionContext,
         lake: dg.ResourceParam[Lake],
-        mlflow: dg.ResourceParam[Mlflow],
+        mlflow: Mlflow,
     ) -> Iterator[dg.AssetCheckResult]:
         place = mlflow.workplace(use_case, lake)
         with refusals():

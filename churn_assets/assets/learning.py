@@ -61,7 +61,7 @@ def learning_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefiniti
         context: dg.AssetExecutionContext,
         config: TrainConfig,
         lake: dg.ResourceParam[Lake],
-        mlflow: dg.ResourceParam[Mlflow],
+        mlflow: Mlflow,
     ) -> Materialization:
         """A registered Challenger: version, run, metrics, threshold, data versions."""
         from churn_assets.learning.fitting.challenger import train_challenger
@@ -89,7 +89,7 @@ def learning_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefiniti
         context: dg.AssetExecutionContext,
         config: ChampionConfig,
         lake: dg.ResourceParam[Lake],
-        mlflow: dg.ResourceParam[Mlflow],
+        mlflow: Mlflow,
     ) -> Materialization:
         """One promotion or rollback: version, who and when, every gate's evidence."""
         from churn_assets.learning.judging.promotion import promote, rollback
@@ -108,9 +108,7 @@ def learning_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefiniti
         deps=["features", "champion"],
         fresh_minutes=settings.freshness.predictions_minutes,
     )
-    def predictions(
-        lake: dg.ResourceParam[Lake], mlflow: dg.ResourceParam[Mlflow]
-    ) -> Materialization:
+    def predictions(lake: dg.ResourceParam[Lake], mlflow: Mlflow) -> Materialization:
         """One customer scored: probability, decision, value of a contact, reasons."""
         place = mlflow.workplace(case, lake)
         committed = score(place, contacts=contacts)

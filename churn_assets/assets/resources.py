@@ -1,16 +1,14 @@
 """What assets share: the lake and MLflow, made from the settings."""
 
-from __future__ import annotations
-
-import logging
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, fields
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
 
 import dagster as dg
+from pydantic import Field
 
 from churn_assets.errors import EngineError, public_uri
 from churn_assets.learning.recipe import trusted_packages
@@ -31,8 +29,15 @@ LOCAL_MLFLOW_UI = "http://127.0.0.1:5000"
 """Where `make mlflow` shows a local store."""
 
 
-class Mlflow:
-    """MLflow under Dagster: each use case's registry, and runs that end as they should.
+@dataclass(frozen=True)
+class Hidden:
+    """What the UI must not show of a resource: whole addresses, by the field that shows a part."""
+
+    whole: Mapping[str, str | None] = field(repr=False)
+
+
+class Mlflow(dg.ConfigurableResource["Mlflow"]):
+    """MLflow: each use case's registered model, and a run for each training.
 
     dagster-mlflow opens the run, and tags it with Dagster's; it is imported on first use,
     since that takes seconds. The run lasts as long as the training, not as long as the
@@ -40,22 +45,48 @@ class Mlflow:
     never share a run.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    tracking_uri: str = Field(description="MLflow's tracking store, without credentials.")
+    registry_uri: str = Field(description="Where versions are registered, likewise.")
+    artifacts: str | None = Field(
+        description="Where a new experiment keeps files; without it the server says."
+    )
+    model_name: str = Field(description="Name of the registered model of {use_case}.")
+    experiment: str = Field(description="Name of the experiment of the runs of {use_case}.")
+    trusted: list[str] = Field(
+        description="Packages of a candidate's own whose types a stored model may hold."
+    )
+    hidden: dg.ResourceDependency[Hidden]
 
-    def registry(self, use_case: UseCase) -> Registry:
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """MLflow as the settings ask for it."""
+        addresses = {
+            "tracking_uri": settings.tracking_uri,
+            "registry_uri": settings.mlflow.registry_uri or settings.tracking_uri,
+            "artifacts": settings.artifacts,
+        }
+        shown: dict[str, Any] = {
+            name: public_uri(one) if one else None for name, one in addresses.items()
+        }
+        return cls(
+            **shown,
+            model_name=settings.model_name("{use_case}"),
+            experiment=settings.experiment_name("{use_case}"),
+            trusted=list(trusted_packages(settings.training)),
+            hidden=Hidden(addresses),
+        )
+
+    def registry(self, use_case: UseCase) -> "Registry":
         """The registered model of a use case."""
         from churn_assets.learning.registry import Registry
 
-        settings = self._settings
-        name = settings.model_name(use_case.name)
         return Registry(
-            settings.tracking_uri,
-            name,
-            settings.artifacts,
-            settings.mlflow.registry_uri,
-            settings.experiment_name(use_case.name),
-            trusted_packages(settings.training),
+            self._whole("tracking_uri"),
+            self.model_name.replace("{use_case}", use_case.name),
+            self._whole("artifacts"),
+            self._whole("registry_uri"),
+            self._experiment_of(use_case),
+            tuple(self.trusted),
         )
 
     def workplace(self, use_case: UseCase, lake: Lake) -> Workplace:
@@ -73,10 +104,9 @@ class Mlflow:
         from churn_assets.learning.registry import CARD
 
         registry = self.registry(use_case)
-        uri = self._settings.tracking_uri
-        server = uri if uri.startswith("http") else LOCAL_MLFLOW_UI
+        server = self.tracking_uri if self.tracking_uri.startswith("http") else LOCAL_MLFLOW_UI
         experiment = registry.experiment_of(run_id)
-        page = f"{public_uri(server).rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
+        page = f"{server.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
         here = registry.card_file(run_id)
         # A browser opens no file from a page: there is a path to copy, and the card as Markdown.
         file = (
@@ -103,45 +133,57 @@ class Mlflow:
         while mlflow.active_run():
             with suppress(MlflowException):
                 mlflow.end_run("KILLED")
-        try:
+        with ExitStack() as opened:
+            try:
+                with registry.refusals(), _as_it_is():
+                    opened.enter_context(self._tracking(context, use_case))
+                    active = mlflow.active_run()
+                assert active is not None
+                yield active.info.run_id
+            except BaseException as error:
+                # Where MLflow is what failed, its own error must not hide the first one.
+                with suppress(Exception):
+                    mlflow.end_run("FAILED" if isinstance(error, Exception) else "KILLED")
+                raise
             with registry.refusals():
-                self._open(context, use_case)
-                active = mlflow.active_run()
-            assert active is not None
-            yield active.info.run_id
-        except BaseException as error:
-            # Where MLflow is what failed, its own error must not hide the first one.
-            with suppress(Exception):
-                mlflow.end_run("FAILED" if isinstance(error, Exception) else "KILLED")
-            raise
-        with registry.refusals():
-            mlflow.end_run("FINISHED")
+                mlflow.end_run("FINISHED")
 
-    def _open(self, context: dg.AssetExecutionContext, use_case: UseCase) -> None:
-        # dagster-mlflow is marked as beta, which is no news for a user's log.
-        with warnings.catch_warnings(action="ignore", category=dg.BetaWarning):
-            from dagster_mlflow.resources import MlFlow
+    def _tracking(
+        self, context: dg.AssetExecutionContext, use_case: UseCase
+    ) -> AbstractContextManager[Any]:
+        """dagster-mlflow's resource, which opens a run as it is set up."""
+        from dagster_mlflow import mlflow_tracking
 
-            MlFlow(  # type: ignore[no-untyped-call]
-                SimpleNamespace(
-                    # That a run starts is seen by the link to it.
-                    log=logging.getLogger("dagster_mlflow"),
-                    dagster_run=SimpleNamespace(
-                        job_name=f"{use_case.name} {context.run.run_id[:8]}"
-                    ),
-                    run_id=context.run.run_id,
-                    resource_config={
-                        "experiment_name": self._settings.experiment_name(use_case.name),
-                        "mlflow_tracking_uri": self._settings.tracking_uri,
-                        "extra_tags": {"use_case": use_case.name},
-                    },
-                )
-            )
+        config = {
+            "experiment_name": self._experiment_of(use_case),
+            "mlflow_tracking_uri": self._whole("tracking_uri"),
+            "extra_tags": {
+                "use_case": use_case.name,
+                # Until it is known what came of it.
+                "mlflow.runName": f"{use_case.name} training, {datetime.now(UTC):%Y-%m-%d %H:%M}",
+            },
+        }
+        return dg.build_resources(
+            {"mlflow": mlflow_tracking},
+            instance=context.instance,
+            resource_config={"mlflow": {"config": config}},
+            dagster_run=context.run,
+            # That a run starts is seen by the link to it.
+            log_manager=dg.DagsterLogManager.create(loggers=[], dagster_run=context.run),
+        )
+
+    def _whole(self, name: str) -> Any:
+        """An address with its credentials; as it is shown where a run itself configures it."""
+        shown, whole = getattr(self, name), self.hidden.whole.get(name)
+        return whole if whole and public_uri(whole) == shown else shown
+
+    def _experiment_of(self, use_case: UseCase) -> str:
+        return self.experiment.replace("{use_case}", use_case.name)
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What all assets share; plain objects, so that the UI shows no credential.
+    """What all assets share; the UI shows how MLflow and Spark are configured, and no credential.
 
     Parameters
     ----------
@@ -155,7 +197,7 @@ class Resources:
 
     lake: Lake
     mlflow: Mlflow
-    spark: Spark | None = None
+    spark: "Spark | None" = None
 
     @property
     def bound(self) -> dict[str, Any]:
@@ -192,4 +234,13 @@ def resources(settings: Settings) -> Resources:
         spark = Spark.of(settings)
         engine = SparkEngine(spark.started)
     lake = Lake(settings.lake_uri, engine, settings.lake_options, LAYERS)
-    return Resources(lake, Mlflow(settings), spark)
+    return Resources(lake, Mlflow.of(settings), spark)
+
+
+@contextmanager
+def _as_it_is() -> Iterator[None]:
+    """Leave out that dagster-mlflow is beta and calls what is to go: no news for a user's log."""
+    with warnings.catch_warnings():
+        for category in (dg.BetaWarning, DeprecationWarning):
+            warnings.simplefilter("ignore", category)
+        yield

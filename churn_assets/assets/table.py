@@ -125,9 +125,25 @@ def table(
                     )
 
         name = f"{case.name}_{function.__name__}"
-        return dg.multi_asset(name=name, specs=specs, **options)(materialize)
+        listing = _listing_spark(materialize) if settings.engine == "spark" else materialize
+        return dg.multi_asset(name=name, specs=specs, **options)(listing)
 
     return declare
+
+
+def _listing_spark(materialize: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """A function that lists Spark's session among its resources: that of the lake's engine."""
+
+    @wraps(materialize)
+    def listing(*arguments: Any, spark: Any, **resources: Any) -> Iterator[Any]:
+        yield from materialize(*arguments, **resources)
+
+    own = inspect.signature(materialize)
+    resource: Any = dg.ResourceParam
+    session = inspect.Parameter("spark", inspect.Parameter.KEYWORD_ONLY, annotation=resource[Any])
+    parameters = [*own.parameters.values(), session]
+    listing.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return listing
 
 
 def _each(result: Committed | Materialization | Iterable[Committed]) -> Iterator[Materialization]:
