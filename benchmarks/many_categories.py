@@ -86,8 +86,8 @@ def main(rows: int = ROWS, categories: int = CATEGORIES, rare: str = "together")
         f"{rows:,} rows, {categories:,} categories, rare ones {rare}: {model.recipe}, log loss "
         f"{found:.4f}, {found - best:.4f} above the law's; {seconds:.0f} s, peak {peak:.2f} GB"
     )
-    for name, loss in model.candidates.items():
-        print(f"  {name}: {loss:.4f}")
+    for name, candidate in model.candidates.items():
+        print(f"  {name}: {candidate.loss:.4f}")
     if peak > MOST_GB:
         sys.exit(f"It took {peak:.1f} GB, more than {MOST_GB:g}.")
 

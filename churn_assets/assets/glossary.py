@@ -42,6 +42,8 @@ _WORDS: dict[str, dict[str, str]] = {
         "features_data_version": "data version of those features",
         "labelled_rows": "how many rows with a known outcome there were",
         "candidates": "loss of each candidate out of fold, as JSON",
+        "comparison": "loss, its standard error and complexity of each candidate, as JSON",
+        "complexity": "by how many numbers the model decides: leaves of trees, coefficients",
         "parameters": "parameters of the chosen candidate, as JSON",
         "calibration": "how far scores were off the rates, and whether that was mended, as JSON",
         "trials": "how many configurations were tried",

@@ -136,7 +136,7 @@ def table_checks(case: UseCase, settings: Settings) -> list[dg.AssetChecksDefini
         return Count(not odd, summary, counts)
 
     checks = [expected_columns, same_schema, _usual_volume(case, "raw"), rejected_records, outliers]
-    checks += [no_copies_across_the_split, *_known(case)]
+    checks += [no_copies_across_the_split, *_known(case), _no_telling_input(case)]
     if case.split_by is None:
         # By time the splits differ as the times do.
         checks.append(split_balance)
@@ -160,6 +160,18 @@ def _usual_volume(case: UseCase, table: str) -> dg.AssetChecksDefinition:
         return Count(not changes, summary, numbers)
 
     return usual_volume
+
+
+def _no_telling_input(case: UseCase) -> dg.AssetChecksDefinition:
+    @warning(case, "model")
+    def no_telling_input(lake: dg.ResourceParam[Lake]) -> Count:
+        """No input alone explains most of a score that is too good to be true."""
+        from churn_assets.learning.fitting.single_inputs import KEY, suspicion
+
+        details = lake.of(case)["model"].require().details
+        return Count(*suspicion(details), details.get(KEY, {}))
+
+    return no_telling_input
 
 
 def _known(case: UseCase) -> list[dg.AssetChecksDefinition]:

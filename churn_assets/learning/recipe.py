@@ -117,6 +117,9 @@ class TrainingSettings(Part):
         How far their configurations are searched.
     metric : {"log_loss", "brier"}
         The proper score that chooses.
+    choice : {"best", "simplest"}
+        Which candidate is chosen: the one of least loss, or the simplest of those that are within
+        one standard error of it.
     threshold : {"f1", "value"}
         What the threshold of `decision` is best by.
     folds : int
@@ -132,6 +135,7 @@ class TrainingSettings(Part):
     candidates: tuple[Candidate, ...] | None = Field(default=None, min_length=1)
     tuning: TuningSettings = TuningSettings()
     metric: Literal["log_loss", "brier"] = "log_loss"
+    choice: Literal["best", "simplest"] = "best"
     threshold: Literal["f1", "value"] = "f1"
     folds: int = Field(default=5, ge=2, le=20)
     follow_libraries: bool = True

@@ -291,6 +291,43 @@ def lift(labels: Bools, scores: Floats) -> Lift:
     return Lift(rates / labels.mean(), np.cumsum(churners) / churners.sum())
 
 
+def gains(
+    labels: Bools, scores: Floats, case: BusinessCase | None, columns: Mapping[str, Any]
+) -> dict[str, float]:
+    """What ranking by score comes to: lift and gain of the first tenth, and by a case the value.
+
+    Parameters
+    ----------
+    labels : array of shape (n_customers,)
+        Whether each churned; some did.
+    scores : array of shape (n_customers,)
+        Probability of churn.
+    case : BusinessCase, optional
+        What a contact is worth.
+    columns : mapping of str to array of shape (n_customers,)
+        Those that its amounts come from.
+
+    Returns
+    -------
+    dict of str to float
+        `lift_10` and `gain_10`, of at least ten customers; with a case, and amounts that are known
+        of somebody, `value_per_1000`: simulated, of contacting whom it pays to.
+    """
+    found = {}
+    if len(labels) >= TENTHS:
+        first = lift(labels, scores)
+        found = {"lift_10": float(first.lift[0]), "gain_10": float(first.gain[0])}
+    if case is None:
+        return found
+    stake = amounts(case, columns, len(labels))
+    known = stake.known
+    if not known.any():
+        return found
+    stake, labels, scores = stake.of(known), labels[known], scores[known]
+    each = realised_value(labels, best_contacts(scores, stake), stake)
+    return {**found, "value_per_1000": PER_CUSTOMERS * float(each.mean())}
+
+
 LIMITS = (
     "This is a simulation on customers whose outcome is known, none of whom was offered "
     "anything. It takes the business case's word for the share of churners that an offer keeps "

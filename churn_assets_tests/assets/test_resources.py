@@ -7,20 +7,25 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import polars as pl
 import pytest
+from dagster._core.remote_representation.external_data import RepositorySnap
 from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
 
 from churn_assets.assets.resources import Mlflow
+from churn_assets.definitions import definitions
 from churn_assets_tests.conftest import Finished
 from churn_assets_tests.support.processes import forked
-from churn_assets_tests.support.project import QUICK, USE_CASE, Project
+from churn_assets_tests.support.project import QUICK, TABLES, USE_CASE, Project
 
 METRICS = ("accuracy", "f1", "roc_auc", "pr_auc", "log_loss", "brier", "precision", "recall")
+RANKED = ("roc_auc", "pr_auc", "f1", "log_loss", "brier")
 PICTURES = {"roc_curve", "precision_recall_curve", "confusion_matrix", "calibration"}
 
 
@@ -33,6 +38,7 @@ def trainings(project: Project) -> dict[str, MlflowRun]:
     known = client(project)
     experiment = known.get_experiment_by_name(USE_CASE.name)
     runs = known.search_runs([experiment.experiment_id])
+    runs = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     found = {run.data.tags.get("dagster_run_id", ""): run for run in runs}
     assert len(found) == len(runs)
     return found
@@ -49,8 +55,65 @@ def test_a_training_is_one_finished_mlflow_run_that_names_the_dagster_run(
 ) -> None:
     assert list(trainings(finished.project)) == [finished.run.run_id]
     assert training.info.status == "FINISHED"
-    assert training.info.run_name == f"telco_churn {finished.run.run_id[:8]}"
+    recipe, day = training.data.params["recipe"], f"{datetime.now(UTC):%Y-%m}"
+    assert training.info.run_name.startswith(f"telco_churn version 1: {recipe}, {day}")
     assert training.data.tags["use_case"] == "telco_churn"
+
+
+def test_each_candidate_is_a_run_below_the_training_that_the_ui_can_rank(
+    finished: Finished, training: MlflowRun
+) -> None:
+    row = finished.project.rows("model").row(0, named=True)
+
+    below = f"tags.mlflow.parentRunId = '{training.info.run_id}'"
+    runs = client(finished.project).search_runs(
+        [training.info.experiment_id], below, order_by=["metrics.oof_log_loss"]
+    )
+
+    by_recipe = {run.data.params["recipe"]: run for run in runs}
+    losses = json.loads(row["candidates"])
+    assert list(by_recipe) == sorted(losses, key=losses.get)
+    assert next(iter(by_recipe)) == row["recipe"]
+    for name, run in by_recipe.items():
+        found = run.data.metrics
+        assert run.info.run_name.startswith(f"telco_churn candidate: {name}, ")
+        assert run.info.status == "FINISHED"
+        assert found["oof_log_loss"] == pytest.approx(losses[name])
+        for part in ("oof", "train"):
+            assert {f"{part}_{metric}" for metric in RANKED} <= set(found)
+        assert found["train_log_loss"] < found["oof_log_loss"]
+        assert found["fit_seconds"] > 0
+        assert found["complexity"] == json.loads(row["comparison"])[name]["complexity"]
+    chosen = by_recipe[row["recipe"]]
+    assert chosen.data.tags["candidate"] == "chosen"
+    assert chosen.data.metrics["oof_roc_auc"] == pytest.approx(row["oof_roc_auc"])
+    assert by_recipe["logistic_regression"].data.params["C"] == "0.1"
+
+
+def test_lift_gain_value_and_complexity_are_metrics_of_the_training(
+    finished: Finished, training: MlflowRun
+) -> None:
+    found, row = training.data.metrics, finished.project.rows("model").row(0, named=True)
+
+    # A tenth holds ten times its gain in lift, but for a row.
+    assert found["test_gain_10"] == pytest.approx(found["test_lift_10"] / 10, rel=0.02)
+    assert 2 < found["test_lift_10"] < 4
+    value = finished.run.checks["value"].metadata["challenger_value"].value
+    assert found["test_value_per_1000"] == pytest.approx(value)
+    assert found["complexity"] == row["complexity"] > 0
+
+
+def test_the_champion_is_marked_with_its_figures_in_the_list_of_runs(
+    finished: Finished, training: MlflowRun
+) -> None:
+    tags, row = training.data.tags, finished.project.rows("model").row(0, named=True)
+
+    assert tags["standing"] == "champion"
+    assert tags["mlflow.note.content"].startswith("Champion since 20")
+    assert f"version 1, {row['recipe']}. On test rows" in tags["mlflow.note.content"]
+    assert (
+        f"ROC AUC {row['test_roc_auc']:.3f}, F1 {row['test_f1']:.3f}" in tags["mlflow.note.content"]
+    )
 
 
 def test_the_model_links_its_mlflow_run(finished: Finished, training: MlflowRun) -> None:
@@ -268,13 +331,33 @@ def test_versions_may_be_registered_apart_from_the_runs(project: Project) -> Non
     assert MlflowClient(runs).get_run(champion.run_id).info.status == "FINISHED"
 
 
-def test_the_resource_says_nothing_of_its_settings(project: Project) -> None:
-    """What the UI and a traceback may show of it."""
-    uri = "http://someone:top-secret@127.0.0.1:9"
+@pytest.mark.parametrize("engine", ["polars", "spark"])
+def test_the_ui_shows_the_resources_their_configuration_and_who_uses_them(
+    project: Project, engine: str
+) -> None:
+    """And no credential."""
+    settings = project.settings(
+        mlflow={"tracking_uri": "http://someone:top-secret@127.0.0.1:9"},
+        engine=engine,
+        spark={"spark.hadoop.fs.s3a.secret.key": "top-secret", "spark.executor.memory": "2g"},
+    )
 
-    shown = repr(Mlflow(project.settings(mlflow={"tracking_uri": uri})))
+    shown = RepositorySnap.from_def(definitions(settings).get_repository_def())
 
-    assert "top-secret" not in shown
+    resources = {resource.name: resource for resource in shown.resources}
+    of_case = {
+        name: {key.path[-1] for key in resource.asset_keys_using if key.path[0] == USE_CASE.name}
+        for name, resource in resources.items()
+    }
+    assert resources["mlflow"].configured_values["tracking_uri"] == '"http://127.0.0.1:9"'
+    assert resources["mlflow"].configured_values["model_name"] == '"{use_case}"'
+    assert of_case["mlflow"] == {"model", "champion", "predictions"}
+    if engine == "spark":
+        spark = json.loads(resources["spark"].configured_values["spark_config"])
+        assert spark["spark.executor.memory"] == "2g"
+        assert of_case["spark"] == set(TABLES)
+    assert "top-secret" not in dg.serialize_value(shown)
+    assert "top-secret" not in repr(Mlflow.of(settings))
 
 
 @pytest.fixture

@@ -27,13 +27,16 @@ from churn_assets.learning.card.value_plots import value_pictures
 from churn_assets.learning.explaining.causes import Customers, causes, customers
 from churn_assets.learning.explaining.contributions import contributions, importance
 from churn_assets.learning.explaining.dependence import partial_dependence
-from churn_assets.learning.fitting.challenger import flat, latest_challenger
+from churn_assets.learning.fitting.challenger import latest_challenger
+from churn_assets.learning.fitting.single_inputs import suspicion
+from churn_assets.learning.fitting.tracking import flat
 from churn_assets.learning.judging.looks import looks_at
 from churn_assets.learning.metrics import f1
 from churn_assets.learning.plots import score_pictures
 from churn_assets.learning.value import POLICIES, best_contacts, policies
 from churn_assets.pages.html import plain
 from churn_assets.tables.copies import untied
+from churn_assets.usecases.questions import open_questions
 from churn_assets.usecases.spec import Amount, BusinessCase, PerCustomer
 
 if TYPE_CHECKING:
@@ -134,12 +137,16 @@ def gather_card(
         worth=_worth(use_case, evidence) if is_measurable else None,
         recipe=_recipe(challenger, row, logged),
         candidates=_losses(row),
+        complexities=_complexities(row),
         chosen=tags.get("recipe", ""),
         parameters=_parameters(row),
         stages=_stages(tables, tags, f"{registry.model_name} {challenger.version}"),
         parts=parts,
         lineage=_lineage(challenger),
-        limits=list(_limits(use_case, evidence, groups, parts, row)),
+        limits=[
+            *_suspicions(use_case, trained.committed.details if trained and is_latest else {}),
+            *_limits(use_case, evidence, groups, parts, row),
+        ],
         reproduce=_reproduce(use_case, registry, challenger),
     )
     if not len(evidence.labels):
@@ -306,6 +313,12 @@ def _some_rows(use_case: UseCase, features: Table) -> pd.DataFrame:
     return features.engine.collect(some).to_pandas(strings_to_categorical=False)
 
 
+_CHOICES = {
+    "best": "the one of least loss out of fold",
+    "simplest": "the simplest within one standard error of the least loss",
+}
+
+
 def _recipe(
     challenger: Contender, row: Mapping[str, Any], logged: Mapping[str, str]
 ) -> dict[str, str]:
@@ -313,6 +326,8 @@ def _recipe(
     rule = tags.get("threshold_rule", "")
     facts = {
         "Model": plain(tags.get("recipe", "")),
+        "Chosen as": _CHOICES.get(logged.get("choice", ""), ""),
+        "Complexity": f"{row['complexity']:,}" if row.get("complexity") else "",
         "Threshold": f"{challenger.threshold:.4f}" + (f", {rule}" if rule else ""),
         "Calibration": tags.get("calibration", ""),
         "Configurations tried": str(row.get("trials", "")),
@@ -330,6 +345,11 @@ def _parameters(row: Mapping[str, Any]) -> dict[str, str]:
 def _losses(row: Mapping[str, Any]) -> dict[str, float]:
     losses: dict[str, float] = json.loads(row.get("candidates") or "{}")
     return losses
+
+
+def _complexities(row: Mapping[str, Any]) -> dict[str, int]:
+    comparison = json.loads(row.get("comparison") or "{}")
+    return {name: facts["complexity"] for name, facts in comparison.items()}
 
 
 def _stages(tables: Mapping[str, Table], tags: Mapping[str, str], model: str) -> list[Stage]:
@@ -379,6 +399,19 @@ def _lineage(challenger: Contender) -> dict[str, str]:
         "MLflow run": challenger.run_id,
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def _suspicions(use_case: UseCase, details: Mapping[str, Any]) -> Iterator[str]:
+    """What may be wrong with what it learnt from."""
+    is_plausible, words = suspicion(details)
+    if not is_plausible:
+        yield f"{words}."
+    asked = open_questions(use_case)
+    if asked:
+        yield (
+            f"Questions that are open in the use case's file: {len(asked)}. What was assumed there "
+            "may be wrong, and a column that is asked about had no part in the fit."
+        )
 
 
 def _limits(

@@ -217,6 +217,8 @@ class Card:
         How it was made.
     candidates : mapping of str to float
         Out-of-fold loss of each.
+    complexities : mapping of str to int
+        By how many numbers each decides.
     chosen : str
         The one among them.
     parameters : mapping of str to str
@@ -253,6 +255,7 @@ class Card:
     effects: Sequence[Effect] = ()
     recipe: Mapping[str, str] = field(default_factory=dict)
     candidates: Mapping[str, float] = field(default_factory=dict)
+    complexities: Mapping[str, int] = field(default_factory=dict)
     chosen: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
     stages: Sequence[Stage] = ()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -14,16 +12,17 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from churn_assets.errors import TrainingError, public_uri
+from churn_assets.errors import TrainingError
 from churn_assets.learning.fitting import training
 from churn_assets.learning.fitting.candidates import chosen
 from churn_assets.learning.fitting.origin import changes, model_code, origin, study_name
 from churn_assets.learning.fitting.search import Progress
+from churn_assets.learning.fitting.tracking import SAMPLE_ROWS, log_parts, log_training, today
 from churn_assets.learning.fitting.training import Labelled, Trained, labelled_rows
-from churn_assets.learning.fitting.trial import Trial
 from churn_assets.learning.plots import score_pictures
 from churn_assets.learning.recipe import TrainingSettings
-from churn_assets.learning.registry import CHALLENGER, EXPERIMENT_GATES, PICTURES, Registry, Version
+from churn_assets.learning.registry import CHALLENGER, EXPERIMENT_GATES, Registry, Version
+from churn_assets.learning.standing import show_challenger
 from churn_assets.learning.workplace import Workplace
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.tables.rows import rows_of
@@ -33,8 +32,6 @@ from churn_assets.usecases.spec import UseCase
 if TYPE_CHECKING:
     import pandas as pd
 
-SAMPLE_ROWS = 100
-"""Rows that a signature is inferred from."""
 OpenRun = Callable[[], AbstractContextManager[str]]
 """Opens an MLflow run, active in the block, and gives its id."""
 
@@ -148,8 +145,8 @@ def train_challenger(
             raise TrainingError(f"{_source(place)}: {error}") from error.__cause__
         images = score_pictures(trained.test_labels, trained.test_scores, trained.threshold)
         with registry.refusals():
-            _log_training(place, features, trained, images, settings)
-            _log_trials(registry, run_id, trained.trials, settings)
+            log_training(place, features, trained, images, settings)
+            log_parts(registry, run_id, use_case, trained, settings)
         tags = {
             "use_case": use_case.name,
             "recipe": trained.recipe,
@@ -175,6 +172,8 @@ def train_challenger(
             description=_description(use_case, trained, labelled),
             tags=tags,
         )
+        name = f"{use_case.name} version {registered.version}: {trained.recipe}, {today()}"
+        show_challenger(registry, registered, previous, name)
     row = _row(registry, registered, features, trained, len(labelled.rows))
     committed = tables["model"].append(
         _frame(row, tables["model"]),
@@ -182,6 +181,10 @@ def train_challenger(
         {"features": features.version},
         origin=present,
         trained_because=because,
+        single_inputs={
+            "roc_auc": trained.metrics["oof_roc_auc"],
+            "inputs": dict(trained.telling_inputs),
+        },
     )
     return Challenger(committed, row, images, registered.description)
 
@@ -286,96 +289,6 @@ def typical_row(use_case: UseCase, train: pd.DataFrame) -> pd.DataFrame:
     return row.astype(train.dtypes.to_dict())
 
 
-def _log_training(
-    place: Workplace,
-    features: Committed,
-    trained: Trained,
-    images: Mapping[str, bytes],
-    settings: TrainingSettings,
-) -> None:
-    """Log parameters, metrics, pictures and the dataset in the active run, in few requests."""
-    import mlflow
-    from mlflow.data.meta_dataset import MetaDataset
-    from mlflow.models import infer_signature
-
-    mlflow.log_params(
-        {
-            "recipe": trained.recipe,
-            "threshold": trained.threshold,
-            "threshold_rule": trained.threshold_rule,
-            "calibration": trained.calibration.summary,
-            "split": features.details["split"],
-            "sample": settings.sample,
-            "max_rows": settings.max_rows,
-            "seed": settings.seed,
-            "train_rows": len(trained.train),
-            "trials": len(trained.trials),
-            **flat(trained.parameters),
-        }
-    )
-    losses = {f"{name}_oof_{settings.metric}": loss for name, loss in trained.candidates.items()}
-    mlflow.log_metrics({**trained.metrics, **losses})
-    with tempfile.TemporaryDirectory() as folder:
-        for name, svg in images.items():
-            Path(folder, f"{name}.svg").write_bytes(svg)
-        mlflow.log_artifacts(folder, PICTURES)
-    # Of all rows, MLflow would look at each value to infer what the first ones say as well.
-    dataset = MetaDataset(  # type: ignore[abstract]
-        _dataset_source(place.tables["features"], features.version),
-        name=f"{place.use_case.name}.features",
-        digest=features.data_version[:8],
-        schema=infer_signature(trained.train.head(SAMPLE_ROWS)).inputs,
-    )
-    mlflow.log_input(dataset, context="training")
-
-
-def _log_trials(
-    registry: Registry, run_id: str, trials: Sequence[Trial], settings: TrainingSettings
-) -> None:
-    """A run for each trial of a tuning below the training's; else for those that failed."""
-    from mlflow.entities import Metric, Param, RunStatus
-    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
-
-    client = registry.client
-    experiment = client.get_run(run_id).info.experiment_id
-    for number, trial in enumerate(trials):
-        if not settings.tuning.trials and trial.state != "failed":
-            continue
-        run = client.create_run(
-            experiment,
-            tags={
-                MLFLOW_PARENT_RUN_ID: run_id,
-                "trial": trial.state,
-                **({"error": trial.error} if trial.error else {}),
-            },
-            run_name=f"trial {number}: {trial.candidate}",
-        )
-        now = int(time.time() * 1000)
-        client.log_batch(
-            run.info.run_id,
-            metrics=[
-                Metric(settings.metric, loss, now, fold) for fold, loss in enumerate(trial.losses)
-            ],
-            params=[
-                Param(name, str(value))
-                for name, value in {"recipe": trial.candidate, **trial.parameters}.items()
-            ],
-        )
-        status = RunStatus.FAILED if trial.state == "failed" else RunStatus.FINISHED
-        client.set_terminated(run.info.run_id, RunStatus.to_string(status))
-
-
-def _dataset_source(table: Table, version: int) -> Any:
-    from mlflow.data.delta_dataset_source import DeltaDatasetSource
-
-    class Source(DeltaDatasetSource):
-        def to_dict(self) -> dict[str, Any]:
-            # MLflow leaves out a version of 0, which is a table's first.
-            return {**super().to_dict(), "delta_table_version": version}
-
-    return Source(path=public_uri(table.uri), delta_table_version=version)
-
-
 def _description(use_case: UseCase, trained: Trained, labelled: Labelled) -> str:
     sample = ""
     if len(labelled.rows) < labelled.known:
@@ -405,26 +318,15 @@ def _row(
         "features_version": features.version,
         "features_data_version": features.data_version,
         "labelled_rows": rows,
-        "candidates": json.dumps(dict(trained.candidates)),
+        "candidates": json.dumps({name: one.loss for name, one in trained.candidates.items()}),
+        "comparison": json.dumps({name: one.facts for name, one in trained.candidates.items()}),
+        "complexity": trained.complexity,
         "parameters": json.dumps(dict(trained.parameters), default=str),
         "calibration": json.dumps(asdict(trained.calibration)),
         "trials": len(trained.trials),
         **trained.metrics,
         "trained_at": datetime.now(UTC),
     }
-
-
-def flat(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration in one level: of a blend, `<member>__<parameter>`.
-
-    >>> flat({"lightgbm": {"num_leaves": 8}, "C": 0.1})
-    {'lightgbm__num_leaves': 8, 'C': 0.1}
-    """
-    level: dict[str, Any] = {}
-    for name, value in parameters.items():
-        within = value.items() if isinstance(value, Mapping) else ()
-        level.update({f"{name}__{inner}": one for inner, one in within} or {name: value})
-    return level
 
 
 def _frame(row: Mapping[str, Any], table: Table) -> Any:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from churn_assets.usecases.spec import UseCase
 
 
+FITTED_ROWS = 5000
+"""By so many of those that it was fitted on it is seen how far a candidate learnt them by heart."""
+
+
 @dataclass(frozen=True)
 class Rows:
     """What a search fits on and scores.
@@ -35,6 +39,12 @@ class Rows:
     inputs: pd.DataFrame
     labels: Bools
     folds: Sequence[tuple[Indices, Indices]]
+
+    @property
+    def some_fitted(self) -> Indices:
+        """Positions of some rows that the first fold is fitted on, evenly spread."""
+        fit, _ = self.folds[0]
+        return fit[:: -(-len(fit) // FITTED_ROWS)]
 
     @property
     def scored(self) -> Bools:

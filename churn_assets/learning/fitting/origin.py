@@ -37,8 +37,10 @@ def model_code(use_case: UseCase, settings: TrainingSettings) -> str:
 def study_name(use_case: UseCase, settings: TrainingSettings, rows_version: str) -> str:
     """Name of a search: of everything that changes a trial, and not of how many there are."""
     unbounded = settings.tuning.model_copy(update={"trials": 0, "seconds": None})
-    # The threshold comes after the search.
-    searched = settings.model_copy(update={"tuning": unbounded, "threshold": "f1"})
+    # Choice and threshold come after the search.
+    searched = settings.model_copy(
+        update={"tuning": unbounded, "threshold": "f1", "choice": "best"}
+    )
     version = data_version(model_code(use_case, searched), {"rows": rows_version})
     return f"{use_case.name}-{version[:16]}"
 

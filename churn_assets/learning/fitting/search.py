@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from churn_assets.errors import first_line
+from churn_assets.learning.complexity import complexity
 from churn_assets.learning.fitting.candidates import pipeline
 from churn_assets.learning.fitting.folds import Rows
 from churn_assets.learning.fitting.journal import Journal
 from churn_assets.learning.fitting.suggestions import next_configurations
-from churn_assets.learning.fitting.trial import Configuration, Task, Trial, loss
+from churn_assets.learning.fitting.trial import Configuration, Fits, Task, Trial, loss
 from churn_assets.learning.recipe import CROSS_VALIDATED_ROWS, Candidate, TrainingSettings
 from churn_assets.usecases.spec import UseCase
 
@@ -50,13 +51,18 @@ class Best:
         What differs from its default.
     loss : float
         Of its out-of-fold scores.
-    scores : array of shape (n_rows,)
-        Out of fold; NaN where a row was not scored.
+    fits : Fits
+        What its fits gave.
     """
 
     parameters: Mapping[str, Any]
     loss: float
-    scores: Floats
+    fits: Fits
+
+    @property
+    def scores(self) -> Floats:
+        """Out of fold, of shape (n_rows,); NaN where a row was not scored."""
+        return self.fits.scores
 
 
 def search(
@@ -110,16 +116,16 @@ def search(
     task = Task(use_case, {one.name: one for one in candidates}, rows, settings)
     store = Journal(journal, study, task) if journal and tuning.trials else None
     trials = store.trials()[:budget] if store else []
-    leaders: dict[str, tuple[Trial, Floats]] = {}
+    leaders: dict[str, tuple[Trial, Fits | None]] = {}
 
-    def note(results: Iterable[tuple[Trial, Floats]]) -> None:
-        for trial, scores in results:
+    def note(results: Iterable[tuple[Trial, Fits | None]]) -> None:
+        for trial, fits in results:
             if store:
                 store.add(len(trials), trial)
             trials.append(trial)
             leader = leaders.get(trial.candidate)
             if trial.state == "complete" and (leader is None or trial.loss < leader[0].loss):
-                leaders[trial.candidate] = trial, scores
+                leaders[trial.candidate] = trial, fits
 
     before = len(trials)
 
@@ -154,9 +160,11 @@ def search(
         again = pool.map(
             partial(_tried, task, {}), [(one.candidate, one.parameters) for one in unscored]
         )
-        leaders.update({trial.candidate: (trial, scores) for trial, scores in again})
+        leaders.update({trial.candidate: (trial, fits) for trial, fits in again})
     return {
-        name: Best(trial.parameters, trial.loss, leaders[name][1]) for name, trial in best.items()
+        name: Best(trial.parameters, trial.loss, fits)
+        for name, trial in best.items()
+        if (fits := leaders[name][1]) is not None
     }, trials
 
 
@@ -187,72 +195,93 @@ def workers(settings: TrainingSettings, rows: int) -> Iterator[ThreadPoolExecuto
         yield pool
 
 
-def _defaults(task: Task, pool: ThreadPoolExecutor) -> list[tuple[Trial, Floats]]:
+@dataclass(frozen=True)
+class _Fold:
+    """What a fit gave: scores of its fold, of some rows that it was fitted on, and the rest."""
+
+    scores: Floats
+    seconds: float
+    fitted_scores: Floats | None = None
+    complexity: int = 0
+
+
+def _defaults(task: Task, pool: ThreadPoolExecutor) -> list[tuple[Trial, Fits | None]]:
     """Each default configuration; a fold is a piece of work, so that all threads have some."""
     folds = range(len(task.rows.folds))
 
-    def fitted(piece: tuple[str, int]) -> Floats | str:
+    def fitted(piece: tuple[str, int]) -> _Fold | str:
         name, fold = piece
         try:
-            scores = _fold_scores(task, name, {}, fold)
-            _fold_loss(task, fold, scores)
+            result = _fold(task, name, {}, fold)
+            _fold_loss(task, fold, result.scores)
         except Exception as error:
             return first_line(error, _LONGEST_ERROR)
-        return scores
+        return result
 
-    def result(name: str) -> tuple[Trial, Floats]:
-        by_fold = [scores[name, fold] for fold in folds]
+    def result(name: str) -> tuple[Trial, Fits | None]:
+        by_fold = [results[name, fold] for fold in folds]
         errors = [one for one in by_fold if isinstance(one, str)]
         if errors:
-            return Trial(name, {}, "failed", (), errors[0]), np.zeros(0)
+            return Trial(name, {}, "failed", (), errors[0]), None
         return _result(task, name, {}, [one for one in by_fold if not isinstance(one, str)])
 
     pieces = [(name, fold) for name in task.candidates for fold in folds]
-    scores = dict(zip(pieces, pool.map(fitted, pieces), strict=True))
+    results = dict(zip(pieces, pool.map(fitted, pieces), strict=True))
     return [result(name) for name in task.candidates]
 
 
 def _tried(
     task: Task, medians: Mapping[str, Floats], configuration: Configuration
-) -> tuple[Trial, Floats]:
+) -> tuple[Trial, Fits | None]:
     """Try a configuration, fold after fold, until it is worse than its candidate's medians."""
     name, parameters = configuration
-    by_fold: list[Floats] = []
+    by_fold: list[_Fold] = []
     for fold in range(len(task.rows.folds)):
         try:
-            by_fold.append(_fold_scores(task, name, parameters, fold))
-            trial, scores = _result(task, name, parameters, by_fold)
+            by_fold.append(_fold(task, name, parameters, fold))
+            trial, fits = _result(task, name, parameters, by_fold)
         except Exception as error:
             # Whether an estimator takes a configuration, only trying tells.
             why = first_line(error, _LONGEST_ERROR)
-            return Trial(name, parameters, "failed", (), why), np.zeros(0)
+            return Trial(name, parameters, "failed", (), why), None
         if name in medians and trial.losses[-1] > medians[name][fold]:
             break
-    return trial, scores
+    return trial, fits
 
 
 def _result(
-    task: Task, name: str, parameters: Mapping[str, Any], by_fold: Sequence[Floats]
-) -> tuple[Trial, Floats]:
+    task: Task, name: str, parameters: Mapping[str, Any], by_fold: Sequence[_Fold]
+) -> tuple[Trial, Fits]:
     """The trial that has scored its first folds so, and the scores in the order of the rows."""
     folds = task.rows.folds[: len(by_fold)]
     sizes = np.cumsum([len(scored) for _, scored in folds])
-    sums = np.cumsum([_fold_loss(task, k, one) * len(one) for k, one in enumerate(by_fold)])
+    sums = np.cumsum(
+        [_fold_loss(task, k, one.scores) * len(one.scores) for k, one in enumerate(by_fold)]
+    )
     scores = np.full(len(task.rows.labels), np.nan)
     for (_, scored), one in zip(folds, by_fold, strict=True):
-        scores[scored] = one
+        scores[scored] = one.scores
     is_whole = len(folds) == len(task.rows.folds)
     losses = tuple(float(one) for one in sums / sizes)
-    return Trial(name, parameters, "complete" if is_whole else "pruned", losses), scores
+    first = by_fold[0]
+    assert first.fitted_scores is not None
+    fits = Fits(scores, first.fitted_scores, sum(f.seconds for f in by_fold), first.complexity)
+    return Trial(name, parameters, "complete" if is_whole else "pruned", losses), fits
 
 
-def _fold_scores(task: Task, name: str, parameters: Mapping[str, Any], fold: int) -> Floats:
-    """Scores of a fold's rows by a fit on the others."""
+def _fold(task: Task, name: str, parameters: Mapping[str, Any], fold: int) -> _Fold:
+    """Scores of a fold's rows by a fit on the others; of the first one also how it fitted."""
     fit, scored = task.rows.folds[fold]
+    inputs = task.rows.inputs
     model = pipeline(task.use_case, task.candidates[name], parameters, task.settings.seed)
-    model.fit(task.rows.inputs.iloc[fit], task.rows.labels[fit])
-    scores: Floats = model.predict_proba(task.rows.inputs.iloc[scored])[:, 1]
-    return scores
+    started = time.perf_counter()
+    model.fit(inputs.iloc[fit], task.rows.labels[fit])
+    seconds = time.perf_counter() - started
+    scores: Floats = model.predict_proba(inputs.iloc[scored])[:, 1]
+    if fold:
+        return _Fold(scores, seconds)
+    fitted_scores = model.predict_proba(inputs.iloc[task.rows.some_fitted])[:, 1]
+    return _Fold(scores, seconds, fitted_scores, complexity(model))
 
 
 def _fold_loss(task: Task, fold: int, scores: Floats) -> float:

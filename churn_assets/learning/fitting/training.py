@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import TrainingError
+from churn_assets.learning.complexity import complexity
 from churn_assets.learning.fitting.calibration import Repair, repair
 from churn_assets.learning.fitting.candidates import blend, chosen, is_monotone, pipeline, singles
+from churn_assets.learning.fitting.comparison import Compared, choose, compared
 from churn_assets.learning.fitting.folds import Rows, folded, together
 from churn_assets.learning.fitting.origin import study_name
 from churn_assets.learning.fitting.search import Best, Progress, failed_defaults, search
+from churn_assets.learning.fitting.single_inputs import telling_inputs
 from churn_assets.learning.fitting.threshold import THRESHOLD_RULES, best_threshold
-from churn_assets.learning.fitting.trial import Trial, loss
+from churn_assets.learning.fitting.trial import Fits, Trial, loss
 from churn_assets.learning.metrics import metrics
 from churn_assets.learning.odds import averaged, recalibrated
 from churn_assets.learning.recipe import CROSS_VALIDATED_ROWS, Candidate, TrainingSettings
+from churn_assets.learning.value import gains
 from churn_assets.tables.copies import has_copies, ties_of, untied
 from churn_assets.tables.lake import Table
 from churn_assets.tables.sampling import sampled
@@ -47,8 +51,17 @@ class Trained:
         What it is best by, and on which scores.
     metrics : mapping of str to float
         `oof_<metric>` of scores out of fold, `test_<metric>` of the test rows.
-    candidates : mapping of str to float
-        Loss of each candidate's best configuration, out of fold.
+    candidates : mapping of str to Compared
+        Each candidate's best configuration.
+    configurations : mapping of str to mapping
+        What that is, as `parameters`.
+    complexity : int
+        By how many numbers the fitted model decides.
+    gains : mapping of str to float
+        Lift and gain of the tenth with the highest scores, and value by the business case for each
+        1,000 customers, of the same parts as `metrics`.
+    telling_inputs : mapping of str to float
+        Those that alone explain most of an implausibly good score, with the ROC AUC of each.
     trials : list of Trial
         Every configuration that was tried.
     calibration : Repair
@@ -69,7 +82,11 @@ class Trained:
     threshold: float
     threshold_rule: str
     metrics: Mapping[str, float]
-    candidates: Mapping[str, float]
+    candidates: Mapping[str, Compared]
+    configurations: Mapping[str, Mapping[str, Any]]
+    complexity: int
+    gains: Mapping[str, float]
+    telling_inputs: Mapping[str, float]
     trials: list[Trial]
     calibration: Repair
     train: pd.DataFrame
@@ -199,7 +216,8 @@ def train(
     able = [one for one in candidates if set(one.members or (one.name,)) <= set(best)]
     _require_some(able, trials)
     results = {one.name: _with_blend(one, best, in_folds, settings) for one in able}
-    recipe = min(results, key=lambda name: results[name].loss)
+    beside = {name: compared(one, in_folds, settings.metric) for name, one in results.items()}
+    recipe = choose(beside, settings.choice)
     scored = in_folds.scored
     oof_labels, raw_scores = labels[scored], results[recipe].scores[scored]
     calibration = repair(oof_labels, raw_scores, in_folds.fold_of[scored], settings.seed)
@@ -208,7 +226,7 @@ def train(
         calibration = replace(calibration, done=False)
     # On few rows, threads wait for each other longer than they work.
     with threadpool_limits(1 if len(rows) <= CROSS_VALIDATED_ROWS else None):
-        model, parameters = _unfitted(use_case, recipe, candidates, best, settings.seed)
+        model = _unfitted(use_case, recipe, candidates, best, settings.seed)
         model.fit(learned[inputs], labels)
         oof_scores = raw_scores
         if calibration.done:
@@ -219,9 +237,11 @@ def train(
         test_scores = model.predict_proba(test[inputs])[:, 1]
     threshold = best_threshold(use_case, settings, learned[scored], oof_labels, oof_scores)
     samples = {"oof": (oof_labels, oof_scores), "test": (test_labels, test_scores)}
+    customers = {"oof": learned[scored], "test": test}
+    configurations = {name: _configuration(name, candidates, best) for name in results}
     return Trained(
         recipe=recipe,
-        parameters=parameters,
+        parameters=configurations[recipe],
         pipeline=model,
         threshold=threshold,
         threshold_rule=THRESHOLD_RULES[settings.threshold],
@@ -230,7 +250,15 @@ def train(
             for part, sample in samples.items()
             for name, value in metrics(*sample, threshold).items()
         },
-        candidates={name: one.loss for name, one in results.items()},
+        candidates=beside,
+        configurations=configurations,
+        complexity=complexity(model),
+        gains={
+            f"{part}_{name}": value
+            for part, sample in samples.items()
+            for name, value in gains(*sample, use_case.business, customers[part]).items()
+        },
+        telling_inputs=telling_inputs(use_case, in_folds, beside[recipe].metrics["oof_roc_auc"]),
         trials=trials,
         calibration=calibration,
         train=learned[inputs],
@@ -280,9 +308,27 @@ def _with_blend(
     """A candidate's best configuration; a blend's is that of its members."""
     if not candidate.members:
         return best[candidate.name]
-    scores = averaged([best[name].scores for name in candidate.members])
-    mean_loss = loss(settings.metric, rows.labels[rows.scored], scores[rows.scored])
-    return Best({name: best[name].parameters for name in candidate.members}, mean_loss, scores)
+    members = [best[name] for name in candidate.members]
+    fits = Fits(
+        scores=averaged([member.scores for member in members]),
+        fitted_scores=averaged([member.fits.fitted_scores for member in members]),
+        seconds=sum(member.fits.seconds for member in members),
+        complexity=sum(member.fits.complexity for member in members),
+    )
+    mean_loss = loss(settings.metric, rows.labels[rows.scored], fits.scores[rows.scored])
+    return Best({name: best[name].parameters for name in candidate.members}, mean_loss, fits)
+
+
+def _configuration(
+    name: str, candidates: Sequence[Candidate], best: Mapping[str, Best]
+) -> dict[str, Any]:
+    """All of a candidate's best configuration; of a blend, each member's by name."""
+    candidate = next(one for one in candidates if one.name == name)
+    parts = {
+        part.name: {**part.parameters, **best[part.name].parameters}
+        for part in _parts(candidate, candidates)
+    }
+    return parts if candidate.members else parts[name]
 
 
 def _unfitted(
@@ -291,20 +337,17 @@ def _unfitted(
     candidates: Sequence[Candidate],
     best: Mapping[str, Best],
     seed: int,
-) -> tuple[Any, dict[str, Any]]:
-    """The unfitted model of a candidate in its best configuration, and all of that."""
+) -> Any:
+    """The unfitted model of a candidate in its best configuration."""
     candidate = next(one for one in candidates if one.name == recipe)
-    parts = {part.name: part for part in _parts(candidate, candidates)}
     models = {
-        name: pipeline(use_case, part, best[name].parameters, seed) for name, part in parts.items()
-    }
-    configurations = {
-        name: {**part.parameters, **best[name].parameters} for name, part in parts.items()
+        part.name: pipeline(use_case, part, best[part.name].parameters, seed)
+        for part in _parts(candidate, candidates)
     }
     if not candidate.members:
-        return models[recipe], configurations[recipe]
+        return models[recipe]
     # In the order in which their scores were averaged.
-    return blend({name: models[name] for name in candidate.members}), configurations
+    return blend({name: models[name] for name in candidate.members})
 
 
 def _require_both_classes(

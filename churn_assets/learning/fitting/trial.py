@@ -48,6 +48,28 @@ class Trial:
         return self.losses[-1] if self.state == "complete" else math.inf
 
 
+@dataclass(frozen=True)
+class Fits:
+    """What the fits of a trial gave beside its losses.
+
+    Parameters
+    ----------
+    scores : array of shape (n_rows,)
+        Out of fold; NaN where a row was not scored.
+    fitted_scores : array of shape (n_fitted,)
+        Of `Rows.some_fitted`, by the first fold's fit.
+    seconds : float
+        That all fits took.
+    complexity : int
+        Of the first fold's model.
+    """
+
+    scores: Floats
+    fitted_scores: Floats
+    seconds: float
+    complexity: int
+
+
 def loss(metric: str, labels: Bools, scores: Floats) -> float:
     """Mean log loss or Brier score; the less the better."""
     from sklearn.metrics import brier_score_loss, log_loss

@@ -9,6 +9,7 @@ from typing import Any
 
 from churn_assets.errors import GateError
 from churn_assets.learning.registry import CHAMPION, Registry, Version
+from churn_assets.learning.standing import show_champion
 from churn_assets.learning.workplace import Workplace
 from churn_assets.tables.engines.engine import ConflictError
 from churn_assets.tables.lake import Committed, Table
@@ -75,8 +76,11 @@ def align(champion: Table, registry: Registry) -> Promotion | None:
     """
     record = on_record(champion)
     while record is not None:
-        if not is_champion(registry.by_alias(CHAMPION), record):
-            registry.by_number(record.version, record.run_id)
+        previous = registry.by_alias(CHAMPION)
+        if not is_champion(previous, record):
+            version = registry.by_number(record.version, record.run_id)
+            # Before the alias, so that whoever puts that right after a crash does both.
+            show_champion(registry, version, previous)
             registry.point(CHAMPION, record.version)
         # Another promotion may have come between: look again until both agree.
         newest = on_record(champion)

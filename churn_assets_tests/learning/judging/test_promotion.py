@@ -96,6 +96,38 @@ def test_a_challenger_as_good_as_the_champion_takes_its_place(copied: Project) -
     assert (numbers["challenger_version"], numbers["champion_version"]) == (2, 1)
 
 
+def standings(project: Project) -> list[tuple[str, str]]:
+    """The standing of each version's run in MLflow's list, and the first words of its note."""
+    runs = [project.registry.client.get_run(v.run_id) for v in project.registry.versions()]
+    tags = [run.data.tags for run in sorted(runs, key=lambda run: run.info.start_time)]
+    return [(tag["standing"], tag["mlflow.note.content"].partition(" since")[0]) for tag in tags]
+
+
+def test_the_list_of_runs_says_who_is_champion_after_each_promotion_and_rollback(
+    copied: Project,
+) -> None:
+    challenge(copied)
+
+    promoted(copied)
+    after_promotion = standings(copied)
+    rolled_back(copied)
+
+    assert after_promotion == [
+        ("earlier champion", "Earlier champion"),
+        ("champion", "Champion"),
+    ]
+    assert standings(copied) == after_promotion[::-1]
+
+
+def test_a_run_that_somebody_deleted_keeps_nobody_from_being_champion(copied: Project) -> None:
+    challenger = challenge(copied)
+    copied.registry.client.delete_run(copied.champion().run_id)
+
+    promoted(copied)
+
+    assert bearers(copied)[CHAMPION] == challenger.version
+
+
 def test_a_champion_is_not_promoted_twice(copied: Project) -> None:
     before = copied.state("champion")
 
