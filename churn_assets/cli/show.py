@@ -24,6 +24,7 @@ from churn_assets.settings import Settings, settings_file
 from churn_assets.tables.health import damage_named
 from churn_assets.tables.provenance import MADE_UP, origin
 from churn_assets.tables.rows import rows_of
+from churn_assets.usecases.questions import file_of, open_questions
 
 if TYPE_CHECKING:
     from churn_assets.cli.run import Outcome
@@ -68,6 +69,7 @@ def show_summary(use_case: UseCase, settings: Settings, outcome: Outcome) -> Non
     console.print(f"[bold]{use_case.name}[/]: {stages} → predictions {state['predictions'].rows:,}")
     console.print(f"Rejected records: {state['rejects'].rows:,}")
     _show_challenger(tables, shared.mlflow.registry(use_case), outcome)
+    _show_questions(use_case, console)
     console.print(f"Champion: {since}")
     console.print(f"Predictions: {state['predictions'].uri}")
     console.print(
@@ -120,6 +122,7 @@ def show_training(use_case: UseCase, settings: Settings, outcome: Outcome) -> No
     outcome.console.print()
     shared = resources(settings)
     _show_challenger(shared.lake.of(use_case), shared.mlflow.registry(use_case), outcome)
+    _show_questions(use_case, outcome.console)
     outcome.console.print(f"Next: `{command('promote')}` makes it the Champion.")
 
 
@@ -191,6 +194,17 @@ def _has_screen() -> bool:
     if sys.platform in ("darwin", "win32"):
         return True
     return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+
+
+def _show_questions(use_case: UseCase, console: Console) -> None:
+    """How many questions `churn new` asked that nobody answered yet."""
+    asked = open_questions(use_case)
+    if asked:
+        console.print(
+            f"[yellow]Open questions: {len(asked)}[/], each a QUESTION in "
+            f"{escape(str(file_of(use_case)))}. A column that is asked about has no part in the "
+            "model until it is answered."
+        )
 
 
 @with_damage_named

@@ -84,8 +84,9 @@ _NUMBERED = re.compile(
 """In names of columns of digits that are hardly ever amounts."""
 _GROUPS = re.compile("(^|_)(gender|sex|age|senior|country|region|state|nationality|ethnicity)(_|$)")
 
-LEAK, IDENTIFIER = "leak", "identifier"
-"""Why a column is left out that is suspected to know the outcome, or names a record."""
+LEAK, IDENTIFIER, ASKED = "leak", "identifier", "open question"
+"""Why a column is left out that is suspected to know the outcome, that names a record, or that only
+the reader can say of what it is."""
 
 Group = Literal["numbers", "categories", "dates", "left_out"]
 
@@ -394,7 +395,11 @@ class _Grouper:
                 notes = entry.notes if why.is_question else (*entry.notes, why.text)
                 questions = (why.text,) if why.is_question else ()
                 return "left_out", replace(entry, notes=notes, questions=questions, why=why.short)
-        entry = replace(entry, column=_input(column), questions=tuple(self._questions(column)))
+        *others, last = list(self._questions(column)) or [""]
+        if last:
+            last += f" Until you answer it is left out; as it stands it goes to {_place(column)}."
+            return "left_out", replace(entry, questions=(*others, last), why=ASKED)
+        entry = replace(entry, column=_input(column))
         if column.type.dtype is DType.DATE:
             return "dates", entry
         return "categories" if column.type.dtype is DType.STRING else "numbers", entry
@@ -516,7 +521,7 @@ class _Grouper:
         )
 
     def _questions(self, column: ColumnProfile) -> Iterator[str]:
-        """What only the reader knows of an input."""
+        """What only the reader knows of what would be an input."""
         if _KNOWS.search(column.name):
             yield "is this known before the outcome is? Its name says that it may not be."
         yield from self._pure_value_questions(column)

@@ -57,7 +57,8 @@ def _opening(draft: Draft) -> list[str]:
     return docstring(
         f"{draft.name}: of which records {profile.label} will be {profile.positive}.\n\nBegun by "
         f"`churn new` from {read} of {profile.file_name}. Each QUESTION is yours to "
-        "answer; until then the code beside it is what was assumed.",
+        "answer; until then the code beside it is what was assumed, and a column that is asked "
+        "about is no input, nor is what would be made of it.",
         0,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -41,13 +42,16 @@ class Copy:
     summaries : mapping of str to str
         What `churn new` printed of each.
     outcome : mapping of str to any
-        What `support.programs.running` printed.
+        What `support.programs.running` printed in its last line.
+    printed : str
+        What the runs printed before.
     """
 
     folder: Path
     tables: Mapping[str, Table]
     summaries: Mapping[str, str]
     outcome: Mapping[str, Any]
+    printed: str
 
 
 def python(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -82,7 +86,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
         summaries[name] = f"{new.stdout}\nnew took {time.monotonic() - start:.1f} s"
     run = python(folder, "-m", "churn_assets_tests.support.programs.running", *tables)
     assert run.returncode == 0, run.stderr
-    return Copy(folder, tables, summaries, json.loads(run.stdout.splitlines()[-1]))
+    printed, _, outcome = run.stdout.rstrip().rpartition("\n")
+    return Copy(folder, tables, summaries, json.loads(outcome), printed)
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -96,6 +101,22 @@ def test_a_table_of_any_shape_ends_with_a_champion_and_every_record_scored(
     assert run["predicted"] == copy.tables[name].records.height
     assert run["champion"] == [1]
     assert run["scores"]["roc_auc"] > 0.7
+
+
+def test_a_run_and_the_model_card_count_the_questions_that_are_open(copy: Copy) -> None:
+    cards = [
+        file.read_text(encoding="utf-8") for file in copy.folder.rglob(".churn/**/model_card.html")
+    ]
+    # The console breaks a line where it is full.
+    printed = " ".join(copy.printed.split())
+
+    for name in SHAPES:
+        file = copy.folder / "churn_assets" / "usecases" / f"{name}.py"
+        asked = file.read_text(encoding="utf-8").count("# QUESTION: ")
+        (card,) = (card for card in cards if f"<h1>{name}" in card)
+        assert asked > 0
+        assert f"Questions that are open in the use case's file: {asked}." in html.unescape(card)
+        assert f"Open questions: {asked}, each a QUESTION in" in printed
 
 
 def test_each_use_case_has_its_assets_in_a_group_of_its_own(copy: Copy) -> None:

@@ -73,12 +73,14 @@ def test_a_column_that_tells_nothing_is_said_to_tell_nothing() -> None:
     assert all(0.5 <= (e.profile.auc or 0) < 0.56 for e in (*draft.numbers, *draft.categories))
 
 
-def test_names_that_tell_of_the_outcome_are_asked_about_and_stay() -> None:
+def test_names_that_tell_of_the_outcome_are_asked_about_and_left_out_until_then() -> None:
     draft = draft_of({"churn_score": noise(), "cancelled before": noise(seed=3), "use": noise()})
 
-    assert [e.profile.source for e in draft.numbers] == ["churn_score", "cancelled before", "use"]
+    assert [e.profile.source for e in draft.numbers] == ["use"]
+    assert group_of(draft, "churn_score") == group_of(draft, "cancelled before") == "open question"
     assert "before the outcome" in questions(draft, "churn_score")
     assert "before the outcome" in questions(draft, "cancelled before")
+    assert "left out; as it stands it goes to NUMBERS" in questions(draft, "churn_score")
     assert questions(draft, "use") == ""
 
 
@@ -88,7 +90,7 @@ def test_a_large_group_of_one_outcome_is_asked_about() -> None:
 
     draft = draft_of({"kind": kinds.tolist(), "use": signal()})
 
-    assert group_of(draft, "kind") == "categories"
+    assert group_of(draft, "kind") == "open question"
     assert "All 120 records with kind staff are no" in questions(draft, "kind")
 
 
@@ -196,6 +198,32 @@ def test_a_column_may_be_blank_just_where_the_table_has_blanks() -> None:
     assert not entry_of(draft, "use").column.nullable
 
 
+def test_a_date_that_is_asked_about_gives_no_month_either() -> None:
+    draft = draft_of({"status date": DAYS, "joined": DAYS, "use": noise()})
+
+    assert group_of(draft, "status date") == "open question"
+    assert "before the outcome" in questions(draft, "status date")
+    assert dict(draft.months) == {"joined": "joined_month"}
+
+
+def test_no_input_has_an_open_question() -> None:
+    """What is asked about has no part in the fit until it is answered."""
+    draft = draft_of(
+        {
+            "churn_score": noise(),
+            "plan": ["Gold", "gold", "Silver"] * 333 + ["Gold"],
+            "region_code": [i % 9 for i in range(ROWS)],
+            "closed": DAYS,
+            "use": noise(),
+        }
+    )
+
+    inputs = (*draft.numbers, *draft.categories, *draft.dates)
+    assert [entry.profile.source for entry in inputs] == ["use"]
+    assert not any(entry.questions for entry in inputs)
+    assert draft.inputs == 1
+
+
 def test_spellings_of_one_value_are_asked_about() -> None:
     draft = draft_of({"plan": ["Gold", "gold", "Silver"] * 333 + ["Gold"]})
 
@@ -205,7 +233,7 @@ def test_spellings_of_one_value_are_asked_about() -> None:
 def test_categories_that_may_be_numbers_are_asked_about() -> None:
     draft = draft_of({"rate": [f"{10 * (i % 4)} %" for i in range(ROWS)]})
 
-    assert group_of(draft, "rate") == "categories"
+    assert group_of(draft, "rate") == "open question"
     assert "are these numbers? They are written as '99 %'" in questions(draft, "rate")
 
 
