@@ -14,6 +14,7 @@ from churn_assets.tables.engines.engine import ConflictError
 from churn_assets.tables.health import damage_named
 from churn_assets.tables.lake import (
     INGESTED_AT,
+    LINE_FAULT,
     SOURCE_URI,
     Committed,
     Table,
@@ -92,7 +93,7 @@ def ingest_labels(
             f"outcomes are made up for them. Set {where}.labels.uri to where theirs are."
         )
     expected = Expected.labels_of(use_case, settings)
-    return _ingest(_Target(use_case, expected, tables["labels"]), source, accept)
+    return _ingest(_Target(use_case, expected, tables["labels"], whole=False), source, accept)
 
 
 @dataclass(frozen=True)
@@ -107,11 +108,23 @@ class _Target:
         What the source must give.
     table : Table
         What holds it.
+    whole : bool
+        Whether columns that the contract does not name are kept as well.
     """
 
     use_case: UseCase
     expected: Expected
     table: Table
+    whole: bool = True
+
+    def kept(self, records: Records) -> Records:
+        """The records with the columns that the table keeps."""
+        if self.whole:
+            return records
+        named = [delta_name(column.source) for column in self.expected.contract.columns]
+        beside = {LINE_FAULT, SOURCE_URI} & set(records.frame.collect_schema().names())
+        frame = records.frame.select(*dict.fromkeys([*named, *sorted(beside)]))
+        return replace(records, frame=frame, extra=())
 
     @property
     def keys(self) -> list[str]:
@@ -151,7 +164,7 @@ def _ingest(target: _Target, source: Source, accept: bool) -> Committed:
         return current
     try:
         with damage_named(lambda: {table.name: table}):
-            records = opened.records(table.engine)
+            records = target.kept(opened.records(table.engine))
             alike = current is not None and is_made_up(current) == source.makes_up
             volume = _volume(target, records, source, current if alike else None, accept)
             frame = records.frame.with_columns(**{INGESTED_AT: nw.lit(datetime.now(UTC))})

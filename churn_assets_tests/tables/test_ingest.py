@@ -450,3 +450,13 @@ def test_outcomes_that_nobody_names_stand_and_cut_ones_are_refused(bookings, tmp
 
     assert stands.data_version == whole.data_version
     assert tables["labels"].state() == replace(whole, changed=False)
+
+
+def test_labels_keep_the_columns_of_their_contract_and_raw_keeps_all(bookings) -> None:
+    booked, tables = bookings
+
+    committed = ingest_labels(BOOKING, booked, tables)
+
+    own = ["Booking_ID", "booking_status"]
+    assert list(committed.columns) == [*own, "source_uri", "ingested_at"]
+    assert set(own) < set(tables["raw"].require().columns)
