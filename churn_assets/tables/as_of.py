@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from churn_assets.errors import TableError
@@ -11,6 +11,9 @@ from churn_assets.tables.contract import up_to
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.tables.versions import code_version, data_version
 from churn_assets.usecases.spec import Contract, UseCase
+
+_NAMED = "a date column, named as `time`"
+_OF_OUTCOMES = f"the day of each outcome ({_NAMED} of the use case's `labels`)"
 
 
 def as_known_on(
@@ -36,8 +39,9 @@ def as_known_on(
     TableError
         Where nothing was known on that day.
     """
-    younger = use_case.time if use_case.labels else None
-    return _known_on(use_case.contract, use_case.time, younger, day, present["raw"], tables["raw"])
+    missing = [] if use_case.time else [f"the day of each record ({_NAMED} of the use case)"]
+    missing += [] if use_case.labels else [_OF_OUTCOMES]
+    return _known_on(use_case.contract, use_case.time, missing, day, present["raw"], tables["raw"])
 
 
 def labels_as_known_on(
@@ -52,27 +56,28 @@ def labels_as_known_on(
     """
     labels = use_case.labels
     assert labels is not None
+    missing = [] if labels.time else [_OF_OUTCOMES]
     return _known_on(
-        labels.contract, labels.time, labels.time, day, present["labels"], tables["labels"]
+        labels.contract, labels.time, missing, day, present["labels"], tables["labels"]
     )
 
 
 def _known_on(
     contract: Contract,
     time: str | None,
-    younger: str | None,
+    missing: Sequence[str],
     day: date,
     present: Table,
     into: Table,
 ) -> Committed:
     newest = present.require()
     version = present.version_on(day)
-    if version is None and younger is None:
+    if version is None and missing:
         first = present.first_day()
         raise TableError(
             f"{present.uri}: nothing was known on {day}: the table's first version is of {first}, "
-            "and the outcomes have no days of their own. Choose a later day, or give the use case "
-            "`labels` with a `time`."
+            f"and what was known before it only dates in the records tell. Missing is "
+            f"{' and '.join(missing)}. Choose {first} or a later day, or let the source tell it."
         )
     source_version = newest.version if version is None else version
     made_from = data_version(

@@ -106,8 +106,14 @@ def test_a_day_before_the_first_version_is_refused_where_outcomes_tell_no_day(la
     today, then = lakes(SIMPLE)
     came(today["raw"], date(2020, 5, 1), id=["a"], seen=["4/1/2020"], left=["No"])
 
-    with pytest.raises(TableError, match=r"nothing was known on 2020-04-30: .* is of 2020-05-01"):
+    dated = (
+        r"nothing was known on 2020-04-30: .* is of 2020-05-01.* Missing is the day of each outc"
+    )
+    with pytest.raises(TableError, match=dated):
         as_known_on(SIMPLE, date(2020, 4, 30), today, then)
+    undated = replace(SIMPLE, time=None)
+    with pytest.raises(TableError, match=r"the day of each record .* and the day of each outcome"):
+        as_known_on(undated, date(2020, 4, 30), today, then)
 
     assert then["raw"].state() is None
 
@@ -135,5 +141,5 @@ def test_labels_without_days_are_not_known_before_their_first_version(lakes) -> 
     today, then = lakes(undated)
     came(today["labels"], date(2026, 1, 1), id=["a"], on=["2020-04-15"], left=["Yes"])
 
-    with pytest.raises(TableError, match="the outcomes have no days of their own"):
+    with pytest.raises(TableError, match=r"Missing is the day of each outcome .* `labels`"):
         labels_as_known_on(undated, date(2020, 4, 15), today, then)
