@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -23,6 +31,8 @@ from pydantic_settings import SettingsError as UnreadableVariable
 from churn_assets.errors import SettingsError, public_uri
 from churn_assets.learning.judging.rules import GateSettings
 from churn_assets.learning.recipe import TrainingSettings
+from churn_assets.learning.workplace import MODEL_TABLES
+from churn_assets.tables.lake import RECORD_TABLES, TableNames
 from churn_assets.tables.refine import MAX_REJECT_SHARE
 from churn_assets.tables.sources.source import Source
 
@@ -33,12 +43,19 @@ PREFIX = "CHURN_"
 PROFILES = ("dev", "staging", "prod")
 _NOT_SETTINGS = {"CHURN_TEST_DATA"}
 _PACKAGE = Path(__file__).parent
+_TABLES = (*RECORD_TABLES, *MODEL_TABLES)
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
 def project_folder() -> Path:
     """Where `config/` lies and relative locations start: the checkout, or else this folder."""
     checkout = _PACKAGE.parent
     return checkout if (checkout / "config").is_dir() else Path.cwd()
+
+
+def project_address(place: str) -> str:
+    """A URI as it is, and a path as one that starts at the project's folder."""
+    return place if "://" in place else str((project_folder() / place).absolute())
 
 
 def settings_file(profile: str) -> Path:
@@ -75,13 +92,7 @@ class MlflowSettings(BaseModel):
     @field_validator("model_name", "experiment")
     @classmethod
     def _only_the_use_case(cls, model_name: str | None) -> str | None:
-        if model_name is None:
-            return None
-        try:
-            named = model_name.format(use_case="x")
-        except (LookupError, ValueError):
-            raise ValueError("may hold {use_case} and no other braces") from None
-        if not named.strip():
+        if model_name is not None and not _of_use_case(model_name).strip():
             raise ValueError("must not be blank")
         return model_name
 
@@ -89,6 +100,14 @@ class MlflowSettings(BaseModel):
         """Show the settings, but no password of the tracking server."""
         for name, value in super().__repr_args__():
             yield name, public_uri(value) if isinstance(value, str) else value
+
+
+def _of_use_case(name: str) -> str:
+    """A name that may hold ``{use_case}``, as one of them has it."""
+    try:
+        return name.format(use_case="x")
+    except (LookupError, ValueError):
+        raise ValueError("may hold {use_case} and no other braces") from None
 
 
 class FreshnessSettings(BaseModel):
@@ -117,8 +136,13 @@ class Settings(BaseSettings):
         Folder or URI of the tables; `<root>/lake` by default.
     storage_options : mapping of str to secret
         Keys of the lake's object store.
+    tables : mapping of str to str
+        Other names of tables, which may hold ``{use_case}``: of their folders, and in a catalog.
     engine : {"polars", "spark"}
         What reads, transforms and writes tables: in this process, or wherever `spark` says.
+    catalog : str, optional
+        Schema that Spark registers the tables in by their names, with its catalog where it has one,
+        such as ``main.{use_case}``; nowhere by default.
     spark : mapping of str to secret
         Spark's own configuration: `spark.master`, `spark.remote`, or any other of its keys.
     spark_jars : str, optional
@@ -153,7 +177,9 @@ class Settings(BaseSettings):
     root: str = Field(default=".churn", min_length=1)
     lake: str | None = Field(default=None, min_length=1)
     storage_options: dict[str, SecretStr] = {}
+    tables: dict[str, str] = {}
     engine: Literal["polars", "spark"] = "polars"
+    catalog: str | None = None
     spark: dict[str, SecretStr] = {}
     spark_jars: str | None = Field(default=None, min_length=1)
     as_of: date | None = None
@@ -201,12 +227,43 @@ class Settings(BaseSettings):
         return self.lake if self.as_of is None else f"{self.lake.rstrip('/')}/as_of/{self.as_of}"
 
     @property
+    def table_names(self) -> TableNames:
+        """What tables are called; what was known on a past day is in no catalog."""
+        return TableNames(self.tables, "" if self.as_of else self.catalog or "")
+
+    @property
     def present(self) -> Settings:
         """The same settings of today."""
         return self.model_copy(update={"as_of": None})
 
     def _beside(self, folder: Path) -> Path:
         return folder if self.as_of is None else folder / "as_of" / str(self.as_of)
+
+    @field_validator("tables")
+    @classmethod
+    def _tables_of_their_own(cls, names: dict[str, str]) -> dict[str, str]:
+        for table, name in names.items():
+            if table not in _TABLES:
+                raise ValueError(f"there is no table '{table}'.{_hint(table, set(_TABLES))}")
+            if not _IDENTIFIER.fullmatch(_of_use_case(name)):
+                raise ValueError(f"'{name}' is not made of letters, digits and underscores")
+        called = [names.get(table, table) for table in _TABLES]
+        for table, name in names.items():
+            if called.count(name) > 1:
+                raise ValueError(f"'{name}' is the name of {table} and of another table")
+        return names
+
+    @field_validator("catalog")
+    @classmethod
+    def _a_schema_of_spark(cls, catalog: str | None, given: ValidationInfo) -> str | None:
+        if catalog is None:
+            return None
+        if given.data.get("engine") == "polars":
+            raise ValueError("a catalog is Spark's, so it takes engine: spark")
+        parts = _of_use_case(catalog).split(".")
+        if len(parts) > 2 or not all(map(_IDENTIFIER.fullmatch, parts)):  # noqa: PLR2004
+            raise ValueError("must be a schema, or a catalog and a schema with a point between")
+        return catalog
 
     @field_validator("spark", mode="before")
     @classmethod
@@ -330,6 +387,7 @@ def load_settings(options: Mapping[str, Any] | None = None, *, coming: str = "")
     except UnreadableVariable as error:
         raise SettingsError(f"{_unreadable(error)}: its value must be JSON.") from None
     _require_known_use_cases(settings, coming)
+    _require_own_names(settings)
     return settings
 
 
@@ -411,6 +469,20 @@ def _require_known_use_cases(settings: Settings, coming: str) -> None:
             raise SettingsError(
                 f"{place}: there is no use case '{name}'.{_hint(name, set(USE_CASES))}"
             )
+
+
+def _require_own_names(settings: Settings) -> None:
+    """Refuse one name in a catalog for the tables of two use cases."""
+    names, owner = settings.table_names, {}
+    for case in declared_use_cases(settings) if settings.catalog else ():
+        for table in _TABLES:
+            name = names.registered(case, table)
+            if owner.setdefault(name, case) != case:
+                raise SettingsError(
+                    f"catalog: {name} would be a table of {owner[name]} and one of {case}. Put "
+                    "{use_case} into `catalog` or into the name under `tables`, or switch one off "
+                    "under `use_cases`."
+                )
 
 
 def _unreadable(error: UnreadableVariable) -> str:

@@ -284,7 +284,7 @@ def test_only_prod_shows_no_records(profile: Settings) -> None:
             "sources: {telco_churn: {volume: {row: 0.1}}}\n",
             ": sources.telco_churn.volume.row: there is no such setting. Did you mean rows?",
         ),
-        ("nonsense: 1\n", ": nonsense: there is no such setting. Known are as_of, contacts,"),
+        ("nonsense: 1\n", ": nonsense: there is no such setting. Known are as_of, catalog,"),
         (
             "max_reject_share: many\n",
             ": max_reject_share: Input should be a valid number, unable to parse string as a "
@@ -304,6 +304,17 @@ def test_only_prod_shows_no_records(profile: Settings) -> None:
             ": mlflow.model_name: may hold {use_case} and no other braces.",
         ),
         (
+            "tables: {feature: x}\n",
+            ": tables: there is no table 'feature'. Did you mean features?",
+        ),
+        ("tables: {features: silver}\n", ": tables: 'silver' is the name of features and of ano"),
+        ("tables: {features: a-b}\n", ": tables: 'a-b' is not made of letters, digits and under"),
+        (
+            "catalog: main.churn\n",
+            ": catalog: a catalog is Spark's, so it takes engine: spark (found 'main.churn').",
+        ),
+        ("engine: spark\ncatalog: a.b.c\n", ": catalog: must be a schema, or a catalog and a sc"),
+        (
             "sources: {telco_churn: {delimiter: '::'}}\n",
             ": sources.telco_churn.delimiter: must be one ASCII character",
         ),
@@ -321,6 +332,16 @@ def test_a_fault_of_the_file_is_one_line_that_names_file_and_key(
     file = given(folder, text)
 
     assert refusal().startswith(f"{file}{says}")
+
+
+def test_two_use_cases_never_share_a_name_in_a_catalog(folder: Path) -> None:
+    given(folder, "engine: spark\ncatalog: main.churn\n")
+    assert refusal().startswith("catalog: main.churn.raw would be a table of booking_cancell")
+
+    given(folder, "engine: spark\ncatalog: main.{use_case}\ntables: {features: training}\n")
+    names = load_settings().table_names
+
+    assert names.registered("telco_churn", "features") == "main.telco_churn.training"
 
 
 def test_a_folder_in_place_of_the_file_is_told(folder: Path) -> None:

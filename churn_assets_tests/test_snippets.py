@@ -11,8 +11,10 @@ import polars as pl
 import pytest
 import typer
 import yaml
+from dagster import validate_run_config
 
 from churn_assets.cli.app import app
+from churn_assets.definitions import definitions
 from churn_assets.learning.judging.rules import GateSettings
 from churn_assets.learning.recipe import TrainingSettings
 from churn_assets.settings import Settings, load_settings
@@ -85,7 +87,10 @@ def test_a_program_of_a_document_runs(
 def test_settings_of_a_document_are_settings(snippet: Snippet) -> None:
     content: dict[str, Any] = yaml.safe_load(snippet.text)
 
-    if content.keys() <= Settings.model_fields.keys():
+    if "ops" in content:
+        # What is typed into Dagster's launchpad.
+        assert validate_run_config(definitions(Settings()).resolve_job_def("telco_churn"), content)
+    elif content.keys() <= Settings.model_fields.keys():
         given = load_settings(content)
         assert content.keys() <= given.model_fields_set
     else:

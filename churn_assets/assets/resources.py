@@ -233,7 +233,7 @@ def resources(settings: Settings) -> Resources:
 
         spark = Spark.of(settings)
         engine = SparkEngine(spark.started)
-    lake = Lake(settings.lake_uri, engine, settings.lake_options, LAYERS)
+    lake = Lake(settings.lake_uri, engine, settings.lake_options, LAYERS, settings.table_names)
     return Resources(lake, Mlflow.of(settings), spark)
 
 

@@ -114,14 +114,15 @@ def table(
             ):
                 for materialization in _each(function(*arguments, **resources)):
                     name = materialization.committed.table
+                    written = lake.of(case)[name]
+                    written.register()
                     yield materialize_result(
                         case,
                         materialization,
                         lineage=lineage if name == function.__name__ else None,
                         # Tables of records; what was trained and decided is metadata itself.
-                        preview=None
-                        if kinds
-                        else preview(lake.of(case)[name], settings.preview_rows),
+                        preview=None if kinds else preview(written, settings.preview_rows),
+                        called=written.registered_as,
                     )
 
         name = f"{case.name}_{function.__name__}"
@@ -161,6 +162,7 @@ def materialize_result(
     *,
     lineage: Lineage | None = None,
     preview: Any = None,
+    called: str = "",
 ) -> dg.MaterializeResult[Any]:
     """What Dagster keeps of a committed table.
 
@@ -174,6 +176,8 @@ def materialize_result(
         What each column is made from.
     preview : MetadataValue, optional
         Some records.
+    called : str
+        Its name in a catalog; empty where none knows it.
     """
     committed = materialization.committed
     columns = [
@@ -188,7 +192,7 @@ def materialize_result(
         "delta_version": committed.version,
         "versions_read": dict(committed.reads),
         "written_by": committed.written_by,
-        "dagster/table_name": f"{case.name}.{committed.table}",
+        "dagster/table_name": called or f"{case.name}.{committed.table}",
         "dagster/uri": committed.uri,
         "dagster/size_bytes": committed.size_bytes,
         "dagster/column_schema": dg.TableSchema(columns),

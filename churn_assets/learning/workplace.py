@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from churn_assets.usecases.spec import UseCase
 
 
+MODEL_TABLES = ("model", "champion", "predictions")
+
+
 def model_tables(_: UseCase) -> tuple[str, ...]:
     """The tables that learning adds for a use case, in the order in which they are made."""
-    return ("model", "champion", "predictions")
+    return MODEL_TABLES
 
 
 @dataclass(frozen=True)

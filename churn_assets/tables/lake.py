@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,13 +30,15 @@ LINE_FAULT = "line_fault"
 null in the other records."""
 Layer = Callable[["UseCase"], tuple[str, ...]]
 """Names the tables that a layer of the package adds for a use case."""
+RECORD_TABLES = ("raw", "labels", "silver", "rejects", "features")
+"""The tables from a use case's source to its features, in the order in which they are made."""
 LAYOUT = 2
 """How tables and their notes are laid out; a lake of a later one is not touched."""
 
 
 def record_tables(use_case: UseCase) -> tuple[str, ...]:
     """The tables from a use case's source to its features, in the order in which they are made."""
-    return ("raw", *(["labels"] if use_case.labels else []), "silver", "rejects", "features")
+    return tuple(name for name in RECORD_TABLES if name != "labels" or use_case.labels)
 
 
 def require_known_layout(tables: Mapping[str, Table]) -> None:
@@ -119,6 +121,10 @@ class Table:
         Keys of the object store.
     is_made_anew : bool
         Whether what it holds is damaged: never current, and not compared with what replaces it.
+    registered_as : str
+        Name by which a catalog knows it; empty where none does.
+    by_default : str
+        Where it lies unless the settings give it another name.
     """
 
     name: str
@@ -126,6 +132,8 @@ class Table:
     engine: Engine
     storage_options: Mapping[str, str] | None = field(default=None, repr=False)
     is_made_anew: bool = False
+    registered_as: str = ""
+    by_default: str = field(default="", repr=False)
 
     def state(self, version: int | None = None) -> Committed | None:
         """The newest version, or an older one; None where there is no table yet.
@@ -155,6 +163,18 @@ class Table:
         """All rows, at a version or at the newest."""
         with self._refusals("read"):
             return self.engine.read_delta(self.uri, version, storage_options=self.storage_options)
+
+    def register(self) -> None:
+        """Let the catalog know it by its name, unless it does.
+
+        Raises
+        ------
+        EngineError
+            Where the catalog has another table of that name, or refuses it.
+        """
+        if self.registered_as:
+            with self._refusals("registered"):
+                self.engine.register(self.uri, self.registered_as)
 
     def current(self, made_from: str) -> Committed | None:
         """The newest version, if it was made from this code and these inputs."""
@@ -345,12 +365,26 @@ class Table:
 
     def _at(self, version: int | None = None) -> Committed | None:
         newest = self.opened()
-        if newest is None or version is None:
-            return None if newest is None else self._committed(newest)
+        if newest is None:
+            self._require_not_renamed()
+            return None
+        if version is None:
+            return self._committed(newest)
         table = self.opened(version)
         assert table is not None
         # Of an older version delta-rs tells the newest commits, under other numbers.
         return self._committed(table, newest.history(newest.version() - version + 1)[-1])
+
+    def _require_not_renamed(self) -> None:
+        """Refuse to begin anew where the table is there, by the name that it had before."""
+        if self.by_default in ("", self.uri):
+            return
+        if replace(self, uri=self.by_default).opened() is not None:
+            before, now = public_uri(self.by_default), public_uri(self.uri)
+            raise TableError(
+                f"{before} holds the table {self.name}, and by `tables.{self.name}` it lies in "
+                f"{now}. Move the folder there, or remove it to start over."
+            )
 
     def opened(self, version: int | None = None) -> DeltaTable | None:
         """The Delta table at its newest version, or at an older one; None where there is none."""
@@ -430,8 +464,42 @@ class Table:
 
 
 @dataclass(frozen=True)
+class TableNames:
+    """What tables are called in the lake and in a catalog; either may hold ``{use_case}``.
+
+    Parameters
+    ----------
+    given : mapping of str to str
+        Other names than this package's, by these.
+    catalog : str
+        Schema that they are registered in, with its catalog where it has one; none if empty.
+    """
+
+    given: Mapping[str, str] = field(default_factory=dict)
+    catalog: str = ""
+
+    def called(self, use_case: str, table: str) -> str:
+        """Name of a table's folder.
+
+        >>> TableNames({"features": "mlops_churn_training"}).called("telco_churn", "features")
+        'mlops_churn_training'
+        """
+        return self.given.get(table, table).format(use_case=use_case)
+
+    def registered(self, use_case: str, table: str) -> str:
+        """Name of a table in the catalog; empty without one.
+
+        >>> TableNames(catalog="main.{use_case}").registered("telco_churn", "features")
+        'main.telco_churn.features'
+        """
+        if not self.catalog:
+            return ""
+        return f"{self.catalog.format(use_case=use_case)}.{self.called(use_case, table)}"
+
+
+@dataclass(frozen=True)
 class Lake:
-    """Where the tables of all use cases lie: `<root>/<use case>/<table>`.
+    """Where the tables of all use cases lie: `<root>/<use case>/<name of the table>`.
 
     Parameters
     ----------
@@ -443,21 +511,27 @@ class Lake:
         Keys of the object store.
     layers : tuple of callable
         Each names the tables that a layer of the package adds for a use case.
+    names : TableNames
+        What they are called, where that is not how this package calls them.
     """
 
     root: str = field(repr=False)
     engine: Engine
     storage_options: Mapping[str, str] | None = field(default=None, repr=False)
     layers: tuple[Layer, ...] = field(default=(record_tables,), repr=False)
+    names: TableNames = TableNames()
 
     def of(self, use_case: UseCase) -> Mapping[str, Table]:
-        """The tables of one use case by name."""
+        """The tables of one use case, by what this package calls them."""
+        folder = f"{self.root.rstrip('/')}/{use_case.name}"
         return {
             name: Table(
                 name,
-                f"{self.root.rstrip('/')}/{use_case.name}/{name}",
+                f"{folder}/{self.names.called(use_case.name, name)}",
                 self.engine,
                 self.storage_options,
+                registered_as=self.names.registered(use_case.name, name),
+                by_default=f"{folder}/{name}",
             )
             for layer in self.layers
             for name in layer(use_case)

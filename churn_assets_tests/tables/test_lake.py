@@ -15,10 +15,10 @@ import pyarrow as pa
 import pytest
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 
-from churn_assets.errors import TableError
+from churn_assets.errors import EngineError, TableError
 from churn_assets.tables.engines.engine import ConflictError
 from churn_assets.tables.engines.polars_engine import PolarsEngine
-from churn_assets.tables.lake import LAYOUT, Committed, Lake, Table, record_tables
+from churn_assets.tables.lake import LAYOUT, Committed, Lake, Table, TableNames, record_tables
 from churn_assets.usecases import USE_CASES
 from churn_assets_tests.conftest import S3
 
@@ -56,6 +56,37 @@ def test_each_use_case_has_its_tables_in_its_own_folder(root: str) -> None:
     assert {name: table.uri for name, table in tables.items()} == {
         name: f"{root.rstrip('/')}/telco_churn/{name}" for name in (*record_tables(case), "drift")
     }
+
+
+def test_a_table_has_the_name_that_the_settings_give_it_and_no_other_has(tmp_path: Path) -> None:
+    case, names = USE_CASES["telco_churn"], TableNames({"features": "mlops_{use_case}_training"})
+
+    tables = Lake(str(tmp_path), ENGINE, names=names).of(case)
+    committed = tables["features"].replace(frame(a=[1]), "1")
+
+    assert committed.uri == str(tmp_path / "telco_churn" / "mlops_telco_churn_training")
+    assert (committed.table, tables["raw"].uri) == ("features", f"{tmp_path}/telco_churn/raw")
+
+
+def test_a_table_that_is_called_otherwise_is_moved_and_never_begun_anew(tmp_path: Path) -> None:
+    case = USE_CASES["telco_churn"]
+    before = Lake(str(tmp_path), ENGINE).of(case)["features"].replace(frame(a=[1]), "1")
+    named = Lake(str(tmp_path), ENGINE, names=TableNames({"features": "training"})).of(case)
+
+    refused = refusal(lambda: named["features"].replace(frame(a=[2]), "2"))
+    Path(before.uri).rename(tmp_path / "telco_churn" / "training")
+
+    assert refused.startswith(f"{before.uri} holds the table features, and by `tables.features` it")
+    assert refused.endswith("Move the folder there, or remove it to start over.")
+    assert named["features"].require().data_version == before.data_version
+
+
+def test_a_catalog_takes_spark(tmp_path: Path) -> None:
+    named = Lake(str(tmp_path), ENGINE, names=TableNames(catalog="main.churn"))
+    table = named.of(USE_CASES["telco_churn"])["features"]
+
+    with pytest.raises(EngineError, match=r"^main.churn.features: a catalog is Spark's. Set CHURN"):
+        table.register()
 
 
 # Before there is a table

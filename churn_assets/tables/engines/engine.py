@@ -115,6 +115,16 @@ class Engine(Protocol):
         """
         ...
 
+    def register(self, uri: str, name: str) -> None:
+        """Let a catalog know a Delta table by a name of two or three parts, unless it does.
+
+        Raises
+        ------
+        EngineError
+            Where the name is that of another table, or there is no such schema.
+        """
+        ...
+
     def parse(self, frame: Frame, dtypes: Mapping[str, DType], zones: Mapping[str, str]) -> Frame:
         """Text columns to types, dates from ISO 8601; null where the text says no such value.
 

@@ -11,6 +11,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 from urllib.parse import unquote
 
+from churn_assets.errors import EngineError, public_uri
 from churn_assets.tables.engines.engine import (
     BUCKETS,
     UNNAMED,
@@ -237,6 +238,13 @@ class PolarsEngine:
             if failure:
                 raise failure[0] from None
             raise
+
+    def register(self, uri: str, name: str) -> None:
+        """Refused: only Spark speaks to a catalog."""
+        raise EngineError(
+            f"{name}: a catalog is Spark's. Set CHURN_ENGINE to spark, or leave `catalog` out; "
+            f"the table lies in {public_uri(uri)}."
+        )
 
     def parse(self, frame: Frame, dtypes: Mapping[str, DType], zones: Mapping[str, str]) -> Frame:
         """Text columns to types; null where the text does not say such a value."""

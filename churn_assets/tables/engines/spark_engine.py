@@ -212,6 +212,23 @@ class SparkEngine:
             if metadata["userMetadata"] not in self._since(uri, commit.base):
                 raise ConflictError(f"{uri}: another writer was first")
 
+    def register(self, uri: str, name: str) -> None:
+        """Let a catalog know a Delta table by a name of two or three parts, unless it does."""
+        quoted = ".".join(map(_quoted, name.split(".")))
+        place = uri.replace("\\", "\\\\").replace("'", "\\'")
+        with _refusals():
+            session = self._session()
+            session.sql(f"CREATE TABLE IF NOT EXISTS {quoted} USING DELTA LOCATION '{place}'")
+            known, own = (
+                session.sql(f"DESCRIBE DETAIL {table}").select("id").collect()[0]["id"]
+                for table in (quoted, f"delta.{_quoted(uri)}")
+            )
+        if known != own:
+            raise EngineError(
+                f"{name}: the catalog has another table of that name, and not {public_uri(uri)}. "
+                "Drop it there, or give `catalog` or `tables` another name."
+            )
+
     def _columns(self, uri: str) -> list[tuple[str, str]]:
         """Names and types of a table's columns; none where there is no table."""
         from pyspark.errors import AnalysisException

@@ -261,6 +261,28 @@ VALUES = {
 }
 
 
+def test_a_table_is_known_by_its_name_in_a_catalog_and_no_other_is_taken_for_it(
+    spark_engine: Engine, tmp_path: Path
+) -> None:
+    from pyspark.sql import SparkSession
+
+    names = [f"{name}'s" for name in ("own", "other")]
+    uris = [str(tmp_path / name) for name in names]
+    for value, uri in enumerate(uris):
+        spark_engine.write_delta(uri, on(spark_engine, a=[value]), REPLACE, storage_options=None)
+
+    for _ in range(2):
+        spark_engine.register(uris[0], "default.mlops_churn_training")
+    refused = refusal(lambda: spark_engine.register(uris[1], "default.mlops_churn_training"))
+    unknown = refusal(lambda: spark_engine.register(uris[1], "nowhere.mlops_churn_training"))
+
+    session = SparkSession.active()
+    assert session.table("default.mlops_churn_training").collect() == [(0,)]
+    assert "has another table of that name" in refused
+    assert "nowhere" in unknown
+    session.sql("DROP TABLE default.mlops_churn_training")
+
+
 def test_what_is_collected_keeps_values_and_types(engine: Engine) -> None:
     table = pa.table(VALUES, schema=TYPES)
 
