@@ -12,11 +12,11 @@ PORT ?= 3000
 help: ## Show this help.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-run: $(READY) ## Ingest, train, gate, promote, score. SOURCE=path or URI, USE_CASE=name, RETRAIN=1, TUNE=trials, ACCEPT=1
+run: $(READY) ## Ingest, train, gate, promote, score. SOURCE=path or URI, USE_CASE=name, RETRAIN=1, TUNE=trials, ACCEPT=1, OUTPUT=path or URI
 	@$(BIN)/churn run --use-case "$(USE_CASE)" \
 	  $(if $(SOURCE),--source "$(SOURCE)") $(if $(filter-out 0,$(RETRAIN)),--retrain) \
 	  $(if $(filter-out 0,$(ACCEPT)),--accept) \
-	  $(if $(TUNE),--tune "$(TUNE)")
+	  $(if $(TUNE),--tune "$(TUNE)") $(if $(OUTPUT),--output "$(OUTPUT)")
 
 dev: $(READY) ## Open the Dagster UI at http://127.0.0.1:3000 (PORT=...). SOURCE=, USE_CASE=
 	@exec $(BIN)/churn dev --port $(PORT) --use-case "$(USE_CASE)" \

@@ -9,9 +9,9 @@ from churn_assets.assets.resources import Mlflow
 from churn_assets.assets.shared import pictures, plain_metadata
 from churn_assets.assets.table import Materialization, table
 from churn_assets.learning.fitting.origin import model_code
-from churn_assets.learning.scoring import predictions_code, score
+from churn_assets.learning.scoring import deliver, predictions_code, score
 from churn_assets.learning.workplace import Workplace
-from churn_assets.settings import Settings
+from churn_assets.settings import Settings, project_address
 from churn_assets.tables.lake import Committed, Lake
 from churn_assets.tables.versions import code_version
 from churn_assets.usecases.spec import UseCase
@@ -25,6 +25,15 @@ class TrainConfig(dg.Config):
 
     retrain: bool = Field(
         default=False, description="Train even where data, code and settings are unchanged."
+    )
+
+
+class ScoreConfig(dg.Config):
+    """How the predictions asset is run."""
+
+    output: str = Field(
+        default="",
+        description="Path or URI of a Delta table that is to hold the predictions as well.",
     )
 
 
@@ -108,11 +117,17 @@ def learning_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefiniti
         deps=["features", "champion"],
         fresh_minutes=settings.freshness.predictions_minutes,
     )
-    def predictions(lake: dg.ResourceParam[Lake], mlflow: Mlflow) -> Materialization:
+    def predictions(
+        config: ScoreConfig, lake: dg.ResourceParam[Lake], mlflow: Mlflow
+    ) -> Materialization:
         """One customer scored: probability, decision, value of a contact, reasons."""
         place = mlflow.workplace(case, lake)
         committed = score(place, contacts=contacts)
-        return Materialization(committed, _of_predictions(place, committed))
+        shown = _of_predictions(place, committed)
+        if config.output:
+            written = deliver(place.tables["predictions"], project_address(config.output))
+            shown = {**shown, "output": written.uri}
+        return Materialization(committed, shown)
 
     return [model, champion, predictions]
 

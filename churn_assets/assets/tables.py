@@ -13,6 +13,7 @@ from churn_assets.tables.featurise import features_code, featurise
 from churn_assets.tables.ingest import ingest, ingest_labels, raw_code
 from churn_assets.tables.lake import Committed, Lake
 from churn_assets.tables.refine import refine, silver_code
+from churn_assets.tables.sources.source import Source
 from churn_assets.usecases.spec import UseCase, delta_name
 
 READ_AGAIN = dg.RetryPolicy(max_retries=2, delay=2)
@@ -22,10 +23,18 @@ REJECTS = "A record that broke the contract, as it came, with every reason."
 class SourceConfig(dg.Config):
     """How a table of a source's records is read."""
 
+    input: str = Field(
+        default="",
+        description="Path or URI of the records, for this run; by default what the settings say.",
+    )
     accept: bool = Field(
         default=False,
         description="Take the source as it is, once, though far less comes than the table holds.",
     )
+
+    def of(self, source: Source) -> Source:
+        """The source, with the address that this run is given."""
+        return source.model_copy(update={"uri": self.input}) if self.input else source
 
 
 def table_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefinition]:
@@ -41,14 +50,17 @@ def table_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefinition]
         """A source record as it came, with its file and when it was read."""
         if day is not None:
             return as_known_on(case, day, today(lake).of(case), lake.of(case))
-        return ingest(case, source, lake.of(case), accept=config.accept)
+        return ingest(case, config.of(source), lake.of(case), accept=config.accept)
 
     @table(case, settings, code=raw_code(), fresh_minutes=fresh_minutes, retry_policy=READ_AGAIN)
     def labels(config: SourceConfig, lake: dg.ResourceParam[Lake]) -> Committed:
         """An outcome as it came, with its file and when it was read."""
         if day is not None:
             return labels_as_known_on(case, day, today(lake).of(case), lake.of(case))
-        return ingest_labels(case, source, lake.of(case), accept=config.accept)
+        outcomes = source
+        if config.input:
+            outcomes = source.model_copy(update={"labels": config.of(source.labels or source)})
+        return ingest_labels(case, outcomes, lake.of(case), accept=config.accept)
 
     @table(
         case,

@@ -41,9 +41,14 @@ UseCaseOption = Annotated[str, typer.Option("--use-case", help="What is predicte
 SourceOption = Annotated[
     str,
     typer.Option(
+        "--source",
+        "--input",
         help="Path or URI of the records, or `generated` for made-up ones; by default what the "
-        "settings say, or else the records that are there."
+        "settings say, or else the records that are there.",
     ),
+]
+OutputOption = Annotated[
+    str, typer.Option(help="Path or URI of a Delta table that is to hold the predictions as well.")
 ]
 AcceptOption = Annotated[
     bool,
@@ -75,6 +80,7 @@ GC_OBJECTS = 200_000
 def run(
     use_case: UseCaseOption = DEFAULT_USE_CASE,
     source: SourceOption = "",
+    output: OutputOption = "",
     accept: AcceptOption = False,
     retrain: RetrainOption = False,
     tune: TuneOption = None,
@@ -91,7 +97,7 @@ def run(
         from churn_assets.cli.run import run_and_score
         from churn_assets.cli.show import show_records, show_summary
 
-        config = _run_config(case, accept=accept, retrain=retrain)
+        config = _run_config(case, accept=accept, retrain=retrain) | _output(output)
         outcome = run_and_score(case, settings, config=config, verbose=verbose)
         if not outcome.refused:
             show_summary(case, settings, outcome)
@@ -133,7 +139,11 @@ def train(
 
 
 @app.command()
-def score(use_case: UseCaseOption = DEFAULT_USE_CASE, verbose: VerboseOption = False) -> None:
+def score(
+    use_case: UseCaseOption = DEFAULT_USE_CASE,
+    output: OutputOption = "",
+    verbose: VerboseOption = False,
+) -> None:
     """Score every customer with the Champion, and nothing else."""
     case = find_use_case(use_case)
     with refusals():
@@ -141,7 +151,7 @@ def score(use_case: UseCaseOption = DEFAULT_USE_CASE, verbose: VerboseOption = F
         from churn_assets.cli.run import run_job
         from churn_assets.cli.show import show_records, show_scoring
 
-        outcome = run_job(case, settings, ("predictions",), verbose=verbose)
+        outcome = run_job(case, settings, ("predictions",), config=_output(output), verbose=verbose)
         if not outcome.refused:
             show_scoring(case, settings, outcome)
             show_records(case, settings, outcome)
@@ -432,10 +442,19 @@ def _answer(
     )
 
 
-def _run_config(case: UseCase, *, accept: bool, retrain: bool) -> dict[str, dict[str, bool]]:
+def _run_config(case: UseCase, *, accept: bool, retrain: bool) -> dict[str, dict[str, Any]]:
     """How the assets of a run are run, by table."""
     sources = ["raw", *(["labels"] if case.labels else [])]
     return {**{table: {"accept": accept} for table in sources}, "model": {"retrain": retrain}}
+
+
+def _output(place: str) -> dict[str, dict[str, Any]]:
+    """How predictions are run, by where they are to be as well."""
+    if not place:
+        return {}
+    # A path is typed from where the command is.
+    address = place if "://" in place else str(Path(place).expanduser().absolute())
+    return {"predictions": {"output": address}}
 
 
 if __name__ == "__main__":

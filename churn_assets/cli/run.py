@@ -105,8 +105,13 @@ def run_and_score(use_case: UseCase, settings: Settings, **options: Any) -> Outc
     if decided(tables["champion"]) is None:
         is_told = NOBODY in outcome.refused
         return replace(outcome, refused=outcome.refused + ("" if is_told else f" {NOBODY}."))
+    config: Mapping[str, Any] = options.get("config") or {}
     scoring = run_job(
-        use_case, settings, ("predictions",), verbose=bool(options.get("verbose", False))
+        use_case,
+        settings,
+        ("predictions",),
+        config={name: of for name, of in config.items() if name == "predictions"},
+        verbose=bool(options.get("verbose", False)),
     )
     how = scoring.refused or scored(tables)
     return replace(outcome, refused=f"{outcome.refused} {how}", stopped=scoring.stopped)

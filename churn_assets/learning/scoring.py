@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from churn_assets.errors import InputsError, RegistryError
+from churn_assets.errors import InputsError, RegistryError, TableError
 from churn_assets.learning.inputs import as_trained, changed, rows_as_trained
 from churn_assets.learning.judging.record import align, decided
 from churn_assets.learning.scorer import predictions_schema, scored_columns, scorer
@@ -103,6 +104,36 @@ def score(place: Workplace, *, contacts: int | None = None) -> Committed:
             inputs=inputs,
             **_change(use_case, tables, rows),
         )
+
+
+def deliver(predictions: Table, output: str) -> Committed:
+    """Let a Delta table elsewhere hold the newest predictions, unless it does.
+
+    Parameters
+    ----------
+    predictions : Table
+        The use case's.
+    output : str
+        Folder or URI of the other table, which is replaced in one commit.
+
+    Raises
+    ------
+    TableError
+        Where it holds anything but predictions, or cannot be written.
+    """
+    scored = predictions.require()
+    other = replace(predictions, uri=output, registered_as="", by_default="")
+    before = other.state()
+    if before is not None and predictions.name not in before.reads:
+        raise TableError(
+            f"{before.uri}: there is a table of other rows than predictions, and it was not "
+            "replaced. Give another place as output."
+        )
+    current = other.current(scored.data_version)
+    if current:
+        return current
+    rows = predictions.scan(scored.version)
+    return other.replace(rows, scored.data_version, {predictions.name: scored.version})
 
 
 def behind(tables: Mapping[str, Table]) -> str | None:

@@ -10,7 +10,7 @@ import pytest
 
 from churn_assets.assets.shared import key
 from churn_assets_tests.conftest import Finished
-from churn_assets_tests.support.project import ROWS, USE_CASE, Project, Run
+from churn_assets_tests.support.project import ROWS, USE_CASE, Project, Run, write_csv
 
 TABLES = "raw silver rejects features"
 
@@ -224,3 +224,21 @@ def test_a_warning_is_bound_to_its_table(finished: Finished, table: str, check: 
     assert evaluation.asset_key == key(USE_CASE, table)
     assert not evaluation.blocking
     assert evaluation.severity is dg.AssetCheckSeverity.WARN
+
+
+def test_a_run_takes_its_input_and_gives_its_output_where_its_configuration_says(
+    copied: Project, tmp_path: Path
+) -> None:
+    other, output = write_csv(tmp_path / "other.csv", rows=ROWS, seed=1), tmp_path / "scores"
+    config = {"raw": {"input": str(other)}, "predictions": {"output": str(output)}}
+
+    taken = copied.run(tables="raw", config={"raw": config["raw"]})
+    given_out = copied.run(tables="predictions", config={"predictions": config["predictions"]})
+    mistaken = {"predictions": {"output": copied.table("features").uri}}
+    refused = copied.run(tables="predictions", config=mistaken)
+
+    assert taken.metadata("raw")["source_uri"].value == str(other)
+    assert given_out.metadata("predictions")["output"].value == str(output)
+    assert pl.read_delta(str(output)).height == ROWS
+    assert "there is a table of other rows than predictions" in refused.error
+    assert copied.rows("features").height == ROWS

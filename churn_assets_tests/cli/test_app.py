@@ -15,6 +15,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
+from polars.testing import assert_frame_equal
 
 from churn_assets import usecases
 from churn_assets.settings import project_folder
@@ -103,7 +104,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         typed(root, "churn", "predictions", "--top", "3"),
         typed(root, "churn", "train"),
         typed(root, "churn", "run", "--source", "cut.csv"),
-        typed(root, "churn", "score"),
+        typed(root, "churn", "score", "--output", "scores"),
     )
 
 
@@ -284,6 +285,15 @@ def test_score_scores_alone(story: Story) -> None:
     assert story.score.returncode == 0, story.score.stderr
     assert re.findall(r"^✓ (\w+) ", story.score.stdout, re.MULTILINE) == ["predictions"]
     assert "Champion 1 scored 3,000 customers of features version 0." in story.score.stdout
+
+
+def test_predictions_are_given_out_where_the_command_says(story: Story) -> None:
+    given_out = pl.read_delta(str(story.root / "scores"))
+
+    assert_frame_equal(
+        given_out.sort("customer_id"),
+        pl.read_delta(str(story.root / "lake" / "telco_churn" / "predictions")).sort("customer_id"),
+    )
 
 
 def test_score_without_a_champion_is_refused_in_one_line(story: Story, tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ class Project:
         *,
         tables: str | None = None,
         retrain: bool = False,
+        config: Mapping[str, Mapping[str, Any]] | None = None,
         **changes: Any,
     ) -> Run:
         """Materialise the tables named (all by default) from a source.
@@ -147,6 +148,8 @@ class Project:
             Names separated by spaces; without it the whole job.
         retrain : bool
             Whether to train where nothing changed.
+        config : mapping of str to mapping, optional
+            Configuration of the assets, by table.
         **changes
             Settings for this run.
         """
@@ -161,12 +164,13 @@ class Project:
         names = None if tables is None else tables.split()
         selection = None if names is None else [dg.AssetKey([name, table]) for table in names]
         trains = names is None or "model" in names
-        config = {"ops": {f"{name}_model": {"config": {"retrain": retrain}}}} if trains else {}
+        by_table = {**({"model": {"retrain": retrain}} if trains else {}), **(config or {})}
+        ops = {f"{name}_{table}": {"config": dict(of)} for table, of in by_table.items()}
         result = defs.resolve_job_def(name).execute_in_process(
             instance=self.instance,
             asset_selection=selection,
             raise_on_error=False,
-            run_config={**config, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            run_config={"ops": ops, "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         return Run(result)
 
