@@ -473,7 +473,8 @@ def _require_known_use_cases(settings: Settings, coming: str) -> None:
 
 def _require_own_names(settings: Settings) -> None:
     """Refuse one name in a catalog for the tables of two use cases."""
-    names, owner = settings.table_names, {}
+    names = settings.table_names
+    owner: dict[str, str] = {}
     for case in declared_use_cases(settings) if settings.catalog else ():
         for table in _TABLES:
             name = names.registered(case, table)

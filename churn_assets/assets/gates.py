@@ -10,6 +10,7 @@ from churn_assets.errors import public_text, public_values
 from churn_assets.learning.judging import court
 from churn_assets.learning.judging.promotion import judge, refusal_of
 from churn_assets.learning.judging.verdict import Verdict
+from churn_assets.learning.scoring import customers_to_score
 from churn_assets.settings import Settings
 from churn_assets.tables.lake import Lake
 from churn_assets.tables.volume import Volume
@@ -93,16 +94,17 @@ def learning_checks(use_case: UseCase, settings: Settings) -> list[dg.AssetCheck
         tables = lake.of(use_case)
         with refusals():
             scored, customers = tables["predictions"].require(), tables["features"].require()
-        numbers = {"scored": scored.rows, "customers": customers.rows}
+        whole = customers_to_score(customers)
+        numbers = {"scored": scored.rows, "customers": whole}
         losses: Mapping[str, str] = {}
         if "scored_before" in scored.details:
             before, gone = scored.details["scored_before"], scored.details["customers_gone"]
             numbers |= {"scored_before": before, "customers_gone": gone}
             change = Volume(scored.rows, before, before, before - gone)
             losses = change.losses(settings.source(use_case.name).volume)
-        summary = [f"{scored.rows:,} of {customers.rows:,} customers", *losses.values()]
+        summary = [f"{scored.rows:,} of {whole:,} customers", *losses.values()]
         return dg.AssetCheckResult(
-            passed=scored.rows == customers.rows and not losses,
+            passed=scored.rows == whole and not losses,
             description="; ".join(summary),
             metadata=numbers,
         )

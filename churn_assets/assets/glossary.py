@@ -23,10 +23,12 @@ _SPLIT = "train, validation or test: who is trained on, and who is only judged b
 _WORDS: dict[str, dict[str, str]] = {
     "raw": _RECORD,
     "labels": _RECORD,
+    "holdout": _RECORD,
     "rejects": {**_RECORD, "reasons": "every rule of the contract that the record breaks"},
     "features": {
         "label": "whether the outcome is the positive one; null where it is not known yet",
         "split": _SPLIT,
+        "to_score": "whether the customer is scored by this row, and not by another one",
     },
     "model": {
         "model_name": "name of the registered model",
@@ -93,7 +95,7 @@ def describe(case: UseCase, table: str, column: str) -> str:
         if column == "expected_value" and case.business is not None:
             return f"{words}, in {case.business.currency}"
         return words
-    if table in ("raw", "labels", "rejects") and column not in _named(case):
+    if table in ("raw", "labels", "holdout", "rejects") and column not in _named(case):
         return "as it came; the contract does not name it"
     return case.describe(column)
 

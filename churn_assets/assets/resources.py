@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import dagster as dg
@@ -16,7 +17,7 @@ from churn_assets.learning.workplace import Workplace, model_tables
 from churn_assets.settings import Settings
 from churn_assets.tables.engines.engine import Engine
 from churn_assets.tables.engines.polars_engine import PolarsEngine
-from churn_assets.tables.lake import Lake, record_tables
+from churn_assets.tables.lake import HOLDOUT, Lake, record_tables
 from churn_assets.usecases.spec import UseCase
 
 if TYPE_CHECKING:
@@ -210,6 +211,11 @@ class Resources:
         return self.mlflow.workplace(use_case, self.lake)
 
 
+def _held_out(settings: Settings, use_case: UseCase) -> tuple[str, ...]:
+    """The table of a hold-out, where the settings name one."""
+    return () if settings.source(use_case.name).holdout is None else (HOLDOUT,)
+
+
 def resources(settings: Settings) -> Resources:
     """The resources that the settings ask for.
 
@@ -233,7 +239,8 @@ def resources(settings: Settings) -> Resources:
 
         spark = Spark.of(settings)
         engine = SparkEngine(spark.started)
-    lake = Lake(settings.lake_uri, engine, settings.lake_options, LAYERS, settings.table_names)
+    layers = (*LAYERS, partial(_held_out, settings))
+    lake = Lake(settings.lake_uri, engine, settings.lake_options, layers, settings.table_names)
     return Resources(lake, Mlflow.of(settings), spark)
 
 

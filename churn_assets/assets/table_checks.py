@@ -12,7 +12,7 @@ from churn_assets.errors import public_text, public_values
 from churn_assets.settings import Settings
 from churn_assets.tables import quality
 from churn_assets.tables.health import damage_named
-from churn_assets.tables.lake import Lake
+from churn_assets.tables.lake import HOLDOUT, Lake
 from churn_assets.usecases.spec import UseCase
 
 _ODD_LABELS = {
@@ -142,6 +142,8 @@ def table_checks(case: UseCase, settings: Settings) -> list[dg.AssetChecksDefini
         checks.append(split_balance)
     if case.labels:
         checks += [_usual_volume(case, "labels"), label_records]
+    if settings.source(case.name).holdout:
+        checks.append(_usual_volume(case, HOLDOUT))
     return checks
 
 

@@ -10,8 +10,8 @@ from churn_assets.assets.table import Lineage, table
 from churn_assets.settings import Settings
 from churn_assets.tables.as_of import as_known_on, labels_as_known_on
 from churn_assets.tables.featurise import features_code, featurise
-from churn_assets.tables.ingest import ingest, ingest_labels, raw_code
-from churn_assets.tables.lake import Committed, Lake
+from churn_assets.tables.ingest import ingest, ingest_holdout, ingest_labels, raw_code
+from churn_assets.tables.lake import HOLDOUT, Committed, Lake
 from churn_assets.tables.refine import refine, silver_code
 from churn_assets.tables.sources.source import Source
 from churn_assets.usecases.spec import UseCase, delta_name
@@ -40,6 +40,7 @@ class SourceConfig(dg.Config):
 def table_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefinition]:
     """raw, silver with rejects, and features of a use case; and labels, if they come apart."""
     source, day = settings.source(case.name), settings.as_of
+    held_out = source.holdout is not None
     fresh_minutes, most_rejects = settings.freshness.raw_minutes, settings.max_reject_share
 
     def today(lake: Lake) -> Lake:
@@ -62,6 +63,13 @@ def table_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefinition]
             outcomes = source.model_copy(update={"labels": config.of(source.labels or source)})
         return ingest_labels(case, outcomes, lake.of(case), accept=config.accept)
 
+    @table(case, settings, code=raw_code(), fresh_minutes=fresh_minutes, retry_policy=READ_AGAIN)
+    def holdout(config: SourceConfig, lake: dg.ResourceParam[Lake]) -> Committed:
+        """A record with its outcome that is never trained on, as it came."""
+        assert source.holdout is not None
+        tables = lake.of(case)
+        return ingest_holdout(case, config.of(source.holdout), tables, accept=config.accept)
+
     @table(
         case,
         settings,
@@ -78,14 +86,15 @@ def table_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefinition]
         case,
         settings,
         code=features_code(case),
-        deps=["silver", *(["labels"] if case.labels else [])],
+        deps=["silver", *(["labels"] if case.labels else []), *([HOLDOUT] if held_out else [])],
         lineage=_from_silver(case),
     )
     def features(lake: dg.ResourceParam[Lake]) -> Committed:
         """Model inputs, label (null: not known yet) and split of each customer."""
         return featurise(case, lake.of(case), most_rejects)
 
-    return [raw, *([labels] if case.labels else []), silver, features]
+    beside = [*([labels] if case.labels else []), *([holdout] if held_out else [])]
+    return [raw, *beside, silver, features]
 
 
 def _from_source(case: UseCase) -> Lineage:

@@ -26,6 +26,7 @@ from churn_assets.cli.words import DEFAULT_USE_CASE, command
 from churn_assets.errors import public_error
 
 if TYPE_CHECKING:
+    from churn_assets.settings import Settings
     from churn_assets.usecases.spec import UseCase
 
 app = typer.Typer(
@@ -97,7 +98,7 @@ def run(
         from churn_assets.cli.run import run_and_score
         from churn_assets.cli.show import show_records, show_summary
 
-        config = _run_config(case, accept=accept, retrain=retrain) | _output(output)
+        config = _run_config(case, settings, accept=accept, retrain=retrain) | _output(output)
         outcome = run_and_score(case, settings, config=config, verbose=verbose)
         if not outcome.refused:
             show_summary(case, settings, outcome)
@@ -125,10 +126,11 @@ def train(
         settings = typed_settings(use_case, source=source, experiment=experiment, tune=tune)
         from churn_assets.cli.run import run_job
         from churn_assets.cli.show import show_records, show_training
-        from churn_assets.tables.lake import record_tables
+        from churn_assets.tables.lake import HOLDOUT, record_tables
 
-        config = _run_config(case, accept=accept, retrain=retrain)
-        tables = (*record_tables(case), "model")
+        config = _run_config(case, settings, accept=accept, retrain=retrain)
+        held_out = [HOLDOUT] if HOLDOUT in config else []
+        tables = (*held_out, *record_tables(case), "model")
         outcome = run_job(case, settings, tables, config=config, verbose=verbose)
         if not outcome.refused:
             show_training(case, settings, outcome)
@@ -442,9 +444,14 @@ def _answer(
     )
 
 
-def _run_config(case: UseCase, *, accept: bool, retrain: bool) -> dict[str, dict[str, Any]]:
+def _run_config(
+    case: UseCase, settings: Settings, *, accept: bool, retrain: bool
+) -> dict[str, dict[str, Any]]:
     """How the assets of a run are run, by table."""
-    sources = ["raw", *(["labels"] if case.labels else [])]
+    from churn_assets.tables.lake import HOLDOUT
+
+    held_out = [HOLDOUT] if settings.source(case.name).holdout else []
+    sources = ["raw", *(["labels"] if case.labels else []), *held_out]
     return {**{table: {"accept": accept} for table in sources}, "model": {"retrain": retrain}}
 
 

@@ -83,7 +83,7 @@ def rows_as_trained(
         return rows
     made = _made_of_silver(use_case, wanted, trained, tables, features)
     return rows.drop([name for name in wanted if name in there]).join(
-        made, on=list(use_case.keys), how="left"
+        made, on=list(use_case.row_keys), how="left"
     )
 
 
@@ -109,7 +109,7 @@ def _made_of_silver(
         if name in trained.numeric and not _is_number(schema[name]):
             raise InputsError(f"{_trained_on([name])} as a number, which is {schema[name]} today")
     return made.select(
-        *use_case.keys,
+        *use_case.row_keys,
         *(
             nw.col(name).cast(nw.Float64) if name in trained.numeric else nw.col(name)
             for name in wanted

@@ -14,6 +14,7 @@ from churn_assets.learning.scorer import predictions_schema, scored_columns, sco
 from churn_assets.learning.workplace import Workplace
 from churn_assets.tables import engines
 from churn_assets.tables.engines.engine import Engine
+from churn_assets.tables.featurise import TO_SCORE, to_score
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.tables.provenance import MADE_UP, origin
 from churn_assets.tables.versions import code_version, data_version
@@ -70,7 +71,7 @@ def score(place: Workplace, *, contacts: int | None = None) -> Committed:
     reads = {"features": features.version, "champion": tables["champion"].require().version}
     try:
         trained = as_trained(use_case, pipeline)
-        rows = rows_as_trained(use_case, trained, tables, features)
+        rows = to_score(rows_as_trained(use_case, trained, tables, features))
     except InputsError as error:
         raise InputsError(
             f"{use_case.name}: Champion {champion.version} {error}, so it can score nobody. "
@@ -104,6 +105,11 @@ def score(place: Workplace, *, contacts: int | None = None) -> Committed:
             inputs=inputs,
             **_change(use_case, tables, rows),
         )
+
+
+def customers_to_score(features: Committed) -> int:
+    """How many customers features have a row for that they are scored by."""
+    return int(features.details.get(TO_SCORE, features.rows))
 
 
 def deliver(predictions: Table, output: str) -> Committed:

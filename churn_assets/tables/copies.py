@@ -153,17 +153,17 @@ def parts_of(use_case: UseCase, silver: Frame, engine: Engine) -> list[list[str]
     import narwhals.stable.v2 as nw
 
     drawn = sampled(silver, use_case, engine, share=1, most_rows=_FOLLOWED_ROWS)
-    rows = in_memory(engine.collect(drawn.frame.sort(*use_case.keys)))
+    rows = in_memory(engine.collect(drawn.frame.sort(*use_case.row_keys)))
 
     def inputs(records: pl.DataFrame) -> pl.DataFrame:
-        made = use_case.features(nw.from_native(records.lazy())).sort(*use_case.keys)
+        made = use_case.features(nw.from_native(records.lazy())).sort(*use_case.row_keys)
         table: pl.DataFrame = made.select(*use_case.inputs).to_native().collect()
         return table
 
     before, half = inputs(rows), rows.height // 2
     parts = []
     for name in rows.columns:
-        if name in use_case.keys:
+        if name in use_case.row_keys:
             continue
         values = rows[name]
         after = inputs(rows.with_columns(values[half:].append(values[:half])))
@@ -211,7 +211,7 @@ def ties_of(use_case: UseCase, *, copies: bool) -> list[tuple[str, ...]]:
         Whether rows that are alike in all inputs are tied.
     """
     by_inputs = [use_case.inputs] if copies and use_case.inputs else []
-    by_group = [use_case.group] if use_case.group and use_case.split_by else []
+    by_group = [use_case.together] if use_case.together and use_case.split_by else []
     return by_inputs + by_group
 
 
@@ -258,7 +258,7 @@ def _is_tied(use_case: UseCase, ties: Sequence[tuple[str, ...]]) -> nw.Expr:
         of_each = []
         for columns in ties:
             is_alike = rows.cast(nw.Int64).max().over(*columns) == 1
-            if columns == use_case.group:
+            if columns == use_case.together:
                 # Without a group a row stands alone.
                 is_alike &= ~nw.any_horizontal(
                     *(nw.col(name).is_null() for name in columns), ignore_nulls=True

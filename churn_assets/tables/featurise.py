@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,16 @@ from churn_assets.tables.copies import (
 )
 from churn_assets.tables.engines.engine import BUCKETS, Engine
 from churn_assets.tables.engines.polars_engine import PolarsEngine
-from churn_assets.tables.lake import Committed, Table
-from churn_assets.tables.refine import MAX_REJECT_SHARE, newest_by, require_few_rejects
+from churn_assets.tables.lake import HOLDOUT, Committed, Table
+from churn_assets.tables.refine import (
+    MAX_REJECT_SHARE,
+    held_out_records,
+    newest_by,
+    require_few_rejects,
+)
 from churn_assets.tables.sampling import sampled
 from churn_assets.tables.versions import code_version, data_version
-from churn_assets.usecases.spec import UseCase, hash_split, tested_from, time_split
+from churn_assets.usecases.spec import Split, UseCase, hash_split, tested_from, time_split
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
@@ -34,8 +39,11 @@ if TYPE_CHECKING:
 
 FEWEST_OF_OUTCOME = 10
 """Rows of either outcome; with fewer, a column may tell all of them by chance."""
+TO_SCORE = "to_score"
+"""Whether a row is what its customer is scored by; a column where not every row is."""
 _BUCKET, _OF_GROUP, _ROWS, _LABEL_DAY = "__bucket", "__of_group", "__rows", "__label_day"
-_NEVER = date.max
+_DAY, _NEWEST, _HELD_OUT = "__day", "__newest", "__held_out"
+_NEVER, _EVER = date.max, date.min
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,22 @@ class FeatureRows:
 
     frame: Frame
     split: str
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows that are only judged by.
+
+    Parameters
+    ----------
+    frame : frame
+        As the use case's `features` gives them, with the label's column.
+    version : str
+        Data version of their records.
+    """
+
+    frame: Frame
+    version: str
 
 
 def features_code(use_case: UseCase) -> str:
@@ -87,7 +111,8 @@ def featurise(
         Where the labels as a whole break their contract, no row is new enough for test, a group is
         of neither text nor whole numbers, or an input is the label itself.
     """
-    read = {name: tables[name].require() for name in _inputs(use_case)}
+    names = (*_inputs(use_case), *([HOLDOUT] if HOLDOUT in tables else []))
+    read = {name: tables[name].require() for name in names}
     versions = {name: state.data_version for name, state in read.items()}
     version = data_version(features_code(use_case), versions)
     features = tables["features"]
@@ -102,9 +127,16 @@ def featurise(
         validated = _valid_labels(use_case, tables["labels"], read["labels"], max_reject_share)
         labels = validated.valid
         details["labels"] = _label_counts(use_case, validated, silver, features.engine)
+    held_out = None
+    if HOLDOUT in tables:
+        held_out, details[HOLDOUT] = _held_out(use_case, tables, read[HOLDOUT], max_reject_share)
     earlier = None if before is None else before.details.get("split")
-    made = feature_rows(use_case, silver, features.engine, labels=labels, earlier=earlier)
+    made = feature_rows(
+        use_case, silver, features.engine, labels=labels, earlier=earlier, held_out=held_out
+    )
     details |= _findings(use_case, silver, made.frame, features.engine)
+    if TO_SCORE in made.frame.collect_schema():
+        details[TO_SCORE] = _count(to_score(made.frame), features.engine)
     reads = {name: state.version for name, state in read.items()}
     return features.replace(made.frame, version, reads, split=made.split, **details)
 
@@ -116,10 +148,13 @@ def feature_rows(
     *,
     labels: Frame | None = None,
     earlier: str | None = None,
+    held_out: HeldOut | None = None,
 ) -> FeatureRows:
     """Key, model inputs, `label` (null: not known yet) and `split` of each customer.
 
     Columns that value and slices need, and those that tell when, stand beside the model inputs.
+    Where a customer has a row for each label and one to be scored by, or rows are held out,
+    `to_score` says which they are scored by.
 
     Parameters
     ----------
@@ -133,15 +168,39 @@ def feature_rows(
         Valid records of the labels' contract, of a use case that has them apart.
     earlier : str, optional
         The split of the rows that these replace: what was trained on then is never test.
+    held_out : HeldOut, optional
+        The rows that are test, where no others are. Whoever is among them is scored by the row in
+        silver, which has no label.
     """
     import narwhals.stable.v2 as nw
 
     frame = use_case.features(silver)
     if labels is not None:
         frame = _labelled(use_case, frame, labels)
-    frame, side, split = _split(use_case, frame, engine, earlier)
+    if held_out is None:
+        frame, side, split = _split(use_case, frame, engine, earlier)
+        return FeatureRows(_rows(use_case, frame, side), split)
+    frame = _not_trained_on(use_case, frame, held_out.frame)
+    frame, side, split = _split(use_case, frame, engine, None, has_test=False)
+    side = nw.when(nw.col(_HELD_OUT)).then(nw.lit("test")).otherwise(side)
+    tested = held_out.frame.with_columns(nw.lit(False).alias(TO_SCORE))
+    rows = [_rows(use_case, frame, side), _rows(use_case, tested, nw.lit("test"))]
+    return FeatureRows(nw.concat(rows, how="vertical"), f"{split} holdout={held_out.version[:12]}")
+
+
+def to_score(features: Frame) -> Frame:
+    """The rows of features that customers are scored by: one of each."""
+    import narwhals.stable.v2 as nw
+
+    return features.filter(nw.col(TO_SCORE)) if TO_SCORE in features.collect_schema() else features
+
+
+def _rows(use_case: UseCase, frame: Frame, side: nw.Expr) -> Frame:
+    """The columns of features."""
+    import narwhals.stable.v2 as nw
+
     inputs = (*use_case.keys, *use_case.inputs, *use_case.beside)
-    rows = frame.select(
+    return frame.select(
         *use_case.keys,
         # Numbers are doubles, so that a model's signature takes a missing one.
         *(nw.col(name).cast(nw.Float64) for name in use_case.numeric),
@@ -150,8 +209,8 @@ def feature_rows(
         *(name for name in use_case.days if name not in inputs),
         (nw.col(use_case.label.column) == use_case.label.positive).alias("label"),
         side.alias("split"),
+        *([TO_SCORE] if TO_SCORE in frame.collect_schema() else []),
     )
-    return FeatureRows(rows, split)
 
 
 def _inputs(use_case: UseCase) -> tuple[str, ...]:
@@ -159,13 +218,59 @@ def _inputs(use_case: UseCase) -> tuple[str, ...]:
     return ("silver",) if use_case.labels is None else ("silver", "labels")
 
 
+def _held_out(
+    use_case: UseCase, tables: Mapping[str, Table], state: Committed, max_reject_share: float
+) -> tuple[HeldOut, dict[str, Any]]:
+    """The rows of a hold-out whose outcome is known, and what became of its records."""
+    import narwhals.stable.v2 as nw
+
+    table, source = tables[HOLDOUT], state.details.get("source_uri", state.uri)
+    validated = held_out_records(use_case, table, state.version)
+    require_few_rejects(validated, max_reject_share, source, kept=state.uri, guarded="features")
+    frame = use_case.features(use_case.clean(validated.valid))
+    if use_case.labels is not None:
+        frame = _labelled(
+            use_case, frame, _valid_labels(use_case, table, state, max_reject_share).valid
+        )
+    known = frame.filter(~nw.col(use_case.label.column).is_null())
+    counts = {
+        "records": validated.rows,
+        "rejected": validated.rejected,
+        "rules": dict(validated.broken),
+        "judged_by": _count(known, table.engine),
+    }
+    return HeldOut(known, state.data_version), counts
+
+
+def _not_trained_on(use_case: UseCase, frame: Frame, held_out: Frame) -> Frame:
+    """Rows of which those of held out customers, or of their groups, have no label."""
+    import narwhals.stable.v2 as nw
+
+    who, label = list(use_case.together or use_case.keys), use_case.label.column
+    theirs = held_out.select(*who).unique(keep="any").with_columns(nw.lit(True).alias(_HELD_OUT))
+    marked = frame.join(theirs, on=who, how="left")
+    is_held_out = nw.coalesce(nw.col(_HELD_OUT), nw.lit(False))
+    if TO_SCORE not in frame.collect_schema():
+        marked = marked.with_columns(nw.lit(True).alias(TO_SCORE))
+    unlabelled = marked.with_columns(
+        is_held_out.alias(_HELD_OUT), nw.when(~is_held_out).then(nw.col(label)).alias(label)
+    )
+    # An earlier row of theirs is of no use.
+    return unlabelled.filter(~nw.col(_HELD_OUT) | nw.col(TO_SCORE))
+
+
 def _split(
-    use_case: UseCase, frame: Frame, engine: Engine, earlier: str | None
+    use_case: UseCase,
+    frame: Frame,
+    engine: Engine,
+    earlier: str | None,
+    *,
+    has_test: bool = True,
 ) -> tuple[Frame, nw.Expr, str]:
     """The rows, on which side each is, and the split as it is kept."""
     import narwhals.stable.v2 as nw
 
-    shares = use_case.split
+    shares = use_case.split if has_test else _without_test(use_case.split)
     if use_case.split_by is None:
         bucket = nw.col(_BUCKET)
         to_train = round(shares.train * BUCKETS)
@@ -182,7 +287,7 @@ def _split(
     known = frame.filter(~nw.col(use_case.label.column).is_null() & ~nw.col(by).is_null())
     each = known.group_by(by).agg(nw.len().cast(nw.Int64).alias(_ROWS))
     days = {row[by]: row[_ROWS] for row in engine.collect(each).to_pylist()}
-    test_from = _newest(days, 1 - shares.train - shares.validation)
+    test_from = _newest(days, 1 - shares.train - shares.validation) if has_test else _NEVER
     before = tested_from(earlier or "", by)
     if before == _NEVER:
         before = None
@@ -199,6 +304,12 @@ def _split(
     validation_from = _newest(older, share) or test_from
     side = _side(nw.col(by) >= validation_from, nw.col(by) >= test_from)
     return frame, side, time_split(by, test_from)
+
+
+def _without_test(split: Split) -> Split:
+    """The same shares of train and validation to each other, where others are judged by."""
+    train = split.train / (split.train + split.validation)
+    return replace(split, train=train, validation=1 - train)
 
 
 def _require_group(use_case: UseCase, frame: Frame) -> None:
@@ -245,40 +356,70 @@ def _valid_labels(
     wanted, source = use_case.labels.contract, state.details.get("source_uri", state.uri)
     records = table.scan(state.version)
     contract.require_types(records, wanted, source)
-    newest = newest_by(state, use_case.labels.time)
+    by_day = use_case.is_point_in_time
+    newest = newest_by(state, None if by_day else use_case.labels.time)
     validated = contract.validate(records, wanted, table.engine, newest)
     contract.require_table(validated, wanted, table.engine, source)
     require_few_rejects(validated, max_reject_share, source, kept=state.uri, guarded="features")
+    _require_one_undated(use_case, validated.valid, table.engine, source)
     return validated
 
 
-def _labelled(use_case: UseCase, frame: Frame, labels: Frame) -> Frame:
-    """Rows with their label, where it is not older than what the row tells."""
-    import narwhals.stable.v2 as nw
-
-    column = use_case.label.column
-    joined = frame.join(_label_rows(use_case, labels), on=list(use_case.keys), how="left")
-    if _LABEL_DAY not in joined.collect_schema():
-        return joined
-    label = nw.when(~_is_too_new(use_case)).then(nw.col(column))
-    return joined.with_columns(label.alias(column)).drop(_LABEL_DAY)
-
-
-def _label_rows(use_case: UseCase, labels: Frame) -> Frame:
+def _require_one_undated(use_case: UseCase, labels: Frame, engine: Engine, source: str) -> None:
+    """Refuse two labels of a customer that say no day, of which neither is the newest."""
     import narwhals.stable.v2 as nw
 
     assert use_case.labels is not None
-    day = use_case.labels.time if use_case.time else None
-    days: Iterable[nw.Expr] = [nw.col(day).alias(_LABEL_DAY)] if day else []
-    return labels.select(*use_case.keys, use_case.label.column, *days)
+    day = use_case.labels.time
+    if day is None or not use_case.is_point_in_time or not use_case.labels.contract[day].nullable:
+        return
+    undated = labels.filter(nw.col(day).is_null()).group_by(*use_case.keys)
+    repeated = undated.agg(nw.len().cast(nw.Int64).alias(_ROWS)).filter(nw.col(_ROWS) > 1)
+    count = _count(repeated, engine)
+    if count:
+        raise ContractError(
+            f"{source}: {count:,} customers have several labels without a day in '{day}', and "
+            "none is the newest. Give their days, or one label each; features was not replaced."
+        )
 
 
-def _is_too_new(use_case: UseCase) -> nw.Expr:
-    """Whether a row tells what was not known on the day of its label."""
+def _labelled(use_case: UseCase, frame: Frame, labels: Frame) -> Frame:
+    """Rows with their label; where both have days, those with one and the newest of a customer.
+
+    A label is of the newest row that is not newer than it, and of its newest label a row has the
+    newest. So a row that was trained on is still there when a newer one comes, and the newest row
+    without a label is the one to be scored by.
+    """
     import narwhals.stable.v2 as nw
 
+    keys, column = list(use_case.keys), use_case.label.column
+    if not use_case.is_point_in_time:
+        return frame.join(_label_rows(use_case, labels), on=keys, how="left")
     assert use_case.time is not None
-    return nw.coalesce(nw.col(use_case.time) > nw.col(_LABEL_DAY), nw.lit(False))
+    frame = frame.with_columns(nw.coalesce(nw.col(use_case.time), nw.lit(_EVER)).alias(_DAY))
+    known = _label_rows(use_case, labels).filter(~nw.col(column).is_null())
+    pairs = frame.select(*keys, _DAY).join(known, on=keys, how="inner")
+    pairs = pairs.filter(nw.col(_DAY) <= nw.col(_LABEL_DAY))
+    for newest, of in ((_DAY, _LABEL_DAY), (_LABEL_DAY, _DAY)):
+        pairs = pairs.with_columns(nw.col(newest).max().over(*keys, of).alias(_NEWEST))
+        pairs = pairs.filter(nw.col(newest) == nw.col(_NEWEST)).drop(_NEWEST)
+    joined = frame.join(pairs.drop(_LABEL_DAY), on=[*keys, _DAY], how="left")
+    joined = joined.with_columns(nw.col(_DAY).max().over(*keys).alias(_NEWEST))
+    is_known, is_newest = ~nw.col(column).is_null(), nw.col(_DAY) == nw.col(_NEWEST)
+    kept = joined.filter(is_known | is_newest)
+    return kept.with_columns((is_newest & ~is_known).alias(TO_SCORE)).drop(_DAY, _NEWEST)
+
+
+def _label_rows(use_case: UseCase, labels: Frame) -> Frame:
+    """Key, label, and its day where a record has one too; a label without a day is of any."""
+    import narwhals.stable.v2 as nw
+
+    assert use_case.labels is not None
+    day = use_case.labels.time if use_case.is_point_in_time else None
+    days: Iterable[nw.Expr] = (
+        [nw.coalesce(nw.col(day), nw.lit(_NEVER)).alias(_LABEL_DAY)] if day else []
+    )
+    return labels.select(*use_case.keys, use_case.label.column, *days)
 
 
 def _label_counts(
@@ -296,12 +437,12 @@ def _label_counts(
         "rules": dict(validated.broken),
         "of_nobody": _count(without, engine),
     }
-    if _LABEL_DAY in labels.collect_schema():
-        joined = use_case.features(silver).join(labels, on=keys, how="inner")
-        given = ~nw.col(use_case.label.column).is_null()
-        counts["older_than_the_record"] = _count(
-            joined.filter(given & _is_too_new(use_case)), engine
-        )
+    if use_case.is_point_in_time and use_case.time:
+        day = nw.coalesce(nw.col(use_case.time), nw.lit(_EVER)).alias(_DAY)
+        first = use_case.features(silver).select(*keys, day).group_by(*keys).agg(nw.col(_DAY).min())
+        given = labels.filter(~nw.col(use_case.label.column).is_null())
+        older = given.join(first, on=keys, how="inner").filter(nw.col(_DAY) > nw.col(_LABEL_DAY))
+        counts["older_than_the_record"] = _count(older, engine)
     return counts
 
 

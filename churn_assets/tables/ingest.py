@@ -13,6 +13,7 @@ from churn_assets.tables.contract import require_types
 from churn_assets.tables.engines.engine import ConflictError
 from churn_assets.tables.health import damage_named
 from churn_assets.tables.lake import (
+    HOLDOUT,
     INGESTED_AT,
     LINE_FAULT,
     SOURCE_URI,
@@ -28,7 +29,7 @@ from churn_assets.tables.sources.open import open_source
 from churn_assets.tables.sources.source import Source
 from churn_assets.tables.versions import code_version, data_version
 from churn_assets.tables.volume import REMEMBERED, compare, unusual
-from churn_assets.usecases.spec import UseCase, delta_name
+from churn_assets.usecases.spec import Contract, UseCase, delta_name
 
 if TYPE_CHECKING:
     from churn_assets.types import Frame
@@ -94,6 +95,26 @@ def ingest_labels(
         )
     expected = Expected.labels_of(use_case, settings)
     return _ingest(_Target(use_case, expected, tables["labels"], whole=False), source, accept)
+
+
+def ingest_holdout(
+    use_case: UseCase, source: Source, tables: Mapping[str, Table], *, accept: bool = False
+) -> Committed:
+    """Likewise for records that are only judged by, with their outcomes beside them.
+
+    Raises
+    ------
+    SourceError, TableError
+        As `ingest` does; also where no source is named for them, or it has no outcomes.
+    """
+    settings = f"sources.{use_case.name}.holdout"
+    if not source.is_named:
+        raise SourceError(f"{settings}.uri is empty. Set it to where the hold-out's records are.")
+    columns = {column.name: column for column in use_case.label_contract.columns}
+    columns |= {column.name: column for column in use_case.contract.columns}
+    whole = Contract(*columns.values(), key=use_case.row_keys)
+    expected = Expected(whole, settings, use_case.name, generate=use_case.generate)
+    return _ingest(_Target(use_case, expected, tables[HOLDOUT]), source, accept)
 
 
 @dataclass(frozen=True)

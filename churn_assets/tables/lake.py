@@ -30,7 +30,9 @@ LINE_FAULT = "line_fault"
 null in the other records."""
 Layer = Callable[["UseCase"], tuple[str, ...]]
 """Names the tables that a layer of the package adds for a use case."""
-RECORD_TABLES = ("raw", "labels", "silver", "rejects", "features")
+HOLDOUT = "holdout"
+"""The table of records that are never trained on, where the settings have one."""
+RECORD_TABLES = ("raw", "labels", HOLDOUT, "silver", "rejects", "features")
 """The tables from a use case's source to its features, in the order in which they are made."""
 LAYOUT = 2
 """How tables and their notes are laid out; a lake of a later one is not touched."""
@@ -38,7 +40,7 @@ LAYOUT = 2
 
 def record_tables(use_case: UseCase) -> tuple[str, ...]:
     """The tables from a use case's source to its features, in the order in which they are made."""
-    return tuple(name for name in RECORD_TABLES if name != "labels" or use_case.labels)
+    return ("raw", *(["labels"] if use_case.labels else []), "silver", "rejects", "features")
 
 
 def require_known_layout(tables: Mapping[str, Table]) -> None:

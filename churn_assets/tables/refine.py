@@ -54,7 +54,10 @@ def refine(
     source = raw.details.get("source_uri", raw.uri)
     records = tables["raw"].scan(raw.version)
     contract.require_types(records, use_case.contract, source)
-    validated = contract.validate(records, use_case.contract, engine, newest_by(raw, use_case.time))
+    # Where a record is of a customer and a day, the newest of a day is the last that came.
+    by_day = use_case.row_keys != use_case.keys
+    by = newest_by(raw, None if by_day else use_case.time)
+    validated = contract.validate(records, use_case.contract, engine, by)
     contract.require_table(validated, use_case.contract, engine, source)
     # Where none was counted, none is looked for in all records once more.
     found = validated.rejects if validated.rejected else validated.rejects.head(0)
@@ -62,6 +65,30 @@ def refine(
     yield rejects
     require_few_rejects(validated, max_reject_share, source, kept=rejects.uri, guarded="silver")
     yield silver or tables["silver"].replace(use_case.clean(validated.valid), version, reads)
+
+
+def held_out_records(
+    use_case: UseCase, table: Table, version: int | None = None
+) -> contract.Validated:
+    """The records of a hold-out by the use case's contract.
+
+    Parameters
+    ----------
+    use_case : UseCase
+        Whose contract applies.
+    table : Table
+        What holds them as they came.
+    version : int, optional
+        Delta version of it; the newest by default.
+    """
+    state = table.state(version)
+    assert state is not None
+    records, source = table.scan(state.version), state.details.get("source_uri", state.uri)
+    contract.require_types(records, use_case.contract, source)
+    by = newest_by(state, None if use_case.row_keys != use_case.keys else use_case.time)
+    validated = contract.validate(records, use_case.contract, table.engine, by)
+    contract.require_table(validated, use_case.contract, table.engine, source)
+    return validated
 
 
 def newest_by(state: Committed, time: str | None) -> tuple[str, ...]:

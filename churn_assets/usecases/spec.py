@@ -31,14 +31,14 @@ _MINUS = ("behind", "brackets", "dash")
 
 RESERVED = frozenset({
     # Beside the inputs in features, and beside the key in predictions.
-    "label", "split", "churn_probability", "decision", "threshold", "risk_band", "expected_value",
+    "label", "split", "to_score", "churn_probability", "decision", "threshold", "risk_band", "expected_value",
     "contact", "rank", "reason_1", "reason_2", "reason_3", "model_version", "features_version",
     "scored_at",
     # Beside the columns of the source in raw and rejects.
     "source_uri", "ingested_at", "line_fault", "reasons",
 })  # fmt: skip
 """Names of what tables hold beside a source's own columns."""
-_IN_FEATURES = ("label", "split")
+_IN_FEATURES = ("label", "split", "to_score")
 _TYPES = {String: "text", Int64: "whole number", Float64: "number", Date: "date"}
 _UNITS = ("seconds", "minutes", "hours", "days", "weeks", "months", "years", "percent", "kb", "mb")
 _COUNTS = ("num", "number", "number of", "count", "count of")
@@ -199,7 +199,7 @@ class Contract:
     def __repr__(self) -> str:
         return f"Contract({self.columns}, min_rows={self.min_rows}, key={self.key})"
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: object) -> bool:
         return any(column.name == name for column in self.columns)
 
     @property
@@ -231,8 +231,9 @@ class Labels:
         What a record of that source must hold: the key by the use case's names, the label's
         column, and `time` where it has one.
     time : str, optional
-        Date column of it: the day of the outcome. A record of a customer that is newer tells what
-        was not known then, so it does not get this label; that takes the use case's `time`.
+        Date column of it: the day of the outcome. With the use case's `time` a customer may have a
+        record for each day and several outcomes, and each is the label of the newest record of
+        before: one that is newer tells what was not known then.
     """
 
     contract: Contract
@@ -472,10 +473,11 @@ class UseCase:
     def __post_init__(self) -> None:
         if not self.split.salt:
             object.__setattr__(self, "split", replace(self.split, salt=self.name))
-        object.__setattr__(self, "contract", self._with_key(self.contract))
+        object.__setattr__(self, "contract", self._with_key(self.contract, self.row_keys))
         if self.labels is not None:
-            labels = replace(self.labels, contract=self._with_key(self.labels.contract))
-            object.__setattr__(self, "labels", labels)
+            day = (self.labels.time,) if self.is_point_in_time and self.labels.time else ()
+            keyed = self._with_key(self.labels.contract, (*self.keys, *day))
+            object.__setattr__(self, "labels", replace(self.labels, contract=keyed))
         if self.label.column not in self.label_contract:
             raise ValueError(
                 f"{self.name}: no contract has the label's column '{self.label.column}'"
@@ -510,14 +512,14 @@ class UseCase:
                 f"the column another name, such as '{taken[0]}_given', and its source's as `source`"
             )
 
-    def _with_key(self, contract: Contract) -> Contract:
+    def _with_key(self, contract: Contract, key: Sequence[str]) -> Contract:
         for name in self.keys:
             if name not in contract or contract[name].dtype not in (DType.STRING, DType.INT64):
                 raise ValueError(
                     f"{self.name}: '{name}' of its key is not a column of text or whole numbers "
                     "in each contract"
                 )
-        return contract.with_key(self.keys)
+        return contract.with_key(key)
 
     @property
     def declared(self) -> dict[str, str]:
@@ -533,6 +535,25 @@ class UseCase:
     def keys(self) -> tuple[str, ...]:
         """The columns of the key."""
         return (self.key,) if isinstance(self.key, str) else self.key
+
+    @property
+    def is_point_in_time(self) -> bool:
+        """Whether records and labels have days: a label is of the newest record before it."""
+        return bool(self.time and self.labels and self.labels.time)
+
+    @property
+    def row_keys(self) -> tuple[str, ...]:
+        """The columns that tell rows of silver apart, and labelled rows of features.
+
+        Those of the key; and the day of a record, where a customer may have one for each day.
+        """
+        by_day = self.is_point_in_time and self.time in self.contract
+        return tuple(dict.fromkeys((*self.keys, *([self.time] if by_day and self.time else []))))
+
+    @property
+    def together(self) -> tuple[str, ...]:
+        """The columns whose rows of one value belong together; none where each stands alone."""
+        return self.group or (self.keys if self.row_keys != self.keys else ())
 
     @property
     def label_contract(self) -> Contract:

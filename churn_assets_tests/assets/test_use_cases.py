@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import dagster as dg
 import polars as pl
 import pytest
 
+import churn_assets.definitions as front_door
 from churn_assets.definitions import definitions
 from churn_assets.settings import Settings
 from churn_assets.usecases import USE_CASES
-from churn_assets_tests.support.project import QUICK, Project
+from churn_assets.usecases.spec import Column, Contract, Date, Labels
+from churn_assets_tests.support.project import QUICK, ROWS, USE_CASE, Project, customers
 
 BOOKING = USE_CASES["booking_cancellation"]
 SOURCES = {"booking_cancellation": {"rows": 4000}, "telco_churn": {"rows": 1500}}
@@ -118,3 +121,55 @@ def test_a_past_day_is_run_beside_today_and_never_over_it(booking: Project) -> N
     scored = pl.read_delta(f"{then.lake_uri}/booking_cancellation/predictions")
     assert len(scored) == before["predictions"].rows
     assert then.model_name("booking_cancellation") == f"booking_cancellation_as_of_{day}"
+
+
+WHO, OUTCOME, *OTHERS = (
+    replace(USE_CASE.contract["customer_id"], unique=False),
+    USE_CASE.contract["churn"],
+    *(c for c in USE_CASE.contract.columns if c.name not in ("customer_id", "churn")),
+)
+DATED = replace(
+    USE_CASE,
+    name="dated_churn",
+    contract=Contract(WHO, *OTHERS, Column("seen", Date)),
+    labels=Labels(Contract(WHO, OUTCOME, Column("known", Date)), time="known"),
+    time="seen",
+    generate=None,
+)
+"""Telco with a record for each customer and day."""
+
+
+def test_customers_by_the_day_are_trained_on_as_of_their_labels_and_judged_on_a_hold_out(
+    new_project: Callable[..., Project], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(front_door, "declared_use_cases", lambda _: {DATED.name: DATED})
+    whole = customers(ROWS).with_columns(known=pl.lit("2026-02-28"))
+    first, held = whole.head(2000), whole.tail(1100)
+    again = first.tail(1500).with_columns(pl.lit("2026-03-05").alias("seen"), tenure=pl.lit("9"))
+    first = first.with_columns(seen=pl.lit("2026-02-01"))
+    pl.concat([first.drop("known"), again.drop("known")]).write_csv(tmp_path / "records.csv")
+    first.select("customerID", "Churn", "known").write_csv(tmp_path / "labels.csv")
+    held.with_columns(seen=pl.lit("2026-02-01")).write_csv(tmp_path / "held.csv")
+    places = {name: {"uri": str(tmp_path / f"{name}.csv")} for name in ("labels", "held")}
+    source = {"uri": str(tmp_path / "records.csv"), "labels": places["labels"]}
+    project = Project(
+        tmp_path / "project",
+        use_case=DATED,
+        sources={DATED.name: {**source, "holdout": places["held"]}},
+        gates={"floors": {}},
+    )
+
+    run = project.run()
+
+    assert run.success, run.error
+    rows = project.rows("features")
+    learned = rows.filter(pl.col("label").is_not_null() & (pl.col("split") != "test"))
+    tested = rows.filter(pl.col("label").is_not_null() & (pl.col("split") == "test"))
+    held_out = set(held["customerID"])
+    assert set(tested["customer_id"]) == held_out
+    assert set(learned["customer_id"]) == set(first["customerID"]) - held_out
+    assert project.rows("model")["labelled_rows"].to_list() == [len(learned) + len(tested)]
+    scored = project.rows("predictions")
+    assert sorted(scored["customer_id"]) == sorted(again["customerID"])
+    assert run.checks["every_customer_scored"].passed
+    assert run.checks["f1_gate"].passed

@@ -18,8 +18,9 @@ from churn_assets.tables.contract import validate
 from churn_assets.tables.engines.engine import BUCKETS
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.featurise import feature_rows, featurise
-from churn_assets.tables.ingest import ingest_labels
+from churn_assets.tables.ingest import ingest, ingest_labels
 from churn_assets.tables.lake import Committed, Lake, Table
+from churn_assets.tables.refine import refine
 from churn_assets.tables.sources.source import Source
 from churn_assets.usecases.spec import Column, Contract, Date, Label, Labels, Split, String
 from churn_assets_tests.support.project import USE_CASE, customers
@@ -319,9 +320,63 @@ def test_labels_that_break_their_contract_are_counted_and_too_many_are_refused(
         labelled(tmp_path, *[(key, "", "Perhaps") for key in "ab"], ("c", "", "No"))
 
 
-def test_two_labels_of_a_customer_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ContractError, match="column 'id' must be unique"):
-        labelled(tmp_path, ("a", "2020-01-31", "Yes"), ("a", "2020-02-01", "No"))
+def test_two_labels_of_a_customer_and_day_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="columns 'id' and 'on' must be unique together"):
+        labelled(tmp_path, ("a", "2020-01-31", "Yes"), ("a", "2020-01-31", "No"))
+    with pytest.raises(ContractError, match="1 customers have several labels without a day in 'o"):
+        labelled(tmp_path, ("a", "", "Yes"), ("a", "", "No"), ("b", "", "No"))
+
+
+def test_of_labels_of_several_days_a_record_has_the_newest(tmp_path: Path) -> None:
+    _, found = labelled(tmp_path, ("a", "2020-01-31", "Yes"), ("a", "2020-02-01", "No"))
+
+    assert found["a"] is False
+
+
+class Customers:
+    """Records of customers by the day, which come bit by bit, and their labels."""
+
+    def __init__(self, folder: Path) -> None:
+        self.tables, self._folder = Lake(str(folder / "lake"), ENGINE).of(APART), folder
+
+    def came(self, **days: str) -> None:
+        path = self._folder / "records.csv"
+        rows = [(key, f"2020-01-{day}") for key, of in days.items() for day in of.split()]
+        pl.DataFrame(rows, schema=["id", "seen"], orient="row").write_csv(path)
+        ingest(APART, Source(uri=str(path), append=True), self.tables)
+
+    def rows(self, *labels: tuple[str, str, str]) -> set[tuple[str, int, bool | None, bool]]:
+        """Features: who, the day of January, label, and whether it is to be scored."""
+        path = self._folder / "labels.csv"
+        records = [(key, f"2020-01-{day}", left) for key, day, left in labels]
+        pl.DataFrame(records, schema=["id", "on", "left"], orient="row").write_csv(path)
+        ingest_labels(APART, Source(uri="x", labels=Source(uri=str(path))), self.tables)
+        list(refine(APART, self.tables))
+        featurise(APART, self.tables)
+        made = self.tables["features"].scan().to_native().collect()
+        return {
+            (row["id"], row["seen"].day, row["label"], row["to_score"])
+            for row in made.iter_rows(named=True)
+        }
+
+
+def test_a_label_is_of_the_newest_record_before_it_which_stays_when_a_newer_one_comes(
+    tmp_path: Path,
+) -> None:
+    customers = Customers(tmp_path)
+    customers.came(a="01 05", b="01 05", c="05")
+    labels = [("a", "02", "No"), ("a", "06", "Yes"), ("b", "05", "No"), ("c", "04", "Yes")]
+    first = customers.rows(*labels)
+
+    customers.came(a="09", b="04")
+    second = customers.rows(*labels)
+
+    known = {("a", 1, False, False), ("a", 5, True, False), ("b", 5, False, False)}
+    assert first == known | {("c", 5, None, True)}
+    assert second == known | {("c", 5, None, True), ("a", 9, None, True)}
+    features = customers.tables["features"].require()
+    assert features.details["to_score"] == 2
+    assert features.details["labels"]["older_than_the_record"] == 1
 
 
 # Keys of several parts

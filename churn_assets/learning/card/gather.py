@@ -165,7 +165,7 @@ def gather_card(
                 model,
                 inputs,
                 strongest[:EFFECTS],
-                customers(use_case, tables["silver"], tables["features"].require(), rows),
+                customers(use_case, tables, tables["features"].require(), rows),
             )
         ),
     )
@@ -309,7 +309,8 @@ def _some_rows(use_case: UseCase, features: Table) -> pd.DataFrame:
     test = features.scan(features.require().version).filter(
         (nw.col("split") == "test") & ~nw.col("label").is_null()
     )
-    some = test.select(*use_case.keys, *use_case.inputs).sort(*use_case.keys).head(EXPLAINED_ROWS)
+    columns = test.select(*dict.fromkeys([*use_case.row_keys, *use_case.inputs]))
+    some = columns.sort(*use_case.row_keys).head(EXPLAINED_ROWS)
     return features.engine.collect(some).to_pandas(strings_to_categorical=False)
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from churn_assets.tables.engines.polars_engine import PolarsEngine
+from churn_assets.tables.lake import HOLDOUT
+from churn_assets.tables.refine import held_out_records
 from churn_assets.usecases.spec import DType, UseCase
 
 if TYPE_CHECKING:
@@ -121,7 +123,7 @@ class Customers:
         """The model inputs of each customer, in this order; null where `features` drops one."""
         import narwhals.stable.v2 as nw
 
-        engine, keys = PolarsEngine(), list(self.use_case.keys)
+        engine, keys = PolarsEngine(), list(self.use_case.row_keys)
         computed = self.use_case.features(engine.from_arrow(self.silver)).select(
             *keys,
             *(nw.col(name).cast(nw.Float64) for name in self.use_case.numeric),
@@ -181,16 +183,16 @@ def with_value(inputs: pd.DataFrame, name: str, value: Any) -> pd.DataFrame:
 
 
 def customers(
-    use_case: UseCase, silver: Table, features: Committed, keys: pd.DataFrame
+    use_case: UseCase, tables: Mapping[str, Table], features: Committed, keys: pd.DataFrame
 ) -> Customers | None:
-    """Some customers as silver had them when features was made; None where that is not known.
+    """Some test rows as silver had them when features was made; None where that is not known.
 
     Parameters
     ----------
     use_case : UseCase
         Names the key.
-    silver : Table
-        The use case's silver.
+    tables : mapping of str to Table
+        The use case's; a hold-out's records are in a table of their own.
     features : Committed
         The version of features that tells the version of silver.
     keys : DataFrame
@@ -198,12 +200,15 @@ def customers(
     """
     import pyarrow as pa
 
-    version = features.reads.get("silver")
-    if version is None:
+    held_out, version = features.reads.get(HOLDOUT), features.reads.get("silver")
+    if version is None or (held_out is not None and HOLDOUT not in tables):
         return None
-    engine, names = silver.engine, list(use_case.keys)
+    engine, names = tables["silver"].engine, list(use_case.row_keys)
     whom = pa.Table.from_pandas(keys[names], preserve_index=False)
-    rows = silver.scan(version)
+    if held_out is None:
+        rows = tables["silver"].scan(version)
+    else:
+        rows = use_case.clean(held_out_records(use_case, tables[HOLDOUT], held_out).valid)
     found = engine.collect(rows.join(engine.from_arrow(whom), on=names, how="inner"))
     order = keys[names].reset_index(drop=True).reset_index(names=_PLACE)
     placed = found.select(names).to_pandas().merge(order, on=names, how="left")[_PLACE]

@@ -142,9 +142,9 @@ def together(rows: pd.DataFrame, use_case: UseCase, *, copies: bool) -> Indices 
     units = []
     if copies:
         units.append(_number_of(rows, use_case.inputs))
-    if use_case.group:
-        own = rows[list(use_case.group)].isna().any(axis=1).to_numpy()
-        of_group = _number_of(rows, use_case.group)
+    if use_case.together:
+        own = rows[list(use_case.together)].isna().any(axis=1).to_numpy()
+        of_group = _number_of(rows, use_case.together)
         # Without a group a row stands alone.
         units.append(np.where(own, of_group.max() + 1 + np.arange(len(rows)), of_group))
     if not units:

@@ -137,14 +137,16 @@ def labelled_rows(
     """
     import narwhals.stable.v2 as nw
 
-    columns = [*use_case.keys, *use_case.inputs, *use_case.beside, "label", "split"]
+    columns = dict.fromkeys([*use_case.row_keys, *use_case.inputs, *use_case.beside])
     details = features.require().details
-    labelled = features.scan(version).filter(~nw.col("label").is_null()).select(columns)
+    labelled = (
+        features.scan(version).filter(~nw.col("label").is_null()).select(*columns, "label", "split")
+    )
     known = untied(labelled, use_case, details)
     drawn = sampled(
         known, use_case, features.engine, share=settings.sample, most_rows=settings.max_rows
     )
-    rows = features.engine.collect(drawn.frame.sort(*use_case.keys))
+    rows = features.engine.collect(drawn.frame.sort(*use_case.row_keys))
     return Labelled(rows.to_pandas(strings_to_categorical=False), drawn.rows, has_copies(details))
 
 
@@ -264,7 +266,7 @@ def train(
         train=learned[inputs],
         oof_labels=oof_labels,
         oof_scores=oof_scores,
-        test=test[[*use_case.keys, *inputs, *use_case.beside, "label"]],
+        test=test[[*dict.fromkeys([*use_case.row_keys, *inputs, *use_case.beside]), "label"]],
         test_labels=test_labels,
         test_scores=test_scores,
     )

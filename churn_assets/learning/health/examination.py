@@ -34,6 +34,7 @@ _FROM = {"silver": "raw", "rejects": "raw", "features": "silver", "predictions":
 _ANEW = {
     "raw": "`churn run --source` reads it anew.",
     "labels": "`churn run --source` reads it anew.",
+    "holdout": "`churn run` reads it anew.",
     "model": "`churn run` trains anew.",
     "champion": "Nobody is promoted for it: `churn run` asks the gates again.",
 }

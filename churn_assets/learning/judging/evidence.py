@@ -210,14 +210,15 @@ def gather(
     state = features.require()
     labelled = features.scan(state.version).filter(~nw.col("label").is_null())
     test = untied(labelled, use_case, state.details).filter(nw.col("split") == "test")
-    columns = test.select(*use_case.keys, *use_case.inputs, *use_case.beside, "label")
+    names = dict.fromkeys([*use_case.row_keys, *use_case.inputs, *use_case.beside])
+    columns = test.select(*names, "label")
     sample = sampled(columns, use_case, features.engine, share=1, most_rows=most_rows)
     # In one order, so that either engine gives the same evidence.
-    rows = features.engine.collect(sample.frame.sort(*use_case.keys)).to_pandas()
+    rows = features.engine.collect(sample.frame.sort(*use_case.row_keys)).to_pandas()
     champion, incomparable = None, ""
     if incumbent is not None:
         digest = None if record is None else record.model_digest
-        keys = sample.frame.select(*use_case.keys)
+        keys = sample.frame.select(*use_case.row_keys)
         try:
             champion = _of_before(place, incumbent, state, rows, keys, digest)
         except InputsError as error:
@@ -240,7 +241,7 @@ def gather(
         stake=None if case is None else amounts(case, rows, len(rows)),
         stress=_stressed(place, state, model, rows) if len(rows) else None,
         settings=settings.model_dump_json(),
-        test_set=_test_set(rows[[*use_case.keys, "label"]], state.details["split"]),
+        test_set=_test_set(rows[[*use_case.row_keys, "label"]], state.details["split"]),
         incomparable=incomparable,
     )
 
@@ -249,7 +250,7 @@ def _stressed(place: Workplace, features: Committed, model: Any, rows: pd.DataFr
     """How a model takes hostile rows, made of some of these."""
     use_case = place.use_case
     some = spread(rows, SWEPT_ROWS)
-    in_silver = customers(use_case, place.tables["silver"], features, some)
+    in_silver = customers(use_case, place.tables, features, some)
     return stress_test(model, rows[list(use_case.inputs)], use_case, in_silver)
 
 
@@ -310,10 +311,9 @@ def _of_before(
     trained = as_trained(use_case, model)
     if changed(use_case, trained):
         scored = rows_as_trained(use_case, trained, place.tables, features)
-        same = scored.select(*use_case.keys, *trained.inputs).join(
-            keys, on=list(use_case.keys), how="inner"
-        )
-        rows = engine.collect(same.sort(*use_case.keys)).to_pandas()
+        names = dict.fromkeys([*use_case.row_keys, *trained.inputs])
+        same = scored.select(*names).join(keys, on=list(use_case.row_keys), how="inner")
+        rows = engine.collect(same.sort(*use_case.row_keys)).to_pandas()
     return _contender(place.registry, version, files, model, rows[list(trained.inputs)])
 
 

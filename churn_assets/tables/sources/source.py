@@ -46,6 +46,9 @@ class Source(BaseModel):
         history; by default the source is the whole of what there is.
     labels : Source, optional
         Where the labels come from, of a use case that has them apart; by default from here as well.
+    holdout : Source, optional
+        Records with their outcomes that are never trained on: where there are some, the gates judge
+        on them, and not on a part of the others.
     volume : VolumeSettings
         How much of what the table holds must come again for it to be replaced.
     rows, seed : int
@@ -65,6 +68,7 @@ class Source(BaseModel):
     storage_options: dict[str, SecretStr] = {}
     append: bool = False
     labels: Source | None = None
+    holdout: Source | None = None
     volume: VolumeSettings = VolumeSettings()
     rows: int = Field(default=_SAMPLE_ROWS, ge=1)
     seed: int = Field(default=0, ge=0)

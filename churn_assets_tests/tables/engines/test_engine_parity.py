@@ -27,10 +27,10 @@ from churn_assets.tables.contract import Validated, require_types, up_to, valida
 from churn_assets.tables.copies import tied_rows, untied
 from churn_assets.tables.engines.engine import Engine
 from churn_assets.tables.engines.polars_engine import PolarsEngine
-from churn_assets.tables.featurise import feature_rows
-from churn_assets.tables.ingest import ingest
-from churn_assets.tables.lake import Lake
-from churn_assets.tables.refine import newest_by
+from churn_assets.tables.featurise import feature_rows, featurise
+from churn_assets.tables.ingest import ingest, ingest_holdout, ingest_labels
+from churn_assets.tables.lake import HOLDOUT, Lake, record_tables
+from churn_assets.tables.refine import newest_by, refine
 from churn_assets.tables.sources.source import Source
 from churn_assets.tables.volume import VolumeSettings, compare
 from churn_assets.usecases import USE_CASES
@@ -42,6 +42,7 @@ from churn_assets.usecases.spec import (
     Float64,
     Int64,
     Label,
+    Labels,
     String,
     UseCase,
     delta_name,
@@ -624,6 +625,61 @@ def test_history_and_past_days_come_out_of_both_engines_alike(
 
     assert raw.rows == 7
     assert results[0] == results[1]
+
+
+def test_rows_of_their_day_and_hold_outs_come_out_of_both_engines_alike(
+    engines: Sequence[Engine], tmp_path: Path
+) -> None:
+    case = replace(
+        KEEPING,
+        name="dated",
+        key="key",
+        label=Label("label", "Yes"),
+        contract=Contract(
+            Column("key", String), Column("seen", Date, nullable=True), Column("x", Float64)
+        ),
+        labels=Labels(
+            Contract(Column("key", String), Column("label", String), Column("on", Date)), "on"
+        ),
+        features=lambda silver: silver,
+        numeric=("x",),
+        categorical=(),
+        monotone={},
+        business=None,
+        slices=(),
+    )
+    rng = random.Random(5)
+
+    def write(name: str, keys: Sequence[int], days: int) -> Source:
+        rows = [
+            (f"c{key}", f"2020-01-{day:02}", f"2020-01-{day + 2:02}", rng.choice(["Yes", "No"]))
+            for key in keys
+            for day in sorted(rng.sample(range(1, 25), days))
+        ]
+        frame = pl.DataFrame(rows, schema=["key", "seen", "on", "label"], orient="row")
+        frame.with_columns(x=pl.Series([rng.random() for _ in rows])).write_csv(tmp_path / name)
+        return Source(uri=str(tmp_path / name))
+
+    records, outcomes = write("records.csv", range(60), 4), write("labels.csv", range(50), 2)
+    held_out = write("held.csv", range(40, 80), 1)
+    results = []
+    for engine in engines:
+        lake = Lake(
+            str(tmp_path / engine.name), engine, layers=(record_tables, lambda _: (HOLDOUT,))
+        )
+        tables = lake.of(case)
+        ingest(case, records, tables)
+        ingest_labels(case, Source(uri="x", labels=outcomes), tables)
+        ingest_holdout(case, held_out, tables)
+        list(refine(case, tables))
+        made = featurise(case, tables)
+        results.append((comparable(engine, tables["features"].scan()), made.details))
+
+    (ours, details), (theirs, other_details) = results
+    assert ours == theirs
+    assert details == other_details
+    assert details["holdout"]["judged_by"] == 40
+    assert 0 < details["to_score"] <= 60
 
 
 def test_what_comes_again_is_counted_alike(engines: Sequence[Engine], tmp_path: Path) -> None:
