@@ -192,9 +192,9 @@ def test_a_card_holds_no_credential(copied: Project, judged: Judgement) -> None:
     challenger = replace(evidence.challenger, description=f"See {secret} for what it is.")
     reasons = [replace(verdict, reason=f"see {secret}") for verdict in judged.verdicts]
 
-    html = card_page(
-        _gathered(copied, Judgement(reasons, replace(evidence, challenger=challenger)))
-    )
+    told = replace(judged, verdicts=reasons, evidence=replace(evidence, challenger=challenger))
+
+    html = card_page(_gathered(copied, told))
 
     assert "https://host/model" in html
     assert "hidden" not in html
