@@ -14,9 +14,9 @@ from churn_assets.learning.scorer import predictions_schema, scored_columns, sco
 from churn_assets.learning.workplace import Workplace
 from churn_assets.tables import engines
 from churn_assets.tables.engines.engine import Engine
-from churn_assets.tables.featurise import TO_SCORE, to_score
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.tables.provenance import MADE_UP, origin
+from churn_assets.tables.sampling import TO_SCORE, to_score
 from churn_assets.tables.versions import code_version, data_version
 from churn_assets.tables.volume import compare
 from churn_assets.usecases.spec import UseCase

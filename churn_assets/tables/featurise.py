@@ -26,7 +26,7 @@ from churn_assets.tables.refine import (
     newest_by,
     require_few_rejects,
 )
-from churn_assets.tables.sampling import sampled
+from churn_assets.tables.sampling import TO_SCORE, sampled, to_score
 from churn_assets.tables.versions import code_version, data_version
 from churn_assets.usecases.spec import Split, UseCase, hash_split, tested_from, time_split
 
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 FEWEST_OF_OUTCOME = 10
 """Rows of either outcome; with fewer, a column may tell all of them by chance."""
-TO_SCORE = "to_score"
-"""Whether a row is what its customer is scored by; a column where not every row is."""
 _BUCKET, _OF_GROUP, _ROWS, _LABEL_DAY = "__bucket", "__of_group", "__rows", "__label_day"
 _DAY, _NEWEST, _HELD_OUT = "__day", "__newest", "__held_out"
 _NEVER, _EVER = date.max, date.min
@@ -186,13 +184,6 @@ def feature_rows(
     tested = held_out.frame.with_columns(nw.lit(False).alias(TO_SCORE))
     rows = [_rows(use_case, frame, side), _rows(use_case, tested, nw.lit("test"))]
     return FeatureRows(nw.concat(rows, how="vertical"), f"{split} holdout={held_out.version[:12]}")
-
-
-def to_score(features: Frame) -> Frame:
-    """The rows of features that customers are scored by: one of each."""
-    import narwhals.stable.v2 as nw
-
-    return features.filter(nw.col(TO_SCORE)) if TO_SCORE in features.collect_schema() else features
 
 
 def _rows(use_case: UseCase, frame: Frame, side: nw.Expr) -> Frame:

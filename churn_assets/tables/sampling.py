@@ -1,4 +1,4 @@
-"""No more rows than one machine takes, drawn by a hash of the key."""
+"""Which rows of features are used: those to score, and a sample to learn from."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from churn_assets.types import Frame
 
 
+TO_SCORE = "to_score"
+"""Whether a row is what its customer is scored by; a column where not every row is."""
 _BUCKET, _ROWS = "__sample", "__rows"
 
 
@@ -30,6 +32,13 @@ class Sample:
 
     frame: Frame
     rows: int
+
+
+def to_score(features: Frame) -> Frame:
+    """The rows of features that customers are scored by: one of each."""
+    import narwhals.stable.v2 as nw
+
+    return features.filter(nw.col(TO_SCORE)) if TO_SCORE in features.collect_schema() else features
 
 
 def sampled(
