@@ -26,6 +26,7 @@ _ANSWER_SECONDS = 5.0
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _LOGGED = re.compile(r"^\S+ \S+ \S+ - \S+ - (?P<level>[A-Z]+) - (?P<message>.+)")
 _SHOWN = ("WARNING", "ERROR", "CRITICAL")
+_OF_A_NEW_HISTORY = "No cursor for event type"
 _ERROR = re.compile(r"^(?:[\w.]*\.)?(?P<kind>\w*(?:Error|Failure|Exception))\b:? ?(?P<message>.*)")
 _NOT_LOADED = re.compile(r"Error loading (?:repository|code) location .*")
 _LONGEST = 300
@@ -123,7 +124,10 @@ def _worth_showing(text: str) -> str:
     if failed:
         return f"✗ {failed[0]}"
     logged = _LOGGED.match(text)
-    return f"! {logged['message']}" if logged and logged["level"] in _SHOWN else ""
+    if logged is None or logged["level"] not in _SHOWN:
+        return ""
+    message = logged["message"]
+    return "" if message.startswith(_OF_A_NEW_HISTORY) else f"! {message}"
 
 
 def _fault(text: str) -> str:
