@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from churn_assets.learning.scorer import REASONS
@@ -16,6 +14,8 @@ if TYPE_CHECKING:
     from churn_assets.tables.lake import Table
     from churn_assets.usecases.spec import UseCase
 
+_BETWEEN = ": "
+"""What a reason has behind the name of its input."""
 _BINS, _STEPS, _MOST = 20, 50, 8
 """Bars of scores, points of the value curve, and reasons that are drawn."""
 
@@ -125,23 +125,18 @@ def _reasons(use_case: UseCase, collect: Any, rows: Any) -> dict[str, int]:
     """How often each input is the first reason."""
     import narwhals.stable.v2 as nw
 
-    # Of two names of which one begins the other, the longer one.
-    names = sorted({use_case.called(name) for name in use_case.inputs}, key=len, reverse=True)
-    reason = nw.col(REASONS[0])
-    named: nw.Expr = reduce(
-        lambda otherwise, name: (
-            nw.when(reason.str.starts_with(name)).then(nw.lit(name)).otherwise(otherwise)
-        ),
-        reversed(names),
-        nw.lit(None, dtype=nw.String),
-    )
+    # A reason says what, and of which value.
+    what = nw.col(REASONS[0]).str.replace_all(f"(?s){_BETWEEN}.*$", "").alias("reason")
     counted = (
-        rows.select(named.alias("reason"))
+        rows.filter(~nw.col(REASONS[0]).is_null())
+        .select(what)
         .group_by("reason")
         .agg(nw.len().cast(nw.Int64).alias("rows"))
     )
-    counts = Counter({row["reason"]: row["rows"] for row in collect(counted).to_pylist()})
-    del counts[None]
+    called = {use_case.called(name) for name in use_case.inputs}
+    names = {name.partition(_BETWEEN)[0]: name for name in called}
+    found = collect(counted).to_pylist()
+    counts = {names.get(row["reason"], row["reason"]): row["rows"] for row in found}
     return dict(sorted(counts.items(), key=lambda count: (-count[1], count[0])))
 
 
