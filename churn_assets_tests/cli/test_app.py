@@ -184,7 +184,7 @@ def test_help_imports_neither_settings_nor_what_draws_boxes() -> None:
     )
 
     assert ended.stdout.splitlines()[-1] == "set()"
-    assert not re.search(r"\.\.\.$", ended.stdout, re.MULTILINE)
+    assert not re.search(r"\w\.\.\.$", ended.stdout, re.MULTILINE)
 
 
 def test_the_model_card_is_told_and_opened_without_a_server(story: Story) -> None:
