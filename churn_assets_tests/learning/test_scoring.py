@@ -243,7 +243,9 @@ def test_reasons_tell_each_customer_of_their_own_values(finished: Project) -> No
     sentences = 0
     for name, words in known.items():
         for reason in REASONS:
-            values = predictions[reason].str.extract(f"^{words}: (.+) (?:raises|lowers) the risk ")
+            values = predictions[reason].str.extract(
+                f"^{words}: (.+), which (?:raises|lowers) the odds "
+            )
             assert (values.drop_nulls() == features[name].filter(values.is_not_null())).all()
             sentences += values.count()
 
