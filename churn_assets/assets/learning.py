@@ -138,12 +138,12 @@ _FIRST = ("version", "recipe", "test_roc_auc", "test_f1", "test_pr_auc", "test_b
 
 def _of_challenger(challenger: Any, mlflow: Mlflow, case: UseCase) -> dict[str, Any]:
     """What the UI shows of a Challenger beside its table."""
-    row = plain_metadata(challenger.row)
+    row, run_id = plain_metadata(challenger.row), challenger.row["run_id"]
     return {
         **{name: row[name] for name in _FIRST},
         "trained_because": challenger.trained_because,
-        **mlflow.links(case, challenger.row["run_id"]),
-        "pictures": pictures(challenger.pictures),
+        **mlflow.links(case, run_id),
+        "pictures": pictures(mlflow.registry(case).pictures(run_id)),
         "description": challenger.description,
         **row,
     }

@@ -351,7 +351,7 @@ class Registry:
             return get_model_info(f"models:/{self.model_name}/{version}")
 
     def pictures(self, run_id: str) -> dict[str, bytes]:
-        """The pictures of a run by name; none where the run has none."""
+        """The pictures of a run by name, SVG, or PNG of before; none where the run has none."""
         with suppress(local.UnreadableError):
             kept = self._artifacts(run_id) / PICTURES
             return {file.stem: file.read_bytes() for file in sorted(kept.glob("*"))}
@@ -370,10 +370,10 @@ class Registry:
         with self.refusals():
             return str(client.get_run(run_id).info.experiment_id)
 
-    def card_file(self, run_id: str) -> Path | None:
+    def card_file(self, run_id: str, name: str = CARD) -> Path | None:
         """Where the model card of a run lies, or will; None where its files are not on disk."""
         with suppress(local.UnreadableError):
-            return self._artifacts(run_id) / CARD
+            return self._artifacts(run_id) / name
         return None
 
     def card(self, run_id: str, folder: Path | None = None) -> Path | None:
@@ -386,17 +386,7 @@ class Registry:
         folder : Path, optional
             Takes a copy, where the run's files are not on disk.
         """
-        here = self.card_file(run_id)
-        if here is not None:
-            return here if here.exists() else None
-        if folder is None:
-            return None
-        client, beside = self.client, CARD.rpartition("/")[0]
-        with self.refusals(), _quiet():
-            if CARD not in {found.path for found in client.list_artifacts(run_id, beside)}:
-                return None
-            folder.mkdir(parents=True, exist_ok=True)
-            return Path(client.download_artifacts(run_id, CARD, str(folder)))
+        return self._card(run_id, CARD, folder)
 
     def keep_card(self, run_id: str, page: str, text: str) -> None:
         """Keep a model card with its run, as a page and as Markdown."""
@@ -406,15 +396,23 @@ class Registry:
 
     def card_text(self, run_id: str) -> str | None:
         """The model card of a run as Markdown; None where there is none yet."""
-        with suppress(local.UnreadableError):
-            file = self._artifacts(run_id) / CARD_TEXT
-            return file.read_text("utf-8") if file.exists() else None
-        client = self.client
-        with self.refusals(), _quiet(), tempfile.TemporaryDirectory() as folder:
-            paths = {file.path for file in client.list_artifacts(run_id, "card")}
-            if CARD_TEXT not in paths:
+        with tempfile.TemporaryDirectory() as folder:
+            file = self._card(run_id, CARD_TEXT, Path(folder))
+            return None if file is None else file.read_text("utf-8")
+
+    def _card(self, run_id: str, name: str, folder: Path | None) -> Path | None:
+        """A file of the model card, as `card` gives it."""
+        here = self.card_file(run_id, name)
+        if here is not None:
+            return here if here.exists() else None
+        if folder is None:
+            return None
+        client, beside = self.client, name.rpartition("/")[0]
+        with self.refusals(), _quiet():
+            if name not in {found.path for found in client.list_artifacts(run_id, beside)}:
                 return None
-            return Path(client.download_artifacts(run_id, CARD_TEXT, folder)).read_text("utf-8")
+            folder.mkdir(parents=True, exist_ok=True)
+            return Path(client.download_artifacts(run_id, name, str(folder)))
 
     def _artifacts(self, run_id: str) -> Path:
         """The folder of a run's files, where it is on disk."""

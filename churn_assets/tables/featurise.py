@@ -22,9 +22,9 @@ from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.lake import HOLDOUT, Committed, Table
 from churn_assets.tables.refine import (
     MAX_REJECT_SHARE,
-    held_out_records,
-    newest_by,
     require_few_rejects,
+    valid_by,
+    valid_records,
 )
 from churn_assets.tables.sampling import TO_SCORE, sampled, to_score
 from churn_assets.tables.versions import code_version, data_version
@@ -216,7 +216,7 @@ def _held_out(
     import narwhals.stable.v2 as nw
 
     table, source = tables[HOLDOUT], state.details.get("source_uri", state.uri)
-    validated = held_out_records(use_case, table, state.version)
+    validated = valid_records(use_case, table, state)
     require_few_rejects(validated, max_reject_share, source, kept=state.uri, guarded="features")
     frame = use_case.features(use_case.clean(validated.valid))
     if use_case.labels is not None:
@@ -344,13 +344,9 @@ def _valid_labels(
 ) -> contract.Validated:
     """The labels by their contract."""
     assert use_case.labels is not None
-    wanted, source = use_case.labels.contract, state.details.get("source_uri", state.uri)
-    records = table.scan(state.version)
-    contract.require_types(records, wanted, source)
-    by_day = use_case.is_point_in_time
-    newest = newest_by(state, None if by_day else use_case.labels.time)
-    validated = contract.validate(records, wanted, table.engine, newest)
-    contract.require_table(validated, wanted, table.engine, source)
+    source, by_day = state.details.get("source_uri", state.uri), use_case.is_point_in_time
+    time = None if by_day else use_case.labels.time
+    validated = valid_by(use_case.labels.contract, table, state, time)
     require_few_rejects(validated, max_reject_share, source, kept=state.uri, guarded="features")
     _require_one_undated(use_case, validated.valid, table.engine, source)
     return validated

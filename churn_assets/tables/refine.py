@@ -8,7 +8,7 @@ from churn_assets.errors import ContractError, refusal
 from churn_assets.tables import contract, engines
 from churn_assets.tables.lake import INGESTED_AT, Committed, Table
 from churn_assets.tables.versions import code_version, data_version
-from churn_assets.usecases.spec import UseCase
+from churn_assets.usecases.spec import Contract, UseCase
 
 MAX_REJECT_SHARE = 0.05
 
@@ -50,15 +50,8 @@ def refine(
         yield silver
         return
     reads = {"raw": raw.version}
-    engine = tables["raw"].engine
     source = raw.details.get("source_uri", raw.uri)
-    records = tables["raw"].scan(raw.version)
-    contract.require_types(records, use_case.contract, source)
-    # Where a record is of a customer and a day, the newest of a day is the last that came.
-    by_day = use_case.row_keys != use_case.keys
-    by = newest_by(raw, None if by_day else use_case.time)
-    validated = contract.validate(records, use_case.contract, engine, by)
-    contract.require_table(validated, use_case.contract, engine, source)
+    validated = valid_records(use_case, tables["raw"], raw)
     # Where none was counted, none is looked for in all records once more.
     found = validated.rejects if validated.rejected else validated.rejects.head(0)
     rejects = rejects or tables["rejects"].replace(found, version, reads, rules=validated.broken)
@@ -67,10 +60,8 @@ def refine(
     yield silver or tables["silver"].replace(use_case.clean(validated.valid), version, reads)
 
 
-def held_out_records(
-    use_case: UseCase, table: Table, version: int | None = None
-) -> contract.Validated:
-    """The records of a hold-out by the use case's contract.
+def valid_records(use_case: UseCase, table: Table, state: Committed) -> contract.Validated:
+    """The records of raw, or of a hold-out, by the use case's contract.
 
     Parameters
     ----------
@@ -78,16 +69,33 @@ def held_out_records(
         Whose contract applies.
     table : Table
         What holds them as they came.
-    version : int, optional
-        Delta version of it; the newest by default.
+    state : Committed
+        The version of it.
+
+    Raises
+    ------
+    ContractError
+        Where the records as a whole break it.
     """
-    state = table.state(version)
-    assert state is not None
+    # Where a record is of a customer and a day, the newest of a day is the last that came.
+    by_day = use_case.row_keys != use_case.keys
+    return valid_by(use_case.contract, table, state, None if by_day else use_case.time)
+
+
+def valid_by(
+    wanted: Contract, table: Table, state: Committed, time: str | None
+) -> contract.Validated:
+    """The records of a version of a table by a contract; of a key that repeats, the newest by time.
+
+    Raises
+    ------
+    ContractError
+        Where the records as a whole break it.
+    """
     records, source = table.scan(state.version), state.details.get("source_uri", state.uri)
-    contract.require_types(records, use_case.contract, source)
-    by = newest_by(state, None if use_case.row_keys != use_case.keys else use_case.time)
-    validated = contract.validate(records, use_case.contract, table.engine, by)
-    contract.require_table(validated, use_case.contract, table.engine, source)
+    contract.require_types(records, wanted, source)
+    validated = contract.validate(records, wanted, table.engine, newest_by(state, time))
+    contract.require_table(validated, wanted, table.engine, source)
     return validated
 
 

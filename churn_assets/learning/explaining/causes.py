@@ -10,7 +10,7 @@ import numpy as np
 
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.lake import HOLDOUT
-from churn_assets.tables.refine import held_out_records
+from churn_assets.tables.refine import valid_records
 from churn_assets.usecases.spec import DType, UseCase
 
 if TYPE_CHECKING:
@@ -208,7 +208,9 @@ def customers(
     if held_out is None:
         rows = tables["silver"].scan(version)
     else:
-        rows = use_case.clean(held_out_records(use_case, tables[HOLDOUT], held_out).valid)
+        judged_by = tables[HOLDOUT].state(held_out)
+        assert judged_by is not None
+        rows = use_case.clean(valid_records(use_case, tables[HOLDOUT], judged_by).valid)
     found = engine.collect(rows.join(engine.from_arrow(whom), on=names, how="inner"))
     order = keys[names].reset_index(drop=True).reset_index(names=_PLACE)
     placed = found.select(names).to_pandas().merge(order, on=names, how="left")[_PLACE]

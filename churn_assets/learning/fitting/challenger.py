@@ -46,15 +46,12 @@ class Challenger:
         The model table.
     row : mapping
         The Challenger's row in it.
-    pictures : mapping of str to bytes
-        SVG by name; PNG of one that an earlier version of the package trained.
     description : str
         What the registry says of it.
     """
 
     committed: Committed
     row: Mapping[str, Any]
-    pictures: Mapping[str, bytes]
     description: str
 
     @property
@@ -186,7 +183,7 @@ def train_challenger(
             "inputs": dict(trained.telling_inputs),
         },
     )
-    return Challenger(committed, row, images, registered.description)
+    return Challenger(committed, row, registered.description)
 
 
 def _because(
@@ -273,10 +270,7 @@ def latest_challenger(model: Table, registry: Registry) -> Challenger | None:
             model.scan(state.version).filter(nw.col("run_id") == registered.run_id)
         )
     )
-    if not rows:
-        return None
-    images = registry.pictures(registered.run_id)
-    return Challenger(state, rows[-1], images, registered.description)
+    return Challenger(state, rows[-1], registered.description) if rows else None
 
 
 def typical_row(use_case: UseCase, train: pd.DataFrame) -> pd.DataFrame:

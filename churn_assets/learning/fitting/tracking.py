@@ -86,7 +86,7 @@ def log_parts(
     from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
     client = registry.client
-    experiment = client.get_run(run_id).info.experiment_id
+    experiment = registry.experiment_of(run_id)
 
     def log(
         name: str,
