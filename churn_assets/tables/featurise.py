@@ -41,7 +41,8 @@ FEWEST_OF_OUTCOME = 10
 """Rows of either outcome; with fewer, a column may tell all of them by chance."""
 _BUCKET, _OF_GROUP, _ROWS, _LABEL_DAY = "__bucket", "__of_group", "__rows", "__label_day"
 _DAY, _NEWEST, _HELD_OUT = "__day", "__newest", "__held_out"
-_NEVER, _EVER = date.max, date.min
+# Not `date.min`: Spark takes years of four digits only.
+_NEVER, _EVER = date.max, date(1000, 1, 1)
 
 
 @dataclass(frozen=True)

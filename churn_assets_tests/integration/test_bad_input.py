@@ -248,8 +248,8 @@ def test_too_many_rejects_stop_the_run_before_silver_and_are_kept_for_a_look(
     run = good.run(path)
 
     assert error_line(run).startswith(
-        f"{path}: {faults} of {FEW} records (10.0%) break the contract, and at most 5.0% may. "
-        f"Most often: MonthlyCharges: is not a finite number ({faults})."
+        f"{path}: {faults} of {FEW} records (10.0%) break the contract, and at most 5.0% may; "
+        f"most often: MonthlyCharges: is not a finite number ({faults}). They are kept in "
     )
     assert changes(good, before) == {"raw", "rejects"}
     rejects = good.rows("rejects")

@@ -228,8 +228,8 @@ def test_a_search_with_fewer_trials_goes_on_where_it_ended(
     # An odd number ends amid a batch.
     first = trials_of(few, with_budget(7), **journal)
     fitted: list[int] = []
-    fit = module._fold_scores
-    monkeypatch.setattr(module, "_fold_scores", lambda *given: fitted.append(1) or fit(*given))
+    fit = module._fold
+    monkeypatch.setattr(module, "_fold", lambda *given: fitted.append(1) or fit(*given))
 
     more = trials_of(few, with_budget(12), **journal)
 
@@ -389,4 +389,5 @@ def test_an_experiment_trains(few: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
     assert model.recipe == "logistic_regression"
     assert len(model.trials) == 8
     assert model.threshold_rule == "value-best out of fold"
-    assert model.candidates["logistic_regression"] == pytest.approx(model.metrics["oof_brier"])
+    chosen = model.candidates["logistic_regression"]
+    assert chosen.loss == pytest.approx(model.metrics["oof_brier"])
