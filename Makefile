@@ -6,6 +6,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 USE_CASE ?= telco_churn
 PORT ?= 3000
+# Where compiled modules are not kept, every process takes seconds longer to start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run dev mlflow test test-quick test-tools lint format bench lock clean
 
