@@ -53,6 +53,8 @@ bench: $(READY) ## Measure, and print the figures as ratios; an hour, most of it
 	@$(BIN)/python -m benchmarks.peers
 	@$(BIN)/python -m benchmarks.peers --law
 	@$(BIN)/python -m benchmarks.booking
+	@PARITY_ROWS=1000000 $(BIN)/python -m pytest -q --no-header \
+	  churn_assets_tests/integration/test_parity.py -k many
 
 lock: $(READY) ## Renew requirements.lock from pyproject.toml.
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
