@@ -14,6 +14,7 @@
     |-- TrainingError    a model cannot be trained
     |-- RegistryError    the model registry cannot be used
     |-- InputsError      a model needs inputs that the tables do not give any more
+    |-- SnapshotError    features by key cannot be read, written or fetched
     `-- GateError        a gate refused the Challenger
 
 None of them shows a credential: `public_uri` takes it out of an address, `public_text` out of a
@@ -94,6 +95,10 @@ class RegistryError(ChurnError):
 
 class InputsError(ChurnError):
     """A model was trained on inputs that the tables do not give any more."""
+
+
+class SnapshotError(ChurnError):
+    """Features by key cannot be read, written or fetched; what served before serves on."""
 
 
 class GateError(ChurnError):

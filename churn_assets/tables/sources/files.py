@@ -22,6 +22,7 @@ from urllib.parse import quote, unquote, urlsplit
 from urllib.request import Request, url2pathname, urlopen
 
 from churn_assets.errors import SourceError, public_uri
+from churn_assets.tables.sources.stores import READ_SECONDS, connect
 
 Format = Literal["csv", "parquet", "delta"]
 
@@ -37,8 +38,6 @@ _FORMATS: Mapping[str, Format] = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
-# Together they end a try to reach a silent server within 15 seconds.
-_CONNECT_SECONDS, _READ_SECONDS, _RETRIES = 5, 10, 1
 # Of a file, in any system: no end of a path, nothing that cannot be seen, and not too long.
 _PLAIN = re.compile(
     r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(?:\.|\Z))[^\x00-\x1f\x7f/\\:*?\"<>|]{1,80}"
@@ -275,7 +274,7 @@ def _response(uri: str) -> HTTPResponse:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         login = b64encode(pair.encode()).decode()
         request.add_unredirected_header("Authorization", f"Basic {login}")
-    response: HTTPResponse = urlopen(request, timeout=_READ_SECONDS)
+    response: HTTPResponse = urlopen(request, timeout=READ_SECONDS)
     return response
 
 
@@ -287,7 +286,7 @@ def _in_store(uri: str, format: Format | None, options: Mapping[str, str], where
             f"{where}.storage_options, and write * for a glob."
         )
     root, key = re.fullmatch(r"([^:]+://[^/]*)/?(.*)", uri, re.DOTALL).groups()  # type: ignore[union-attr]
-    store = _store(root, options, place, where)
+    store = connect(root, options, place, f"{where}.storage_options")
 
     def files(entries: Sequence[Any], base: str) -> list[File]:
         ordered = sorted(entries, key=lambda entry: str(entry["path"]))
@@ -322,61 +321,6 @@ def _object_file(store: Any, root: str, entry: Any, base: str) -> ObjectFile:
     uri = f"{root}/{key}"
     etag = _strong(entry["e_tag"], entry["size"])
     return ObjectFile(key.removeprefix(base), uri, uri, uri, etag, store, key)
-
-
-def _store(root: str, options: Mapping[str, str], place: str, where: str) -> Any:
-    from datetime import timedelta
-
-    from obstore.exceptions import UnknownConfigurationKeyError
-    from obstore.store import from_url
-
-    client, config = _client_options(options)
-    connect: Any = from_url
-    try:
-        return connect(
-            root,
-            config=config,
-            client_options={
-                "connect_timeout": f"{_CONNECT_SECONDS}s",
-                "read_timeout": f"{_READ_SECONDS}s",
-                "timeout": "1d",
-                **client,
-            },
-            retry_config={
-                "max_retries": _RETRIES,
-                "retry_timeout": timedelta(seconds=_READ_SECONDS),
-            },
-        )
-    except UnknownConfigurationKeyError as error:
-        key = re.search(r"'(\w+)'", str(error))
-        raise SourceError(
-            f"{place}: {where}.storage_options has a key that this store does not know"
-            f"{f', {key[1]!r}' if key else ''}. Correct or remove it."
-        ) from None
-
-
-# Delta writers take these beside the store's own keys; readers need none of them.
-_WRITERS_ONLY = re.compile(r"unsafe_rename|locking_provider|dynamo|conditional_put")
-_CLIENT = re.compile(
-    r"(?:aws_|azure_|google_)?(allow_http|allow_invalid_certificates|connect_timeout|timeout"
-    r"|read_timeout|http1_only|http2_only|pool_idle_timeout|pool_max_idle_per_host|proxy_url"
-    r"|proxy_ca_certificate|proxy_excludes|root_certificate|user_agent|randomize_addresses)"
-)
-_FLAGS = ("allow_http", "allow_invalid_certificates", "http1_only", "http2_only")
-
-
-def _client_options(options: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Split keys into those of the connection and those of the store."""
-    client: dict[str, Any] = {}
-    config = {}
-    for key, value in options.items():
-        option = _CLIENT.fullmatch(key.lower())
-        if option:
-            is_flag = option[1] in _FLAGS
-            client[option[1]] = value.lower() in ("true", "1") if is_flag else value
-        elif not _WRITERS_ONLY.search(key.lower()):
-            config[key] = value
-    return client, config
 
 
 def _below(store: Any, prefix: str) -> Sequence[Any]:

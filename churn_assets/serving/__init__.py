@@ -1,0 +1,1 @@
+"""How single predictions are answered."""

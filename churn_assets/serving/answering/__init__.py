@@ -1,0 +1,1 @@
+"""What a worker needs to answer by key or inputs, and nothing that imports more."""
