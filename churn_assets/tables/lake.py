@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -11,10 +10,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churn_assets.errors import ChurnError, TableError, public_uri, public_values
+from churn_assets.errors import ChurnError, TableError, public_uri
 from churn_assets.tables.engines.engine import Commit, ConflictError, Engine
 from churn_assets.tables.faults.damage import damaged, keep_digests, log_fault, require_files
 from churn_assets.tables.faults.refusals import UNFIT, reason
+from churn_assets.tables.versions import LAYOUT, commit_note
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -34,8 +34,6 @@ HOLDOUT = "holdout"
 """The table of records that are never trained on, where the settings have one."""
 RECORD_TABLES = ("raw", "labels", HOLDOUT, "silver", "rejects", "features")
 """The tables from a use case's source to its features, in the order in which they are made."""
-LAYOUT = 2
-"""How tables and their notes are laid out; a lake of a later one is not touched."""
 
 
 def record_tables(use_case: UseCase) -> tuple[str, ...]:
@@ -255,7 +253,7 @@ class Table:
         if self.is_made_anew and before and before.made_from == made_from:
             # The same code makes the same rows of the same inputs.
             data_version = before.data_version
-        note = _note(data_version or made_from, made_from, reads, details)
+        note = commit_note(data_version or made_from, made_from, reads, details)
         try:
             committed = self._commit("overwrite", frame, note)
             if before is None or self.is_made_anew or not self._is_same(before, committed, moments):
@@ -291,7 +289,7 @@ class Table:
         TableError
             Where it cannot be written; the last version stands.
         """
-        note = _note(data_version or made_from, made_from, reads, details)
+        note = commit_note(data_version or made_from, made_from, reads, details)
         return self._commit("append", frame, note, base=base, transaction=transaction)
 
     def _commit(
@@ -339,7 +337,7 @@ class Table:
         TableError
             Where it cannot be written; the last version stands.
         """
-        note = _note(before.data_version, before.made_from, before.reads, before.details)
+        note = commit_note(before.data_version, before.made_from, before.reads, before.details)
         newest = self.opened()
         try:
             if newest is not None and newest.version() == before.version:
@@ -538,24 +536,6 @@ class Lake:
             for layer in self.layers
             for name in layer(use_case)
         }
-
-
-def _note(
-    data_version: str,
-    made_from: str,
-    reads: Mapping[str, int] | None,
-    details: Mapping[str, Any],
-) -> dict[str, Any]:
-    """What is kept with a commit."""
-    return {
-        # Tells this commit from another of the same content.
-        "commit": uuid.uuid4().hex,
-        "layout": LAYOUT,
-        "data_version": data_version,
-        "made_from": made_from,
-        "reads": dict(reads or {}),
-        "details": public_values(dict(details)),
-    }
 
 
 def _sizes(files: Any) -> dict[str, int]:

@@ -16,6 +16,7 @@ import inspect
 import json
 import os
 import re
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -23,8 +24,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from churn_assets.errors import public_values
+
 ONLY_TELLS = re.compile(r"churn_assets\.(errors|pages(\..+)?|(.+\.)?(\w+_)?plots)")
 """Modules that word, draw or lay out what was found, and so change no table."""
+LAYOUT = 2
+"""How tables and their notes are laid out; a lake of a later one is not touched."""
 Code = str | ModuleType | Callable[..., Any]
 _OWN = re.compile(r"churn_assets(\.\w+)+")
 _PACKAGE = Path(__file__).parents[1]
@@ -67,6 +72,24 @@ def data_version(code: str, inputs: Mapping[str, str]) -> str:
     """
     text = json.dumps([code, sorted(inputs.items())])
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def commit_note(
+    data_version: str,
+    made_from: str,
+    reads: Mapping[str, int] | None,
+    details: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What is kept with a commit of whichever table, and of whichever writer."""
+    return {
+        # Tells this commit from another of the same content.
+        "commit": uuid.uuid4().hex,
+        "layout": LAYOUT,
+        "data_version": data_version,
+        "made_from": made_from,
+        "reads": dict(reads or {}),
+        "details": public_values(dict(details)),
+    }
 
 
 class _Module(NamedTuple):

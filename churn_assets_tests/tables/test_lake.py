@@ -18,7 +18,8 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from churn_assets.errors import EngineError, TableError
 from churn_assets.tables.engines.engine import ConflictError
 from churn_assets.tables.engines.polars_engine import PolarsEngine
-from churn_assets.tables.lake import LAYOUT, Committed, Lake, Table, TableNames, record_tables
+from churn_assets.tables.lake import Committed, Lake, Table, TableNames, record_tables
+from churn_assets.tables.versions import LAYOUT
 from churn_assets.usecases import USE_CASES
 from churn_assets_tests.conftest import S3
 

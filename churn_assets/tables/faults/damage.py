@@ -125,6 +125,15 @@ def keep_digests(uri: str, version: int) -> None:
             part.replace(kept)
 
 
+def drop_digests(uri: str, removed: Iterable[str]) -> None:
+    """Forget the digests of data files that were removed, of a table on disk."""
+    place, gone = folder(uri), set(removed)
+    for file in (place / DIGESTS).glob("*.json") if place and gone else ():
+        with suppress(OSError, ValueError):
+            if gone.issuperset(json.loads(file.read_text())):
+                file.unlink()
+
+
 def digests(uri: str) -> dict[str, str]:
     """The SHA-256 of each data file of which it was kept, by its path in the table."""
     place = folder(uri)

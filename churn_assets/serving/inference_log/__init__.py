@@ -1,0 +1,1 @@
+"""From the segments on a server's disk to the table `requests`."""
