@@ -9,6 +9,7 @@ import dagster as dg
 from churn_assets.assets.automation import jobs, sensors
 from churn_assets.assets.gates import learning_checks
 from churn_assets.assets.learning import learning_assets
+from churn_assets.assets.requests import requests_asset, requests_sensor
 from churn_assets.assets.resources import resources
 from churn_assets.assets.table_checks import table_checks
 from churn_assets.assets.tables import table_assets
@@ -39,10 +40,14 @@ def definitions(settings: Settings) -> dg.Definitions:
 def of_use_case(case: UseCase, settings: Settings) -> dg.Definitions:
     """A use case's assets, checks, jobs and sensors."""
     return dg.Definitions(
-        assets=[*table_assets(case, settings), *learning_assets(case, settings)],
+        assets=[
+            *table_assets(case, settings),
+            *learning_assets(case, settings),
+            requests_asset(case),
+        ],
         asset_checks=[*table_checks(case, settings), *learning_checks(case, settings)],
         jobs=jobs(case),
-        sensors=sensors(case, settings),
+        sensors=[*sensors(case, settings), requests_sensor(case)],
     )
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from churn_assets.assets.resources import LAYERS
 from churn_assets.definitions import definitions
+from churn_assets.learning.workplace import SERVED_TABLES
 from churn_assets.settings import Settings
 from churn_assets.usecases import USE_CASES
 from churn_assets.usecases.spec import UseCase
@@ -35,7 +36,9 @@ def test_each_use_case_is_a_group_of_its_tables(defs: dg.Definitions) -> None:
     specs = defs.resolve_all_asset_specs()
 
     assert {tuple(spec.key.path) for spec in specs} == {
-        (name, table) for name, case in USE_CASES.items() for table in tables_of(case)
+        (name, table)
+        for name, case in USE_CASES.items()
+        for table in (*tables_of(case), *SERVED_TABLES)
     }
     assert {spec.group_name for spec in specs} == set(USE_CASES)
     assert all(spec.group_name == spec.key.path[0] for spec in specs)
@@ -43,17 +46,18 @@ def test_each_use_case_is_a_group_of_its_tables(defs: dg.Definitions) -> None:
 
 def test_every_asset_says_what_it_is_and_knows_its_code(defs: dg.Definitions) -> None:
     for spec in defs.resolve_all_asset_specs():
+        is_made = spec.key.path[-1] not in SERVED_TABLES
         assert spec.description
-        assert spec.code_version
+        assert bool(spec.code_version) == is_made
         assert "deltalake" in spec.kinds
-        assert spec.automation_condition
+        assert bool(spec.automation_condition) == is_made
 
 
 @pytest.mark.parametrize("engine", ["polars", "spark"])
 def test_the_assets_name_the_engine_that_computes_them(engine: str) -> None:
     specs = definitions(Settings(engine=engine)).resolve_all_asset_specs()
 
-    computed = {"raw", "labels", "silver", "rejects", "features", "predictions"}
+    computed = {"raw", "labels", "silver", "rejects", "features", "predictions", "scores"}
     assert {spec.key.path[-1] for spec in specs if engine in spec.kinds} == computed
 
 
@@ -93,7 +97,8 @@ def test_each_use_case_has_a_job_for_all_and_one_for_scoring(defs: dg.Definition
 
         tables = {key.path[-1] for key in everything.asset_layer.selected_asset_keys}
         assert tables == set(tables_of(case))
-        assert {k.path[-1] for k in scoring.asset_layer.selected_asset_keys} == {"predictions"}
+        scored = {key.path[-1] for key in scoring.asset_layer.selected_asset_keys}
+        assert scored == {"predictions", "scores"}
         assert everything.description
         assert scoring.description
 

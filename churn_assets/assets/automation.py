@@ -35,8 +35,10 @@ def jobs(use_case: UseCase) -> list[Job]:
         ),
         dg.define_asset_job(
             f"{use_case.name}_score",
-            selection=dg.AssetSelection.assets(key(use_case, "predictions")),
-            description="Score every customer with the present Champion.",
+            selection=dg.AssetSelection.assets(
+                key(use_case, "predictions"), key(use_case, "scores")
+            ),
+            description="Score every customer with the present Champion, and keep the scores.",
         ),
         dg.define_asset_job(
             f"{use_case.name}_promote",

@@ -9,7 +9,13 @@ from churn_assets.assets.resources import Mlflow
 from churn_assets.assets.shared import pictures, plain_metadata
 from churn_assets.assets.table import Materialization, table
 from churn_assets.learning.fitting.origin import model_code
-from churn_assets.learning.scoring import deliver, predictions_code, score
+from churn_assets.learning.scoring import (
+    deliver,
+    keep_scores,
+    predictions_code,
+    score,
+    scores_code,
+)
 from churn_assets.learning.workplace import Workplace
 from churn_assets.settings import Settings, project_address
 from churn_assets.tables.lake import Committed, Lake
@@ -55,7 +61,7 @@ class ChampionConfig(dg.Config):
 
 
 def learning_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefinition]:
-    """model, champion and predictions of a use case."""
+    """model, champion, predictions and scores of a use case."""
     contacts, most_rows = settings.contacts.get(case.name), settings.training.max_rows
 
     @table(
@@ -129,7 +135,12 @@ def learning_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefiniti
             shown = {**shown, "output": written.uri}
         return Materialization(committed, shown)
 
-    return [model, champion, predictions]
+    @table(case, settings, code=scores_code(), deps=["predictions"])
+    def scores(lake: dg.ResourceParam[Lake]) -> Committed:
+        """One customer at one scoring, with what was predicted then; append only."""
+        return keep_scores(lake.of(case))
+
+    return [model, champion, predictions, scores]
 
 
 _FIRST = ("version", "recipe", "test_roc_auc", "test_f1", "test_pr_auc", "test_brier", "threshold")

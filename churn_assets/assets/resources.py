@@ -13,7 +13,7 @@ from pydantic import Field
 
 from churn_assets.errors import EngineError, public_uri
 from churn_assets.learning.recipe import trusted_packages
-from churn_assets.learning.workplace import Workplace, model_tables
+from churn_assets.learning.workplace import Workplace, model_tables, served_tables
 from churn_assets.settings import Settings
 from churn_assets.tables.engines.engine import Engine
 from churn_assets.tables.engines.polars_engine import PolarsEngine
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from churn_assets.learning.registry import Registry
 
 LAYERS = (record_tables, model_tables)
-"""What each layer of the package adds to the lake."""
+"""The tables that a run makes: what each layer of the package adds to the lake."""
 LOCAL_MLFLOW_UI = "http://127.0.0.1:5000"
 """Where `make mlflow` shows a local store."""
 
@@ -239,7 +239,7 @@ def resources(settings: Settings) -> Resources:
 
         spark = Spark.of(settings)
         engine = SparkEngine(spark.started)
-    layers = (*LAYERS, partial(_held_out, settings))
+    layers = (*LAYERS, served_tables, partial(_held_out, settings))
     lake = Lake(settings.lake_uri, engine, settings.lake_options, layers, settings.table_names)
     return Resources(lake, Mlflow.of(settings), spark)
 

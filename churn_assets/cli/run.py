@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from churn_assets.tables.lake import Table
     from churn_assets.usecases.spec import UseCase
 
+SCORED = ("predictions", "scores")
+"""The tables of a scoring."""
 _STDERR = 2
 
 
@@ -109,7 +111,7 @@ def run_and_score(use_case: UseCase, settings: Settings, **options: Any) -> Outc
     scoring = run_job(
         use_case,
         settings,
-        ("predictions",),
+        SCORED,
         config={name: of for name, of in config.items() if name == "predictions"},
         verbose=bool(options.get("verbose", False)),
     )

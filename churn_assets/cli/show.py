@@ -55,7 +55,8 @@ def show_summary(use_case: UseCase, settings: Settings, outcome: Outcome) -> Non
     """What a run from the source to predictions came to; little where nothing changed."""
     shared = resources(settings)
     tables, console = shared.lake.of(use_case), outcome.console
-    state = {name: table.require() for name, table in tables.items()}
+    made = ("raw", "silver", "rejects", "features", "predictions")
+    state = {name: tables[name].require() for name in made}
     promotion = _last(tables["champion"], "promotion")
     since = f"version {promotion['version']}, since {_when(promotion['decided_at'])}"
     console.print()

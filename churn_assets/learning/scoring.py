@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from churn_assets.learning.judging.record import align, decided
 from churn_assets.learning.scorer import predictions_schema, scored_columns, scorer
 from churn_assets.learning.workplace import Workplace
 from churn_assets.tables import engines
-from churn_assets.tables.engines.engine import Engine
+from churn_assets.tables.engines.engine import ConflictError, Engine
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.tables.provenance import MADE_UP, origin
 from churn_assets.tables.sampling import TO_SCORE, to_score
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from churn_assets.types import Frame
 
     Scorer = Callable[[pa.RecordBatch], pa.RecordBatch]
+
+
+_SCORING = "scoring"
 
 
 def predictions_code(use_case: UseCase, contacts: int | None = None) -> str:
@@ -105,6 +108,55 @@ def score(place: Workplace, *, contacts: int | None = None) -> Committed:
             inputs=inputs,
             **_change(use_case, tables, rows),
         )
+
+
+def scores_code() -> str:
+    """Version of the code that keeps scores."""
+    return code_version(keep_scores, engines)
+
+
+def keep_scores(tables: Mapping[str, Table]) -> Committed:
+    """Add the newest predictions to scores, unless they are the last that were added.
+
+    Parameters
+    ----------
+    tables : mapping of str to Table
+        The use case's.
+
+    Raises
+    ------
+    TableError
+        Where another run added other predictions at the same time.
+    """
+    predictions, scores = tables["predictions"].require(), tables["scores"]
+    scoring = predictions.data_version
+    rows = tables["predictions"].scan(predictions.version)
+    state = scores.state()
+    if state is None:
+        with suppress(ConflictError):
+            scores.append(rows.head(0), data_version("", {}))
+        state = scores.require()
+    if state.made_from == scoring:
+        return state
+    try:
+        return scores.append(
+            rows,
+            scoring,
+            {"predictions": predictions.version},
+            # An earlier scoring may come again, as after a rollback.
+            data_version=data_version(state.data_version, {"predictions": scoring}),
+            base=state.version,
+            transaction=_SCORING,
+            scored=predictions.rows,
+            model_version=predictions.details.get("model_version"),
+        )
+    except ConflictError as error:
+        current = scores.current(scoring)
+        if current:
+            return current
+        raise TableError(
+            f"{scores.uri}: another run added other predictions at the same time. Run again."
+        ) from error
 
 
 def customers_to_score(features: Committed) -> int:

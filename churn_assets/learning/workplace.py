@@ -12,12 +12,19 @@ if TYPE_CHECKING:
     from churn_assets.usecases.spec import UseCase
 
 
-MODEL_TABLES = ("model", "champion", "predictions")
+MODEL_TABLES = ("model", "champion", "predictions", "scores")
+SERVED_TABLES = ("requests",)
+"""The tables that servers write to, once there is one."""
 
 
 def model_tables(_: UseCase) -> tuple[str, ...]:
     """The tables that learning adds for a use case, in the order in which they are made."""
     return MODEL_TABLES
+
+
+def served_tables(_: UseCase) -> tuple[str, ...]:
+    """The tables of a use case that servers write to."""
+    return SERVED_TABLES
 
 
 @dataclass(frozen=True)

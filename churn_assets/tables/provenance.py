@@ -12,7 +12,7 @@ GENERATED = "generated"
 """Names a use case's own generator where a source could be named."""
 MADE_UP = "made up"
 """What records are that come from there."""
-_UPSTREAM = ("raw", "silver", "features", "model")
+_UPSTREAM = ("raw", "silver", "features", "model", "predictions")
 """What a table reads of which its records are."""
 
 

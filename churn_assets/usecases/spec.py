@@ -38,6 +38,11 @@ RESERVED = frozenset({
     "source_uri", "ingested_at", "line_fault", "reasons",
 })  # fmt: skip
 """Names of what tables hold beside a source's own columns."""
+_IN_REQUESTS = frozenset({
+    "request_id", "row", "requested_at", "form", "route", "inputs", "semantic_version", "variant", "share",
+    "shadow", "latency_ms", "status", "refusal",
+})  # fmt: skip
+"""Names of what the log of servers holds beside the key."""
 _IN_FEATURES = ("label", "split", "to_score")
 _TYPES = {String: "text", Int64: "whole number", Float64: "number", Date: "date"}
 _UNITS = ("seconds", "minutes", "hours", "days", "weeks", "months", "years", "percent", "kb", "mb")
@@ -504,7 +509,7 @@ class UseCase:
 
     def _require_free_names(self) -> None:
         """Refuse a column that is called as one that tables add to it."""
-        taken = [name for name in self.keys if name in RESERVED]
+        taken = [name for name in self.keys if name in RESERVED | _IN_REQUESTS]
         taken += [name for name in (*self.inputs, *self.beside) if name in _IN_FEATURES]
         if taken:
             raise ValueError(

@@ -18,6 +18,7 @@ from churn_assets_tests.assets.conftest import PROMOTE
 from churn_assets_tests.support.project import ROWS, USE_CASE, Project
 
 HOUR = timedelta(hours=1)
+SCORED = {"predictions", "scores"}
 NO_CHANCE = {"floors": {"roc_auc": 0.999}}
 """Gates that nobody passes."""
 
@@ -278,7 +279,7 @@ def test_a_missed_window_of_predictions_scores_and_touches_nothing_else(daemon: 
 
     requested = [daemon.tick(), daemon.tick()]
 
-    assert requested == [{"predictions"}, set()]
+    assert requested == [SCORED, set()]
 
 
 def test_predictions_wait_for_a_refresh_of_their_inputs(copied: Project, daemon: Daemon) -> None:
@@ -291,7 +292,7 @@ def test_predictions_wait_for_a_refresh_of_their_inputs(copied: Project, daemon:
     assert run.success, run.error
     assert together == set(PROMOTE.split())
     # The tick between is the rescoring sensor's, which is first after a promotion.
-    assert settled == [set(), {"predictions"}, set()]
+    assert settled == [set(), SCORED, set()]
 
 
 def test_a_refused_challenger_takes_no_refresh_of_predictions_with_it(
@@ -305,7 +306,7 @@ def test_a_refused_challenger_takes_no_refresh_of_predictions_with_it(
     scored = copied.run(tables="predictions")
 
     assert refused.blocked_by
-    assert requested == {"predictions"}
+    assert requested == SCORED
     assert scored.success, scored.error
     assert set(copied.rows("predictions")["model_version"]) == {1}
     assert copied.state("predictions").reads["features"] == copied.state("features").version
@@ -372,7 +373,7 @@ def test_what_runs_by_itself_runs_by_default(project: Project) -> None:
     sensors = {sensor.name: sensor for sensor in defs.sensors}
 
     assert set(sensors) == {
-        f"{name}_{what}" for name in USE_CASES for what in ("automation", "rescore")
+        f"{name}_{what}" for name in USE_CASES for what in ("automation", "rescore", "requests")
     }
     assert {s.default_status for s in sensors.values()} == {dg.DefaultSensorStatus.RUNNING}
     assert all(sensor.description for sensor in sensors.values())

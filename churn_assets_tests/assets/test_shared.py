@@ -25,6 +25,7 @@ READS = {
     "model": {"features"},
     "champion": {"model"},
     "predictions": {"features", "champion"},
+    "scores": {"predictions"},
 }
 
 

@@ -21,7 +21,7 @@ from churn_assets import usecases
 from churn_assets.settings import project_folder
 from churn_assets.usecases import USE_CASES
 from churn_assets_tests.support.processes import churn
-from churn_assets_tests.support.project import GATES, TABLES, write_csv
+from churn_assets_tests.support.project import GATES, SHOWN, TABLES, write_csv
 
 BIN = Path(sys.executable).parent
 ROWS = 3000
@@ -111,7 +111,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
 def test_before_the_first_run_status_says_that_there_is_nothing(story: Story) -> None:
     assert story.status_before.returncode == 0, story.status_before.stderr
     assert cells(story.status_before.stdout) == [
-        [name, "-", "-", "never", "-", "-"] for name in TABLES
+        [name, "-", "-", "never", "-", "-"] for name in SHOWN
     ]
     assert "champion: none of telco_churn" in story.status_before.stdout
 
@@ -242,9 +242,10 @@ def test_after_a_run_status_tells_versions_rows_aliases_and_freshness(story: Sto
     assert story.status.returncode == 0, story.status.stderr
     rows = {row[0]: row[1:] for row in cells(story.status.stdout)}
     assert {name: row[1] for name, row in rows.items()} == {
-        **dict.fromkeys(("raw", "silver", "features", "predictions"), "3,000"),
+        **dict.fromkeys(("raw", "silver", "features", "predictions", "scores"), "3,000"),
         **dict.fromkeys(("model", "champion"), "1"),
         "rejects": "0",
+        "requests": "-",
     }
     assert {name: row[3] for name, row in rows.items() if row[3] != "-"} == {
         "raw": "yes",
@@ -257,7 +258,10 @@ def test_after_a_run_status_tells_versions_rows_aliases_and_freshness(story: Sto
 
 def test_status_and_the_last_line_tell_where_records_came_from(story: Story) -> None:
     origins = {row[0]: row[5] for row in cells(story.status.stdout)}
-    assert origins == dict.fromkeys(TABLES, f"{story.root}/customers.csv")
+    assert origins == {
+        **dict.fromkeys(TABLES, f"{story.root}/customers.csv"),
+        "requests": "-",
+    }
     assert story.run.stdout.splitlines()[-1].startswith(
         f"Records: {story.root}/customers.csv. Runs without a source go on from them;"
     )
@@ -283,7 +287,7 @@ def test_a_cut_file_is_refused_in_one_line_and_nothing_is_replaced(story: Story)
 
 def test_score_scores_alone(story: Story) -> None:
     assert story.score.returncode == 0, story.score.stderr
-    assert re.findall(r"^✓ (\w+) ", story.score.stdout, re.MULTILINE) == ["predictions"]
+    assert re.findall(r"^✓ (\w+) ", story.score.stdout, re.MULTILINE) == ["predictions", "scores"]
     assert "Champion 1 scored 3,000 customers of features version 0." in story.score.stdout
 
 

@@ -14,7 +14,7 @@ from churn_assets.learning.judging.court import gates_for, gates_of
 from churn_assets.learning.judging.record import Promotion, on_record
 from churn_assets.learning.judging.rules import DEFAULT_GATES
 from churn_assets.learning.registry import Registry
-from churn_assets.learning.workplace import Workplace
+from churn_assets.learning.workplace import SERVED_TABLES, Workplace
 from churn_assets.settings import Settings
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.usecases import USE_CASES
@@ -23,7 +23,9 @@ from churn_assets.usecases.telco_generator import generate
 
 USE_CASE = USE_CASES["telco_churn"]
 TABLES = tuple(name for layer in LAYERS for name in layer(USE_CASE))
-"""Of that use case, in the order in which they are made."""
+"""Of that use case those that a run makes, in the order in which they are made."""
+SHOWN = (*TABLES, *SERVED_TABLES)
+"""And those that servers write to."""
 _GATES = gates_for(USE_CASE, DEFAULT_GATES)
 GATES = {gate.name for gate in _GATES}
 DECLARED = {gate.name for gate in gates_of(USE_CASE)}

@@ -37,6 +37,8 @@ _ANEW = {
     "holdout": "`churn run` reads it anew.",
     "model": "`churn run` trains anew.",
     "champion": "Nobody is promoted for it: `churn run` asks the gates again.",
+    "scores": "What was predicted before is lost then: `churn score` begins it anew.",
+    "requests": "What was answered before is lost then: the server begins it anew.",
 }
 """What is done where the newest versions of a table are lost."""
 _NO_OLDER, _NO_LOG = "no older version is whole", "its log cannot be mended"

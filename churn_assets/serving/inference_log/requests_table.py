@@ -143,7 +143,7 @@ class RequestsTable:
         """
         table = self.opened()
         sizes = [row["size_bytes"] for row in _files(table)]
-        small = sum(size < TARGET_BYTES / 2 for size in sizes)
+        small: int = sum(size < TARGET_BYTES / 2 for size in sizes)
         if small < least_files:
             return 0
         table.optimize.compact(
