@@ -1,0 +1,1 @@
+"""Who answers: shadow, canary, A/B, ramp, and the guard that takes a Challenger back."""
