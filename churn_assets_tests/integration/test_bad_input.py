@@ -219,7 +219,7 @@ def test_a_customer_who_comes_twice_is_not_named_where_no_records_are_shown(
 
     run = good.run(path, preview_rows=0)
 
-    assert "3 records repeat a value. Remove" in error_line(run)
+    assert "3 records repeat a value. Nothing below raw was replaced" in error_line(run)
     assert LINES[4].split(",")[0] not in str(run.events)
 
 

@@ -202,7 +202,7 @@ def test_of_two_promotions_that_both_passed_the_gates_one_wins(copied: Project) 
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join()
 
         lost, won = sorted(told)
         assert won == "promoted", round_
