@@ -13,6 +13,7 @@
     |-- HistoryError     Dagster cannot keep its history
     |-- TrainingError    a model cannot be trained
     |-- RegistryError    the model registry cannot be used
+    |-- BundleError      a compiled model cannot be served
     |-- InputsError      a model needs inputs that the tables do not give any more
     |-- SnapshotError    features by key cannot be read, written or fetched
     `-- GateError        a gate refused the Challenger
@@ -91,6 +92,10 @@ class TrainingError(ChurnError):
 
 class RegistryError(ChurnError):
     """The model registry cannot be reached, or does not hold the model that is needed."""
+
+
+class BundleError(ChurnError):
+    """A compiled model is not what was registered, or not to be served; the one before stands."""
 
 
 class InputsError(ChurnError):

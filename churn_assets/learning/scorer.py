@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from churn_assets.learning.judging.record import Promotion
+from churn_assets.learning.compiling.decisions import told_scores, told_values
 from churn_assets.learning.value import amounts, expected_value
 from churn_assets.usecases.spec import UseCase
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from sklearn.pipeline import Pipeline
 
+    from churn_assets.learning.judging.record import Promotion
+    from churn_assets.learning.registry import Version
     from churn_assets.types import Floats
 
     Scorer = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 REASONS = ("reason_1", "reason_2", "reason_3")
-_SCORE_DECIMALS, _VALUE_DECIMALS = 12, 6
-"""The last bits of a score hang on the batch, and must not order customers who are alike."""
 
 
 def scored_columns(use_case: UseCase) -> list[str]:
@@ -53,7 +53,7 @@ def predictions_schema(use_case: UseCase) -> pa.Schema:
 
 
 def scorer(
-    use_case: UseCase, pipeline: Pipeline, champion: Promotion, features_version: int
+    use_case: UseCase, pipeline: Pipeline, champion: Promotion | Version, features_version: int
 ) -> Scorer:
     """A function from a batch of features to a batch of predictions, for any engine.
 
@@ -63,7 +63,7 @@ def scorer(
         Names the inputs and the risk bands, and has the business case and the words.
     pipeline : Pipeline
         The Champion's.
-    champion : Promotion
+    champion : Promotion or Version
         Gives its version and threshold.
     features_version : int
         Delta version of the features that are scored.
@@ -85,7 +85,7 @@ def scorer(
         if rows == 0:
             return pa.RecordBatch.from_pylist([], schema)
         inputs = batch.select(list(use_case.inputs)).to_pandas(strings_to_categorical=True)
-        scores = np.round(pipeline.predict_proba(inputs)[:, 1], _SCORE_DECIMALS)
+        scores = told_scores(pipeline.predict_proba(inputs)[:, 1])
         bands = pa.DictionaryArray.from_arrays(
             np.searchsorted(floors, scores, side="right").astype(np.int32) - 1, names
         )
@@ -120,5 +120,4 @@ def _value(use_case: UseCase, batch: pa.RecordBatch, scores: Floats) -> list[pa.
         return []
     columns = batch.select(list(case.columns)).to_pandas()
     value = expected_value(scores, amounts(case, columns, len(batch)))
-    # No zero below zero.
-    return [pa.array(np.round(value, _VALUE_DECIMALS) + 0.0, mask=np.isnan(value))]
+    return [pa.array(told_values(value), mask=np.isnan(value))]

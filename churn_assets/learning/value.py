@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from churn_assets.learning.compiling.decisions import net_value
 from churn_assets.usecases.spec import Amount, BusinessCase, PerCustomer
 
 if TYPE_CHECKING:
@@ -98,9 +99,7 @@ def expected_value(scores: Floats, stake: Amounts) -> Floats:
     Verbraken et al. (2013), "A novel profit maximizing metric for measuring classification
     performance of customer churn prediction models", IEEE TKDE 25(5).
     """
-    saved = scores * stake.save_rate * (stake.customer_value - stake.offer_cost)
-    wasted = (1 - scores) * stake.accept_rate * stake.offer_cost
-    return saved - wasted - stake.contact_cost
+    return net_value(scores, **vars(stake))
 
 
 def break_even(stake: Amounts) -> Floats:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from churn_assets.learning.ensembles import Blend, Recalibrated
+from churn_assets.learning.explaining.adding_up import blocks_of, by_input, completed, walk
 from churn_assets.learning.explaining.tree_shap import shapley_values
 from churn_assets.learning.odds import log_odds
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from churn_assets.types import Floats
 
 
-_CHUNK = 2048
-"""Rows that are walked at once, with a copy of each for each input."""
 _MANY = 2000
 """Rows for which it pays to make tables of LightGBM's trees."""
 
@@ -78,7 +77,8 @@ def contributions(model: Any, inputs: pd.DataFrame) -> Contributions:
         )
     explain = _EXACT.get(type(model[-1]).__name__, _walk)
     base, encoded = explain(model, inputs)
-    return Contributions(base, _by_input(encoded, model[0], inputs), tuple(inputs.columns))
+    names = tuple(inputs.columns)
+    return Contributions(base, by_input(encoded, model[0].sources_, names), names)
 
 
 def importance(explained: Contributions) -> dict[str, float]:
@@ -86,15 +86,6 @@ def importance(explained: Contributions) -> dict[str, float]:
     means = np.abs(explained.values).mean(axis=0)
     order = np.argsort(-means, kind="stable")
     return {explained.names[i]: float(means[i]) for i in order}
-
-
-def _by_input(encoded: Floats, encoder: Any, inputs: pd.DataFrame) -> Floats:
-    """Sum what encoded columns add over those of each input."""
-    place = {name: i for i, name in enumerate(inputs.columns)}
-    summed = np.zeros((len(inputs), len(place)), order="F")
-    for column, source in enumerate(encoder.sources_):
-        summed[:, place[source]] += encoded[:, column]
-    return summed
 
 
 def _lightgbm(model: Any, inputs: pd.DataFrame) -> tuple[float, Floats]:
@@ -110,13 +101,8 @@ def _xgboost(model: Any, inputs: pd.DataFrame) -> tuple[float, Floats]:
     from xgboost import DMatrix
 
     matrix = DMatrix(model[:-1].transform(inputs))
-    shares = model[-1].get_booster().predict(matrix, pred_contribs=True).astype(np.float64)
-    base, values = float(shares[0, -1]), shares[:, :-1]
-    # It computes in single precision; what rounding leaves goes to the greatest.
-    left = log_odds(model.predict_proba(inputs)[:, 1].astype(np.float64))
-    left -= base + values.sum(axis=1)
-    values[np.arange(len(values)), np.abs(values).argmax(axis=1)] += left
-    return base, values
+    shares = model[-1].get_booster().predict(matrix, pred_contribs=True)
+    return completed(shares, log_odds(model.predict_proba(inputs)[:, 1]))
 
 
 def _linear(model: Any, inputs: pd.DataFrame) -> tuple[float, Floats]:
@@ -127,38 +113,18 @@ def _linear(model: Any, inputs: pd.DataFrame) -> tuple[float, Floats]:
 
 
 def _walk(model: Any, inputs: pd.DataFrame) -> tuple[float, Floats]:
-    """Tell one input of each customer after the other, and see what the score does.
-
-    What an input adds is put at the first of its encoded columns.
-    """
     import pandas as pd
 
     encoder = model[0]
-    blocks: dict[str, list[int]] = {}
-    for column, source in enumerate(encoder.sources_):
-        blocks.setdefault(source, []).append(column)
-    order = list(np.random.default_rng(0).permutation(list(blocks)))
     nobody = encoder.transform(pd.DataFrame({name: [None] for name in inputs.columns}))
 
     def odds(encoded: Floats) -> Floats:
         scores = encoded
         for step in model[1:-1]:
             scores = step.transform(scores)
-        return log_odds(np.asarray(model[-1].predict_proba(scores)[:, 1], dtype=np.float64))
+        return log_odds(model[-1].predict_proba(scores)[:, 1])
 
-    whole = encoder.transform(inputs)
-    added = np.zeros(whole.shape)
-    start = odds(nobody)
-    for first in range(0, len(whole), _CHUNK):
-        target, part = whole[first : first + _CHUNK], added[first : first + _CHUNK]
-        for way in (order, order[::-1]):
-            steps = np.repeat(nobody[None], len(way), axis=0).repeat(len(target), axis=1)
-            for i, source in enumerate(way):
-                steps[i:, :, blocks[source]] = target[:, blocks[source]]
-            after = odds(steps.reshape(-1, steps.shape[2])).reshape(len(way), len(target))
-            before = np.vstack([np.repeat(start, len(target)), after[:-1]])
-            part[:, [blocks[source][0] for source in way]] += (after - before).T / 2
-    return float(start[0]), added
+    return walk(encoder.transform(inputs), nobody, blocks_of(encoder.sources_), odds)
 
 
 _EXACT = {

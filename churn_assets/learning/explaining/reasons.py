@@ -7,6 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from churn_assets.learning.explaining.contributions import Contributions
+from churn_assets.learning.explaining.wording import (
+    STRENGTHS,
+    significant,
+    strength_codes,
+    strengths,
+    subject_text,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,13 +22,6 @@ if TYPE_CHECKING:
 
     from churn_assets.types import Floats
     from churn_assets.usecases.spec import UseCase
-
-
-_UNKNOWN = "not known"
-_LEAST_TIMES, _TENTHS_FROM, _WHOLE_FROM, _MOST_TIMES = 1.005, 1.1, 10, 100
-"""Factors of the odds, from which one is written in hundredths, tenths, whole numbers, as more."""
-_WHOLE_IN_FULL = 1e6
-_DIGITS = 4
 
 
 def reasons(
@@ -52,12 +52,11 @@ def reasons(
     import pyarrow as pa
 
     rows = np.arange(len(inputs))
-    # Noise in the last bits must not choose between equal ones.
-    strengths = np.round(np.abs(explained.values), 9)
+    left = strengths(explained.values)
     places = []
     for _ in range(min(most, len(explained.names))):
-        strongest = strengths.argmax(axis=1)
-        strengths[rows, strongest] = -1
+        strongest = left.argmax(axis=1)
+        left[rows, strongest] = -1
         places.append(_sentences(strongest, explained, inputs, use_case))
     return places + [pa.nulls(len(inputs), pa.string())] * (most - len(places))
 
@@ -73,68 +72,25 @@ def _sentences(
     texts: list[str] = []
     for i, name in enumerate(explained.names):
         rows = np.flatnonzero(chosen == i)
-        codes, values = _values(inputs[name].iloc[rows], name)
+        codes, values = _distinct(inputs[name].iloc[rows])
         subjects[rows] = codes + len(texts)
-        subject = use_case.called(name)
-        texts += [f"{subject}: {value}" for value in values]
-    amounts = explained.values[np.arange(len(chosen)), chosen]
-    codes, strengths = _strengths(amounts)
+        called = use_case.called(name)
+        texts += [subject_text(called, name, value) for value in values]
+    codes = strength_codes(explained.values[np.arange(len(chosen)), chosen])
     return pc.binary_join_element_wise(
         pa.array(texts, pa.string()).take(pa.array(subjects)),
-        pa.array(strengths, pa.string()).take(pa.array(codes)),
+        pa.array(STRENGTHS, pa.string()).take(pa.array(codes)),
         ", ",
     )
 
 
-def _values(column: pd.Series[Any], name: str) -> tuple[NDArray[np.int64], list[str]]:
-    """Which text each value is, and the texts."""
+def _distinct(column: pd.Series[Any]) -> tuple[NDArray[np.int64], list[float | str | None]]:
+    """Which of the values that are written alike each is, and these."""
     import pandas as pd
 
     if pd.api.types.is_numeric_dtype(column):
-        numbers = _rounded(column.to_numpy(dtype=np.float64, na_value=np.nan))
+        numbers = significant(column.to_numpy(dtype=np.float64, na_value=np.nan))
         codes, distinct = pd.factorize(numbers, use_na_sentinel=False)
-        is_flag = name.startswith(("is_", "has_"))
-        return codes, [_number(number, is_flag) for number in distinct]
+        return codes, distinct.tolist()
     codes, distinct = pd.factorize(column, use_na_sentinel=False)
-    return codes, [_UNKNOWN if pd.isna(value) else str(value) for value in distinct]
-
-
-def _rounded(numbers: Floats) -> Floats:
-    """Whole numbers below a million as they are, others at four significant digits."""
-    whole = (np.abs(numbers) < _WHOLE_IN_FULL) & (numbers == np.round(numbers))
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        digits = _DIGITS - 1 - np.floor(np.log10(np.abs(numbers)))
-        # Powers of ten are exact up to 22, and their quotients the nearest numbers there are.
-        scale = 10.0 ** np.clip(np.abs(digits), 0, 300)
-        shifted = np.where(
-            digits > 0, np.round(numbers * scale) / scale, np.round(numbers / scale) * scale
-        )
-    return np.where(whole | ~np.isfinite(shifted), numbers, shifted)
-
-
-def _number(number: float, is_flag: bool) -> str:
-    if np.isnan(number):
-        return _UNKNOWN
-    if is_flag and number in (0, 1):
-        return "yes" if number else "no"
-    return f"{number + 0.0:,.10g}"
-
-
-def _strengths(amounts: Floats) -> tuple[NDArray[np.int64], list[str | None]]:
-    """Which text each contribution is, and the texts; None for one that does next to nothing."""
-    times = np.exp(np.minimum(np.abs(amounts), np.log(2 * _MOST_TIMES)))
-    decimals = [times < _LEAST_TIMES, times < _TENTHS_FROM, times < _WHOLE_FROM]
-    rounded = np.select(
-        decimals, [np.ones(len(times)), np.round(times, 2), np.round(times, 1)], np.round(times)
-    )
-    signed = np.copysign(np.minimum(rounded, _MOST_TIMES + 1), amounts)
-    distinct, codes = np.unique(signed, return_inverse=True)
-    return codes, [_strength(factor) for factor in distinct]
-
-
-def _strength(signed: float) -> str | None:
-    times = abs(signed)
-    if times == 1:
-        return None
-    factor = f"more than {_MOST_TIMES}" if times > _MOST_TIMES else f"{times:g}"
-    return f"which {'raises' if signed > 0 else 'lowers'} the odds {factor} times"
+    return codes, [None if pd.isna(value) else str(value) for value in distinct]

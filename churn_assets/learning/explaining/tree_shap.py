@@ -20,7 +20,7 @@ MOST_SPLITS = 11
 """Of a tree, so that the ways to answer them are not too many."""
 _CHUNK = 16_384
 """Rows whose columns and codes stay in the processor's cache."""
-_ZERO = 1e-35
+ZERO = 1e-35
 """What LightGBM takes for zero where zero says that a value is missing."""
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss((MOST_SPLITS + 1) // 2)
 _POINTS, _WEIGHTS = (_POINTS + 1) / 2, _WEIGHTS / 2
@@ -43,7 +43,7 @@ class Split:
         values = np.where(unknown, 0.0, values)
         left = values <= self.threshold
         if self.missing == "Zero":
-            return np.where(np.abs(values) <= _ZERO, self.default_left, left)
+            return np.where(np.abs(values) <= ZERO, self.default_left, left)
         return left
 
 
@@ -94,15 +94,20 @@ def shapley_values(booster: Booster, encoded: Floats) -> tuple[float, Floats] | 
     extensions of games", Management Science 18(5), the integral that a share is found by.
     """
     if booster not in _TABLES:
-        _TABLES[booster] = _tables(booster)
+        _TABLES[booster] = tables_of(booster)
     tables = _TABLES[booster]
     if tables is None:
         return None
+    return float(sum(table.expected for table in tables)), look_up(tables, encoded)
+
+
+def look_up(tables: Sequence[Table], encoded: Floats) -> Floats:
+    """What each column of each row adds, of shape (n_rows, n_columns), as the tables have it."""
     values = np.zeros(encoded.shape, order="F")
     for first in range(0, len(encoded), _CHUNK):
         chunk = slice(first, first + _CHUNK)
-        _look_up(tables, encoded[chunk], values[chunk])
-    return float(sum(table.expected for table in tables)), values
+        _add(tables, encoded[chunk], values[chunk])
+    return values
 
 
 class _Tables(WeakKeyDictionary["Booster", "Sequence[Table] | None"]):
@@ -115,7 +120,7 @@ class _Tables(WeakKeyDictionary["Booster", "Sequence[Table] | None"]):
 _TABLES = _Tables()
 
 
-def _look_up(tables: Sequence[Table], encoded: Floats, values: Floats) -> None:
+def _add(tables: Sequence[Table], encoded: Floats, values: Floats) -> None:
     answers: dict[Split, NDArray[np.uint16]] = {}
     for table in tables:
         code = np.zeros(len(encoded), dtype=np.uint16)
@@ -128,7 +133,8 @@ def _look_up(tables: Sequence[Table], encoded: Floats, values: Floats) -> None:
             values[:, column] += shares[places]
 
 
-def _tables(booster: Booster) -> Sequence[Table] | None:
+def tables_of(booster: Booster) -> Sequence[Table] | None:
+    """The tables of a model's trees; None where `shapley_values` finds none."""
     model = booster.dump_model()
     if model["average_output"]:
         return None

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from churn_assets.learning.storing.trusted import untrusted
 
@@ -20,19 +20,19 @@ _MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
-class StoredModel:
-    """The files of a registered model, read once: what is checked is what is loaded.
+class StoredFiles:
+    """The files of a folder, read once: what is checked is what is loaded.
 
     Parameters
     ----------
     files : mapping of str to bytes
-        What each holds, by its path in the model's folder.
+        What each holds, by its path in the folder.
     """
 
     files: Mapping[str, bytes] = field(repr=False)
 
     @classmethod
-    def of(cls, folder: Path) -> StoredModel:
+    def of(cls, folder: Path) -> Self:
         """All files of a folder, but for what loading a model from it leaves there."""
         paths = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
         return cls(
@@ -64,6 +64,10 @@ class StoredModel:
         ]
         more = len(changes) - _MOST_NAMED
         return ", ".join(changes[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+class StoredModel(StoredFiles):
+    """The files of a registered model."""
 
     @property
     def flavor(self) -> Mapping[str, Any]:
