@@ -11,6 +11,7 @@ from churn_assets.assets.gates import learning_checks
 from churn_assets.assets.learning import learning_assets
 from churn_assets.assets.requests import requests_asset, requests_sensor
 from churn_assets.assets.resources import resources
+from churn_assets.assets.serving import serving_assets
 from churn_assets.assets.table_checks import table_checks
 from churn_assets.assets.tables import table_assets
 from churn_assets.machine import keep_private
@@ -44,6 +45,7 @@ def of_use_case(case: UseCase, settings: Settings) -> dg.Definitions:
             *table_assets(case, settings),
             *learning_assets(case, settings),
             requests_asset(case),
+            *serving_assets(case, settings),
         ],
         asset_checks=[*table_checks(case, settings), *learning_checks(case, settings)],
         jobs=jobs(case),

@@ -123,6 +123,36 @@ class FreshnessSettings(BaseModel):
         return {"raw": self.raw_minutes, "predictions": self.predictions_minutes}.get(table)
 
 
+class ServingSettings(BaseModel):
+    """How single predictions are answered.
+
+    Parameters
+    ----------
+    features_uri : str, optional
+        Folder of an object store that features by key are put into as well, from where each server
+        fetches them; may hold ``{use_case}``, and gets a folder for each where it does not. The
+        lake's `storage_options` are its keys.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    features_uri: str | None = None
+
+    @field_validator("features_uri")
+    @classmethod
+    def _an_address(cls, uri: str | None) -> str | None:
+        if uri is None:
+            return None
+        if "://" not in _of_use_case(uri):
+            raise ValueError("must be the address of a folder in an object store, such as s3://...")
+        return uri
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Show the settings, but no password of an address."""
+        for name, value in super().__repr_args__():
+            yield name, public_uri(value) if isinstance(value, str) else value
+
+
 class Settings(BaseSettings):
     """All settings of a deployment.
 
@@ -165,7 +195,7 @@ class Settings(BaseSettings):
         How many customers of a use case can be contacted at most.
     experiment : str, optional
         YAML file of training settings and gates, which beats the profile's file.
-    training, gates, mlflow, freshness
+    training, gates, mlflow, freshness, serving
         As their types say.
     """
 
@@ -194,6 +224,7 @@ class Settings(BaseSettings):
     gates: GateSettings = GateSettings()
     mlflow: MlflowSettings = MlflowSettings()
     freshness: FreshnessSettings = FreshnessSettings()
+    serving: ServingSettings = ServingSettings()
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """Show the settings, but no password of an address."""
@@ -323,6 +354,19 @@ class Settings(BaseSettings):
     def profiles_folder(self) -> Path:
         """Folder of what tables are like that use cases were begun from."""
         return self.root_folder / "profiles"
+
+    def serving_folder(self, use_case: str) -> Path:
+        """Folder of what a use case's servers keep and are given on this machine."""
+        return self.root_folder / "serving" / use_case
+
+    def features_address(self, use_case: str) -> str | None:
+        """Folder of a use case's features by key in an object store; None where there is none."""
+        uri = self.serving.features_uri
+        # What was known on a past day is not what servers answer by.
+        if uri is None or self.as_of is not None:
+            return None
+        named = uri.format(use_case=use_case)
+        return named if "{use_case}" in uri else f"{named.rstrip('/')}/{use_case}"
 
     @property
     def dagster_home(self) -> Path:
@@ -501,7 +545,7 @@ def _first_fault(error: ValidationError, file: Path, within: type[BaseModel] = S
     if fault["type"] == "extra_forbidden":
         return f"{place}: there is no such setting.{_hint(path[-1], _known_beside(path, within))}"
     # What was given there may hold a password.
-    private = {"storage_options", "sources", "mlflow", "lake", "spark"} & set(path)
+    private = {"storage_options", "sources", "mlflow", "lake", "spark", "serving"} & set(path)
     found = "" if private else f" (found {fault['input']!r})"
     return f"{place}: {fault['msg'].removeprefix('Value error, ')}{found}."
 

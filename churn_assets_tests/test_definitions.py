@@ -14,6 +14,7 @@ import pytest
 from churn_assets.assets.resources import LAYERS
 from churn_assets.definitions import definitions
 from churn_assets.learning.workplace import SERVED_TABLES
+from churn_assets.serving.online_features.make import TABLE
 from churn_assets.settings import Settings
 from churn_assets.usecases import USE_CASES
 from churn_assets.usecases.spec import UseCase
@@ -24,7 +25,7 @@ MOST_OF_DAGSTER = 2.0
 
 
 def tables_of(case: UseCase) -> list[str]:
-    return [name for layer in LAYERS for name in layer(case)]
+    return [*(name for layer in LAYERS for name in layer(case)), TABLE]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def test_every_asset_says_what_it_is_and_knows_its_code(defs: dg.Definitions) ->
         is_made = spec.key.path[-1] not in SERVED_TABLES
         assert spec.description
         assert bool(spec.code_version) == is_made
-        assert "deltalake" in spec.kinds
+        assert ("lmdb" if spec.key.path[-1] == TABLE else "deltalake") in spec.kinds
         assert bool(spec.automation_condition) == is_made
 
 
@@ -98,7 +99,7 @@ def test_each_use_case_has_a_job_for_all_and_one_for_scoring(defs: dg.Definition
         tables = {key.path[-1] for key in everything.asset_layer.selected_asset_keys}
         assert tables == set(tables_of(case))
         scored = {key.path[-1] for key in scoring.asset_layer.selected_asset_keys}
-        assert scored == {"predictions", "scores"}
+        assert scored == {"predictions", "scores", TABLE}
         assert everything.description
         assert scoring.description
 

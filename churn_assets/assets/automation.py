@@ -9,6 +9,7 @@ from churn_assets.assets.resources import Mlflow
 from churn_assets.assets.shared import key, refusals
 from churn_assets.learning.judging.record import decided
 from churn_assets.learning.scoring import behind
+from churn_assets.serving.online_features.make import TABLE
 from churn_assets.settings import Settings
 from churn_assets.tables.lake import Lake
 from churn_assets.usecases.spec import UseCase
@@ -17,6 +18,8 @@ Job = Any
 """An asset job; Dagster gives its type no public name."""
 RETRY_REFRESH = "0 * * * *"
 """When a refresh that failed is tried again: each hour, as cron says it."""
+SCORING = ("predictions", "scores", TABLE)
+"""What is made once customers are to be scored: servers are told whom to contact as well."""
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -26,18 +29,16 @@ UNFINISHED = [
 
 
 def jobs(use_case: UseCase) -> list[Job]:
-    """All of a use case's assets, its predictions alone, and its champion alone."""
+    """All of a use case's assets, what follows a Champion, and its champion alone."""
     return [
         dg.define_asset_job(
             use_case.name,
             selection=dg.AssetSelection.groups(use_case.name),
-            description="From the source to predictions.",
+            description="From the source to predictions and features by key.",
         ),
         dg.define_asset_job(
             f"{use_case.name}_score",
-            selection=dg.AssetSelection.assets(
-                key(use_case, "predictions"), key(use_case, "scores")
-            ),
+            selection=dg.AssetSelection.assets(*(key(use_case, table) for table in SCORING)),
             description="Score every customer with the present Champion, and keep the scores.",
         ),
         dg.define_asset_job(

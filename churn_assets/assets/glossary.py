@@ -108,6 +108,11 @@ _WORDS: dict[str, dict[str, str]] = {
         "status": "HTTP status of the answer",
         "refusal": "why it was refused; null where it was answered",
     },
+    "online_features": {
+        "split": _SPLIT,
+        "contact": f"whether {CONTACT}, by the last predictions",
+        "rank": "place by expected value in the last predictions, from 1",
+    },
 }
 
 

@@ -52,6 +52,7 @@ def table(
     deps: Sequence[str] = (),
     beside: Mapping[str, str] | None = None,
     kinds: Sequence[str] = (),
+    stored: str = "deltalake",
     fresh_minutes: float | None = None,
     lineage: Lineage | None = None,
     **options: Any,
@@ -75,7 +76,9 @@ def table(
     beside : mapping of str to str, optional
         Tables that the function writes as well, and what a row of each is.
     kinds : sequence of str
-        Materialization in the UI beside `deltalake`; by default the engine.
+        Materialization in the UI beside how it is stored; by default the engine.
+    stored : str
+        How the table is stored, as the UI has it; what is not in the lake has no preview.
     fresh_minutes : float, optional
         The table is stale after so long, and then refreshed by itself; without it, it follows
         what it is made from, as soon as that has passed its blocking checks.
@@ -94,7 +97,7 @@ def table(
                 description=row,
                 group_name=case.name,
                 code_version=code,
-                kinds={"deltalake", *(kinds or [settings.engine])},
+                kinds={stored, *(kinds or [settings.engine])},
                 automation_condition=(
                     follow() if fresh_minutes is None else refresh(begins=not deps)
                 ),
@@ -114,15 +117,20 @@ def table(
             ):
                 for materialization in _each(function(*arguments, **resources)):
                     name = materialization.committed.table
-                    written = lake.of(case)[name]
-                    written.register()
+                    written = lake.of(case).get(name)
+                    if written is not None:
+                        written.register()
                     yield materialize_result(
                         case,
                         materialization,
                         lineage=lineage if name == function.__name__ else None,
                         # Tables of records; what was trained and decided is metadata itself.
-                        preview=None if kinds else preview(written, settings.preview_rows),
-                        called=written.registered_as,
+                        preview=(
+                            None
+                            if kinds or written is None
+                            else preview(written, settings.preview_rows)
+                        ),
+                        called="" if written is None else written.registered_as,
                     )
 
         name = f"{case.name}_{function.__name__}"

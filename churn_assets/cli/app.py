@@ -150,10 +150,11 @@ def score(
     case = find_use_case(use_case)
     with refusals():
         settings = typed_settings()
-        from churn_assets.cli.run import SCORED, run_job
+        from churn_assets.assets.automation import SCORING
+        from churn_assets.cli.run import run_job
         from churn_assets.cli.show import show_records, show_scoring
 
-        outcome = run_job(case, settings, SCORED, config=_output(output), verbose=verbose)
+        outcome = run_job(case, settings, SCORING, config=_output(output), verbose=verbose)
         if not outcome.refused:
             show_scoring(case, settings, outcome)
             show_records(case, settings, outcome)

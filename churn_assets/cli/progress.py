@@ -69,7 +69,7 @@ class Progress:
             self.written.add(table)
         state = "written" if table in self.written else "unchanged"
         self._console.print(
-            f"[green]✓[/] {table:<12} {rows:>10,} rows   version "
+            f"[green]✓[/] {table:<15} {rows:>10,} rows   version "
             f"{metadata['delta_version'].value:<4} {state:<10} [dim]{seconds:5.1f} s[/]"
         )
         if "stands" in metadata:

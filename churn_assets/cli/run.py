@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from rich.console import Console
 
+from churn_assets.assets.automation import SCORING
 from churn_assets.assets.resources import resources
 from churn_assets.assets.shared import key
 from churn_assets.cli.home import history, prepare_home
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from churn_assets.tables.lake import Table
     from churn_assets.usecases.spec import UseCase
 
-SCORED = ("predictions", "scores")
-"""The tables of a scoring."""
 _STDERR = 2
 
 
@@ -111,7 +110,7 @@ def run_and_score(use_case: UseCase, settings: Settings, **options: Any) -> Outc
     scoring = run_job(
         use_case,
         settings,
-        SCORED,
+        SCORING,
         config={name: of for name, of in config.items() if name == "predictions"},
         verbose=bool(options.get("verbose", False)),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +84,33 @@ def rows_as_trained(
     made = _made_of_silver(use_case, wanted, trained, tables, features)
     return rows.drop([name for name in wanted if name in there]).join(
         made, on=list(use_case.row_keys), how="left"
+    )
+
+
+def as_given(frame: Frame, numbers: Iterable[str], texts: Iterable[str]) -> Frame:
+    """Columns as a model is given them: numbers as doubles, the rest as text.
+
+    Parameters
+    ----------
+    frame : frame
+        Rows as the use case's `features` gives them, or of the table.
+    numbers, texts : iterable of str
+        Names of the columns, by what a model takes them for.
+    """
+    import narwhals.stable.v2 as nw
+
+    schema = frame.collect_schema()
+
+    def text(name: str) -> nw.Expr:
+        column = nw.col(name)
+        if schema[name] == nw.Boolean:
+            # As the encoder calls it, which engines do not.
+            return nw.when(column).then(nw.lit("True")).when(~column).then(nw.lit("False"))
+        return column if schema[name] == nw.String else column.cast(nw.String)
+
+    return frame.with_columns(
+        *(nw.col(name).cast(nw.Float64) for name in numbers),
+        *(text(name).alias(name) for name in texts),
     )
 
 

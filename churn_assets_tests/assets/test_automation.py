@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
 
+from churn_assets.assets.automation import SCORING
 from churn_assets.assets.resources import resources
 from churn_assets.assets.shared import key
 from churn_assets.definitions import definitions
@@ -18,7 +19,6 @@ from churn_assets_tests.assets.conftest import PROMOTE
 from churn_assets_tests.support.project import ROWS, USE_CASE, Project
 
 HOUR = timedelta(hours=1)
-SCORED = {"predictions", "scores"}
 NO_CHANCE = {"floors": {"roc_auc": 0.999}}
 """Gates that nobody passes."""
 
@@ -279,7 +279,7 @@ def test_a_missed_window_of_predictions_scores_and_touches_nothing_else(daemon: 
 
     requested = [daemon.tick(), daemon.tick()]
 
-    assert requested == [SCORED, set()]
+    assert requested == [set(SCORING), set()]
 
 
 def test_predictions_wait_for_a_refresh_of_their_inputs(copied: Project, daemon: Daemon) -> None:
@@ -292,7 +292,7 @@ def test_predictions_wait_for_a_refresh_of_their_inputs(copied: Project, daemon:
     assert run.success, run.error
     assert together == set(PROMOTE.split())
     # The tick between is the rescoring sensor's, which is first after a promotion.
-    assert settled == [set(), SCORED, set()]
+    assert settled == [set(), set(SCORING), set()]
 
 
 def test_a_refused_challenger_takes_no_refresh_of_predictions_with_it(
@@ -306,7 +306,7 @@ def test_a_refused_challenger_takes_no_refresh_of_predictions_with_it(
     scored = copied.run(tables="predictions")
 
     assert refused.blocked_by
-    assert requested == SCORED
+    assert requested == set(SCORING)
     assert scored.success, scored.error
     assert set(copied.rows("predictions")["model_version"]) == {1}
     assert copied.state("predictions").reads["features"] == copied.state("features").version

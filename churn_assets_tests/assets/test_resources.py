@@ -20,9 +20,10 @@ from mlflow.entities import Run as MlflowRun
 
 from churn_assets.assets.resources import Mlflow
 from churn_assets.definitions import definitions
+from churn_assets.serving.online_features.make import TABLE
 from churn_assets_tests.conftest import Finished
 from churn_assets_tests.support.processes import forked
-from churn_assets_tests.support.project import QUICK, TABLES, USE_CASE, Project
+from churn_assets_tests.support.project import ASSETS, QUICK, USE_CASE, Project
 
 METRICS = ("accuracy", "f1", "roc_auc", "pr_auc", "log_loss", "brier", "precision", "recall")
 RANKED = ("roc_auc", "pr_auc", "f1", "log_loss", "brier")
@@ -355,11 +356,11 @@ def test_the_ui_shows_the_resources_their_configuration_and_who_uses_them(
     }
     assert resources["mlflow"].configured_values["tracking_uri"] == '"http://127.0.0.1:9"'
     assert resources["mlflow"].configured_values["model_name"] == '"{use_case}"'
-    assert of_case["mlflow"] == {"model", "champion", "predictions"}
+    assert of_case["mlflow"] == {"model", "champion", "predictions", TABLE}
     if engine == "spark":
         spark = json.loads(resources["spark"].configured_values["spark_config"])
         assert spark["spark.executor.memory"] == "2g"
-        assert of_case["spark"] == set(TABLES)
+        assert of_case["spark"] == set(ASSETS)
     assert "top-secret" not in dg.serialize_value(shown)
     assert "top-secret" not in repr(Mlflow.of(settings))
 

@@ -15,7 +15,7 @@ from churn_assets.assets.shared import key, preview, refusals
 from churn_assets.definitions import definitions
 from churn_assets.errors import SourceError
 from churn_assets_tests.conftest import Finished
-from churn_assets_tests.support.project import QUICK, TABLES, USE_CASE, Project, Run
+from churn_assets_tests.support.project import ASSETS, QUICK, TABLES, USE_CASE, Project, Run
 
 READS = {
     "raw": set(),
@@ -26,6 +26,7 @@ READS = {
     "champion": {"model"},
     "predictions": {"features", "champion"},
     "scores": {"predictions"},
+    "online_features": {"features", "predictions"},
 }
 
 
@@ -46,7 +47,7 @@ def stale(project: Project, **changes: object) -> set[str]:
     status = CachingStaleStatusResolver(
         project.instance, graph, LoadingContextForTest(project.instance)
     )
-    return {t for t in TABLES if status.get_status(key(USE_CASE, t)) is not StaleStatus.FRESH}
+    return {t for t in ASSETS if status.get_status(key(USE_CASE, t)) is not StaleStatus.FRESH}
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -68,7 +69,7 @@ def test_what_the_ui_shows_of_a_table_is_what_the_lake_holds(
     assert shown["written"]
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", ASSETS)
 def test_every_column_of_every_table_says_what_it_holds(finished: Finished, table: str) -> None:
     columns = finished.run.metadata(table)["dagster/column_schema"].value.columns
 
@@ -77,7 +78,7 @@ def test_every_column_of_every_table_says_what_it_holds(finished: Finished, tabl
         assert column.description.replace(" ", "_").lower() != column.name.lower()
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", ASSETS)
 def test_a_materialisation_records_the_versions_that_it_read(
     finished: Finished, table: str
 ) -> None:
@@ -92,8 +93,8 @@ def test_an_unchanged_run_keeps_every_data_version_and_writes_nothing(
     run = copied.run()
 
     assert data_versions(run) == data_versions(finished.run)
-    assert set(data_versions(run)) == set(TABLES)
-    assert not any(run.metadata(table)["written"].value for table in TABLES)
+    assert set(data_versions(run)) == set(ASSETS)
+    assert not any(run.metadata(table)["written"].value for table in ASSETS)
 
 
 def test_other_data_change_the_data_version_of_all_that_is_made_from_them(
@@ -143,7 +144,7 @@ def test_a_preview_is_shown_where_it_is_asked_for_and_nowhere_else(
     assert not any("preview" in private.metadata(table) for table in TABLES)
     someone = finished.project.rows("raw")["customerID"][0]
     assert someone in str(finished.run.metadata("raw")["preview"].value)
-    assert not any(someone in str(dict(private.metadata(table))) for table in TABLES)
+    assert not any(someone in str(dict(private.metadata(table))) for table in ASSETS)
 
 
 def test_a_preview_keeps_an_odd_record_on_its_line(project: Project) -> None:

@@ -22,7 +22,15 @@ from playwright.sync_api import Browser, Page, expect
 from churn_assets.assets.automation import UNFINISHED
 from churn_assets.learning.scoring import behind
 from churn_assets_tests.support.processes import background, free_ports
-from churn_assets_tests.support.project import DECLARED, ONLY_TELCO, QUICK, ROWS, TABLES, Project
+from churn_assets_tests.support.project import (
+    ASSETS,
+    DECLARED,
+    ONLY_TELCO,
+    QUICK,
+    ROWS,
+    TABLES,
+    Project,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -127,7 +135,7 @@ def test_the_lineage_shows_every_table_with_its_checks(
     ui.open(page, "asset-groups")
 
     nodes = page.locator("foreignObject")
-    expect(nodes.get_by_text("Materialized", exact=True)).to_have_count(len(TABLES))
+    expect(nodes.get_by_text("Materialized", exact=True)).to_have_count(len(ASSETS))
     expect(page.get_by_text(re.compile(r"^\d+ / \d+ Passed$"))).to_have_count(6)
     of_model = len(DECLARED) + len(("no_telling_input",))
     expect(page.get_by_text(f"{of_model} / {of_model} Passed")).to_have_count(1)

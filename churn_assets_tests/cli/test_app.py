@@ -21,7 +21,7 @@ from churn_assets import usecases
 from churn_assets.settings import project_folder
 from churn_assets.usecases import USE_CASES
 from churn_assets_tests.support.processes import churn
-from churn_assets_tests.support.project import GATES, SHOWN, TABLES, write_csv
+from churn_assets_tests.support.project import ASSETS, GATES, SHOWN, TABLES, write_csv
 
 BIN = Path(sys.executable).parent
 ROWS = 3000
@@ -126,7 +126,7 @@ def test_a_run_shows_each_asset_and_check_and_ends_with_a_summary(story: Story) 
     assert story.run.returncode == 0, story.run.stderr
     assert story.run.stderr == ""
     shown = re.findall(r"^✓ (\w+) ", story.run.stdout, re.MULTILINE)
-    assert sorted(shown) == sorted(TABLES)
+    assert sorted(shown) == sorted(ASSETS)
     assert {"expected_columns", "f1_gate", "every_customer_scored"} <= set(
         re.findall(r"^  [✓!] (\w+)", story.run.stdout, re.MULTILINE)
     )
@@ -139,7 +139,7 @@ def test_a_run_shows_each_asset_and_check_and_ends_with_a_summary(story: Story) 
 
 def test_a_second_run_changes_nothing_and_says_so_in_about_ten_lines(story: Story) -> None:
     assert story.again.returncode == 0, story.again.stderr
-    assert len(re.findall(r"^✓ \w+ .* unchanged ", story.again.stdout, re.MULTILINE)) == len(TABLES)
+    assert len(re.findall(r"^✓ \w+ .* unchanged ", story.again.stdout, re.MULTILINE)) == len(ASSETS)
     assert " written " not in story.again.stdout
     assert "nothing has changed; " in story.again.stdout
     assert len(story.again.stdout.splitlines()) <= 11

@@ -20,7 +20,15 @@ from churn_assets.cli.home import history, prepare_home
 from churn_assets.learning.registry import CHAMPION
 from churn_assets_tests.support.disks import cut, flip_a_bit
 from churn_assets_tests.support.processes import churn
-from churn_assets_tests.support.project import ONLY_TELCO, QUICK, ROWS, SHOWN, TABLES, USE_CASE, Project
+from churn_assets_tests.support.project import (
+    ONLY_TELCO,
+    QUICK,
+    ROWS,
+    SHOWN,
+    TABLES,
+    USE_CASE,
+    Project,
+)
 
 WELL = "All is well: 7 tables"
 

@@ -15,6 +15,7 @@ from churn_assets.learning.judging.record import Promotion, on_record
 from churn_assets.learning.judging.rules import DEFAULT_GATES
 from churn_assets.learning.registry import Registry
 from churn_assets.learning.workplace import SERVED_TABLES, Workplace
+from churn_assets.serving.online_features.make import TABLE
 from churn_assets.settings import Settings
 from churn_assets.tables.lake import Committed, Table
 from churn_assets.usecases import USE_CASES
@@ -26,6 +27,8 @@ TABLES = tuple(name for layer in LAYERS for name in layer(USE_CASE))
 """Of that use case those that a run makes, in the order in which they are made."""
 SHOWN = (*TABLES, *SERVED_TABLES)
 """And those that servers write to."""
+ASSETS = (*TABLES, TABLE)
+"""All that a run makes, some of it beside the lake."""
 _GATES = gates_for(USE_CASE, DEFAULT_GATES)
 GATES = {gate.name for gate in _GATES}
 DECLARED = {gate.name for gate in gates_of(USE_CASE)}

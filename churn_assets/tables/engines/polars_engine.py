@@ -286,6 +286,11 @@ class PolarsEngine:
 
         return self.read_batches(schema, mapped)
 
+    def batches(self, frame: Frame, rows: int) -> Iterator[pa.RecordBatch]:
+        """Draw a frame's rows in Arrow batches of at most so many rows, streaming, in any order."""
+        for part in _batches(_unwrap(frame), rows):
+            yield from part.rechunk().to_arrow(compat_level=_compatible()).to_batches()
+
     @contextmanager
     def ranked(
         self, frame: Frame, by: Sequence[str], descending: Sequence[bool], into: str
