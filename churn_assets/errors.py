@@ -16,7 +16,8 @@
     |-- BundleError      a compiled model cannot be served
     |-- InputsError      a model needs inputs that the tables do not give any more
     |-- SnapshotError    features by key cannot be read, written or fetched
-    `-- GateError        a gate refused the Challenger
+    |-- GateError        a gate refused the Challenger
+    `-- TrafficError     a change of who answers was refused
 
 None of them shows a credential: `public_uri` takes it out of an address, `public_text` out of a
 message, which each refusal is given, and `public_error` out of an error that is not ours.
@@ -108,6 +109,10 @@ class SnapshotError(ChurnError):
 
 class GateError(ChurnError):
     """A gate refused the Challenger; the Champion stands."""
+
+
+class TrafficError(ChurnError):
+    """A change of who answers was refused; who answered goes on."""
 
 
 def refusal(what: str, figures: str, stands: str, todo: str) -> str:

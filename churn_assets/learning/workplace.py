@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 MODEL_TABLES = ("model", "champion", "predictions", "scores")
-SERVED_TABLES = ("requests",)
+SERVED_TABLES = ("traffic", "requests")
 """The tables that servers write to, once there is one."""
 
 

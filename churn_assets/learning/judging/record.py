@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import GateError
+from churn_assets.learning.judging.ledger import Ledger
 from churn_assets.learning.registry import CHAMPION, Registry, Version
 from churn_assets.learning.standing import show_champion
 from churn_assets.learning.workplace import Workplace
 from churn_assets.tables.engines.engine import ConflictError
 from churn_assets.tables.lake import Committed, Table
-from churn_assets.tables.rows import rows_of
 from churn_assets.tables.versions import data_version
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 NOBODY = "There is no Champion yet, so nobody is scored"
 """What stands where nobody was ever promoted."""
-_TRANSACTION = "promotion"
 
 
 @dataclass(frozen=True)
@@ -48,25 +49,42 @@ class Promotion:
         return f"{self.decided_at:%Y-%m-%d %H:%M} UTC"
 
 
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("promotion", pa.int64()),
+            ("action", pa.string()),
+            ("model_name", pa.string()),
+            ("version", pa.int64()),
+            ("run_id", pa.string()),
+            ("threshold", pa.float64()),
+            ("previous_version", pa.int64()),
+            ("decided_by", pa.string()),
+            ("decided_at", pa.timestamp("us", "UTC")),
+            ("gates", pa.string()),
+            ("model_digest", pa.string()),
+        ]
+    )
+
+
+_PROMOTIONS = Ledger(Promotion, "promotion", _schema, "promotion")
+
+
 def decided(champion: Table) -> Committed | None:
     """The newest version of the record; None where nobody was ever promoted."""
-    state = champion.state()
-    return state if state is not None and state.rows else None
+    return _PROMOTIONS.decided(champion)
 
 
 def history(champion: Table, state: Committed | None = None) -> list[Promotion]:
     """Every promotion and rollback, the oldest first."""
-    state = state or decided(champion)
-    if state is None:
-        return []
-    rows = rows_of(champion.engine.collect(champion.scan(state.version)))
-    return sorted((Promotion(**row) for row in rows), key=lambda record: record.promotion)
+    return _PROMOTIONS.history(champion, state)
 
 
 def on_record(champion: Table, state: Committed | None = None) -> Promotion | None:
     """The newest promotion, or None where there never was one."""
-    records = history(champion, state)
-    return records[-1] if records else None
+    return _PROMOTIONS.newest(champion, state)
 
 
 def align(champion: Table, registry: Registry) -> Promotion | None:
@@ -105,12 +123,12 @@ def commit(place: Workplace, state: Committed, promotion: Promotion) -> tuple[Co
     """Record a Champion, unless another was recorded since that state of the table."""
     champion = place.tables["champion"]
     try:
-        committed = champion.append(
-            _frame(champion, [promotion]),
+        committed = _PROMOTIONS.commit(
+            champion,
+            state,
+            promotion,
             promotion.data_version,
             {"model": place.tables["model"].require().version},
-            base=state.version,
-            transaction=_TRANSACTION,
         )
     except ConflictError as error:
         raise GateError(
@@ -130,29 +148,4 @@ def is_champion(version: Version | None, record: Promotion) -> bool:
 
 def state_of(champion: Table) -> Committed:
     """The champion table as it is now; made empty where there is none yet."""
-    if champion.state() is None:
-        with suppress(ConflictError):
-            champion.append(_frame(champion, []), data_version("", {}), base=None)
-    return champion.require()
-
-
-def _frame(champion: Table, promotions: list[Promotion]) -> Any:
-    import pyarrow as pa
-
-    schema = pa.schema(
-        [
-            ("promotion", pa.int64()),
-            ("action", pa.string()),
-            ("model_name", pa.string()),
-            ("version", pa.int64()),
-            ("run_id", pa.string()),
-            ("threshold", pa.float64()),
-            ("previous_version", pa.int64()),
-            ("decided_by", pa.string()),
-            ("decided_at", pa.timestamp("us", "UTC")),
-            ("gates", pa.string()),
-            ("model_digest", pa.string()),
-        ]
-    )
-    rows = [asdict(promotion) for promotion in promotions]
-    return champion.engine.from_arrow(pa.Table.from_pylist(rows, schema))
+    return _PROMOTIONS.state_of(champion)
