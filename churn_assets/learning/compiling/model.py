@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from churn_assets.learning.compiling import format, lightgbm_library, xgboost_library
+from churn_assets.learning.compiling import format
 from churn_assets.learning.compiling.encoded import Encoded, Row, Table
 from churn_assets.learning.compiling.format import Part
-from churn_assets.learning.compiling.lightgbm_library import CONTRIBUTIONS
+from churn_assets.learning.compiling.libraries import lightgbm, xgboost
 from churn_assets.learning.compiling.linear import LinearModel
 from churn_assets.learning.compiling.shapley import LookUp, tables_in
 from churn_assets.learning.explaining.adding_up import blocks_of, by_input, completed, walk
@@ -85,7 +85,7 @@ class TreesModel:
     ) -> None:
         self._encoded = encoded = Encoded(part.encoder)
         self._inputs = inputs
-        self._booster = lightgbm_library.Booster(
+        self._booster = lightgbm.Booster(
             files[part.file], encoded.width, single=part.single
         )
         self._gives_odds = part.gives == "log-odds"
@@ -96,7 +96,7 @@ class TreesModel:
         self._zeros = encoded.zeros("f" if part.single else "d")
         # A thread takes one that is free, and gives it back.
         self._free = [self._booster.one()]
-        self._free_explained: list[lightgbm_library.One] = []
+        self._free_explained: list[lightgbm.One] = []
 
     def probability(self, row: Row) -> float:
         """As `Model` has it."""
@@ -125,7 +125,7 @@ class TreesModel:
             try:
                 one = self._free_explained.pop()
             except IndexError:
-                one = self._booster.one(CONTRIBUTIONS)
+                one = self._booster.one(lightgbm.CONTRIBUTIONS)
             self._encoded.fill(one.buffer, self._zeros, row)
             added = one.numbers()[:-1]
             self._free_explained.append(one)
@@ -137,7 +137,7 @@ class TreesModel:
         if self._reasons == "tables":
             added = look_up(self._tables, encoded)
         elif self._reasons == "library":
-            added = self._booster.many(encoded, CONTRIBUTIONS)[:, :-1]
+            added = self._booster.many(encoded, lightgbm.CONTRIBUTIONS)[:, :-1]
         else:
             nobody = self._encoded.nobody()
             blocks = blocks_of(self._encoded.sources)
@@ -157,7 +157,7 @@ class XGBoostModel:
     ) -> None:
         self._encoded = Encoded(part.encoder)
         self._inputs = inputs
-        self._booster = xgboost_library.Booster(files[part.file])
+        self._booster = xgboost.Booster(files[part.file])
         self._zeros = self._encoded.zeros("d")
         self._free = [self._booster.one(self._encoded.width)]
 

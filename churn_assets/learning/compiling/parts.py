@@ -18,6 +18,8 @@ from churn_assets.learning.explaining.tree_shap import tables_of
 if TYPE_CHECKING:
     from churn_assets.learning.compiling.format import Part
 
+LIGHTGBM_FILE, XGBOOST_FILE = ".txt", ".ubj"
+"""How files of trees end."""
 _MOST_SHARES = 500_000
 """Numbers in the tables of a model, 4 MB; beyond, the library finds contributions by itself."""
 
@@ -105,7 +107,7 @@ class Parts:
 
     def _trees(self, encoder: format.Encoder, text: str, **how: Any) -> format.Trees:
         self.encoders.append(encoder)
-        name = f"trees-{len(self.encoders)}.txt"
+        name = f"trees-{len(self.encoders)}{LIGHTGBM_FILE}"
         self.files[name] = text.encode()
         for columns, thresholds in re.findall(
             r"^split_feature=(.*)\n(?:.*\n)*?threshold=(.*)$", text, re.MULTILINE
@@ -118,7 +120,7 @@ class Parts:
     def _xgboost(self, steps: list[Any], encoder: format.Encoder) -> Part:
         booster = steps[-1].get_booster()
         self.encoders.append(encoder)
-        name = f"trees-{len(self.encoders)}.ubj"
+        name = f"trees-{len(self.encoders)}{XGBOOST_FILE}"
         self.files[name] = bytes(booster.save_raw("ubj"))
         described = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]
         for tree in described.get("model", {}).get("trees", ()):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from churn_assets.errors import BundleError
-from churn_assets.learning.compiling.shared_library import library_of
+from churn_assets.learning.compiling.libraries.found import library_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

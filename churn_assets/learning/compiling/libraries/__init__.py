@@ -1,0 +1,1 @@
+"""C libraries of other packages, called without the packages."""
