@@ -123,11 +123,57 @@ class FreshnessSettings(BaseModel):
         return {"raw": self.raw_minutes, "predictions": self.predictions_minutes}.get(table)
 
 
+Margin = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class GuardSettings(BaseModel):
+    """What a Challenger may differ by from the Champion before the guard takes it back.
+
+    Parameters
+    ----------
+    alpha : float
+        Greatest chance that a whole ramp of an equal model is taken back.
+    latency_ms : float
+        From which an answer is slow.
+    errors, latency : float
+        Share of the customers with a failed call, and with a slow answer, above the Champion's.
+    score, decisions : float
+        Mean score and share of positive decisions, above or below the Champion's: a better model
+        differs too.
+    brier : float
+        Brier score above the Champion's, of customers whose outcome is known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    alpha: float = Field(default=0.05, gt=0, le=0.5)
+    latency_ms: float = Field(default=50.0, gt=0)
+    errors: Margin = 0.005
+    latency: Margin = 0.02
+    score: Margin = 0.05
+    decisions: Margin = 0.1
+    brier: Margin = 0.02
+
+    @property
+    def margins(self) -> dict[str, float]:
+        """Each margin by what it is of."""
+        return self.model_dump(exclude={"alpha", "latency_ms"})
+
+
 class ServingSettings(BaseModel):
     """How single predictions are answered.
 
     Parameters
     ----------
+    rollout : {"at_once", "ramp"}
+        How a new Champion takes over.
+    steps : tuple of float
+        Shares of the customers that a ramp goes through, ascending, in (0, 1].
+    step_seconds : float
+        How long each lasts.
+    guard : GuardSettings
+        What ends a ramp, a canary or an A/B test by itself.
     features_uri : str, optional
         Folder of an object store that features by key are put into as well, from where each server
         fetches them; may hold ``{use_case}``, and gets a folder for each where it does not. The
@@ -136,7 +182,20 @@ class ServingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    rollout: Literal["at_once", "ramp"] = "at_once"
+    steps: tuple[Share, ...] = Field(default=(0.01, 0.1, 0.5, 1.0), min_length=1)
+    step_seconds: float = Field(default=600.0, gt=0, allow_inf_nan=False)
+    guard: GuardSettings = GuardSettings()
     features_uri: str | None = None
+
+    @field_validator("steps")
+    @classmethod
+    def _ascending(cls, steps: tuple[float, ...]) -> tuple[float, ...]:
+        if list(steps) != sorted(set(steps)):
+            raise ValueError("must rise from step to step")
+        if steps[-1] != 1:
+            raise ValueError("must end with 1, everyone, which a new Champion is to answer")
+        return steps
 
     @field_validator("features_uri")
     @classmethod
