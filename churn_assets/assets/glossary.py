@@ -84,6 +84,7 @@ _WORDS: dict[str, dict[str, str]] = {
         "decided_at": "when, in UTC",
         "gates": "the verdict of each gate with its numbers, as JSON",
         "model_digest": "sha256 that the model's files must have to be loaded; null from before",
+        "bundle_digest": "sha256 that the compiled model's files must have; null from before",
     },
     "predictions": _PREDICTIONS,
     "scores": _PREDICTIONS,

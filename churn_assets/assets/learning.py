@@ -79,6 +79,7 @@ def learning_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefiniti
         mlflow: Mlflow,
     ) -> Materialization:
         """A registered Challenger: version, run, metrics, threshold, data versions."""
+        from churn_assets.learning.compiling.keep import keep_bundle
         from churn_assets.learning.fitting.challenger import train_challenger
 
         challenger = train_challenger(
@@ -88,6 +89,7 @@ def learning_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefiniti
             retrain=config.retrain,
             gates=settings.experiment_gates,
             studies=settings.studies_folder,
+            keep=keep_bundle,
             progress=context.log.info,
         )
         return Materialization(challenger.committed, _of_challenger(challenger, mlflow, case))

@@ -136,7 +136,7 @@ def table_checks(case: UseCase, settings: Settings) -> list[dg.AssetChecksDefini
         return Count(not odd, summary, counts)
 
     checks = [expected_columns, same_schema, _usual_volume(case, "raw"), rejected_records, outliers]
-    checks += [no_copies_across_the_split, *_known(case), _no_telling_input(case)]
+    checks += [no_copies_across_the_split, *_known(case), *_of_model(case)]
     if case.split_by is None:
         # By time the splits differ as the times do.
         checks.append(split_balance)
@@ -164,7 +164,9 @@ def _usual_volume(case: UseCase, table: str) -> dg.AssetChecksDefinition:
     return usual_volume
 
 
-def _no_telling_input(case: UseCase) -> dg.AssetChecksDefinition:
+def _of_model(case: UseCase) -> list[dg.AssetChecksDefinition]:
+    """What is odd of a model, or of what was compiled of it for servers."""
+
     @warning(case, "model")
     def no_telling_input(lake: dg.ResourceParam[Lake]) -> Count:
         """No input alone explains most of a score that is too good to be true."""
@@ -173,7 +175,18 @@ def _no_telling_input(case: UseCase) -> dg.AssetChecksDefinition:
         details = lake.of(case)["model"].require().details
         return Count(*suspicion(details), details.get(KEY, {}))
 
-    return no_telling_input
+    @warning(case, "model")
+    def bundle_equal(lake: dg.ResourceParam[Lake]) -> Count:
+        """What is compiled for servers answers as the Pipeline does, which else serves, slower."""
+        found = lake.of(case)["model"].require().details.get("bundle")
+        if found is None:
+            return Count(True, "nothing is compiled yet; a server does it at first use", {})
+        summary = f"as the Pipeline on {found['rows']:,} rows, by {found['score']:.1g} at most"
+        if found["path"] == "pipeline":
+            summary = f"served by the Pipeline: {found['why']}"
+        return Count(found["equal"], summary, found)
+
+    return [no_telling_input, bundle_equal]
 
 
 def _known(case: UseCase) -> list[dg.AssetChecksDefinition]:

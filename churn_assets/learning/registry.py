@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ PICTURES = "pictures"
 CARD, CARD_TEXT = "card/model_card.html", "card/model_card.md"
 """The model card among them."""
 BUNDLE, BUNDLE_DIGEST = "bundle", "bundle_digest"
-"""Folder of a run's artifacts with its compiled model, and tag of a version: the sha256 of these."""
+"""Folder of a run's artifacts with its compiled model; tag of a version: the sha256 of these."""
 DIGEST = "model_digest"
 """Tag of a version: the sha256 of its files."""
 EXPERIMENT_GATES = "experiment_gates"
@@ -93,6 +94,11 @@ class Version:
     def digest(self) -> str | None:
         """That of its files when it was registered; None of one that was registered before."""
         return self.tags.get(DIGEST)
+
+    @property
+    def bundle_digest(self) -> str | None:
+        """That of its compiled model; None of one that was registered before there were any."""
+        return self.tags.get(BUNDLE_DIGEST)
 
 
 @dataclass(frozen=True)
@@ -401,6 +407,46 @@ class Registry:
         with tempfile.TemporaryDirectory() as folder:
             file = self._card(run_id, CARD_TEXT, Path(folder))
             return None if file is None else file.read_text("utf-8")
+
+    def keep_bundle(self, version: Version, folder: Path, digest: str) -> Version:
+        """Keep a version's compiled model with its run, and its digest as a tag of the version.
+
+        Parameters
+        ----------
+        version : Version
+            Whose it is.
+        folder : Path
+            With its files.
+        digest : str
+            The sha256 of these.
+        """
+        client = self.client
+        with self.refusals(), _quiet():
+            client.log_artifacts(version.run_id, str(folder), BUNDLE)
+        self.tag(version.version, {BUNDLE_DIGEST: digest})
+        return replace(version, tags={**version.tags, BUNDLE_DIGEST: digest})
+
+    def fetch_bundle(self, version: Version, folder: Path) -> None:
+        """Copy the files of a version's compiled model into a folder.
+
+        Raises
+        ------
+        RegistryError
+            Where they cannot be had.
+        """
+        advice = (
+            f"Restore the artifacts below '{BUNDLE}' of run {version.run_id}, or train again with "
+            "`churn run --retrain`."
+        )
+        with suppress(local.UnreadableError):
+            kept = self._artifacts(version.run_id) / BUNDLE
+            with self.refusals(advice):
+                shutil.copytree(kept, folder, dirs_exist_ok=True)
+            return
+        client = self.client
+        with self.refusals(advice), _quiet(), tempfile.TemporaryDirectory() as fetched:
+            kept = Path(client.download_artifacts(version.run_id, BUNDLE, fetched))
+            shutil.copytree(kept, folder, dirs_exist_ok=True)
 
     def _card(self, run_id: str, name: str, folder: Path | None) -> Path | None:
         """A file of the model card, as `card` gives it."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from churn_assets.learning.compiling.decisions import told_scores, told_values
+from churn_assets.learning.odds import told_scores, told_values
 from churn_assets.learning.value import amounts, expected_value
 from churn_assets.usecases.spec import UseCase
 

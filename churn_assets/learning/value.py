@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from churn_assets.learning.compiling.decisions import net_value
+from churn_assets.learning.odds import net_value
 from churn_assets.usecases.spec import Amount, BusinessCase, PerCustomer
 
 if TYPE_CHECKING:

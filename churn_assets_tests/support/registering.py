@@ -21,7 +21,13 @@ from churn_assets.learning.judging.promotion import promote
 from churn_assets.learning.judging.record import Promotion
 from churn_assets.learning.judging.rules import GateSettings
 from churn_assets.learning.recipe import TrainingSettings
-from churn_assets.learning.registry import CHALLENGER, CHAMPION, Registry, Version
+from churn_assets.learning.registry import (
+    BUNDLE_DIGEST,
+    CHALLENGER,
+    CHAMPION,
+    Registry,
+    Version,
+)
 from churn_assets.learning.scoring import score
 from churn_assets.tables.featurise import featurise
 from churn_assets.tables.ingest import ingest
@@ -93,8 +99,9 @@ def challenge(project: Project, **tags: str) -> Version:
     present = registry.by_alias(CHALLENGER)
     assert present is not None
     pipeline = registry.load(present.version)
-    # Nobody has judged it yet.
-    own = {name: value for name, value in present.tags.items() if not name.startswith("test_set")}
+    # Nobody has judged it yet, and nothing is compiled.
+    not_its_own = ("test_set", BUNDLE_DIGEST)
+    own = {k: value for k, value in present.tags.items() if not k.startswith(not_its_own)}
     return register(registry, pipeline, inputs(project), {**own, **tags})
 
 

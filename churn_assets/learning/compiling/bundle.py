@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from churn_assets.errors import BundleError
-from churn_assets.learning.compiling.decisions import (
+from churn_assets.learning.compiling.encoded import Row, Table
+from churn_assets.learning.compiling.format import Amount, Golden, Manifest, Value, read
+from churn_assets.learning.compiling.model import Model, model_of
+from churn_assets.learning.explaining.adding_up import summed
+from churn_assets.learning.explaining.wording import reason, strengths, subject_text
+from churn_assets.learning.odds import (
     band_of,
     net_value,
     told_score,
     told_scores,
     told_value,
 )
-from churn_assets.learning.compiling.encoded import Row, Table
-from churn_assets.learning.compiling.format import Amount, Golden, Manifest, Value, read
-from churn_assets.learning.compiling.model import Model, model_of
-from churn_assets.learning.explaining.wording import reason, strengths, subject_text
 
 if TYPE_CHECKING:
     from churn_assets.types import Floats
@@ -151,9 +152,8 @@ class Bundle:
     def contributions(self, row: Row) -> Floats:
         """What each of `causes` adds to the log-odds of one customer, of shape (n_causes,)."""
         by_input = self._model.contributions(row)
-        return np.bincount(
-            self._by_cause, self._shares * by_input.take(self._by_input), len(self._causes)
-        )
+        shares = self._shares * by_input.take(self._by_input)
+        return summed(shares, self._by_cause, len(self._causes))
 
     def contributions_of(self, columns: Mapping[str, Any]) -> Floats:
         """The same of many customers, of shape (n_customers, n_causes)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -78,11 +78,13 @@ def compare(bundle: Bundle, batch: pa.RecordBatch, scorer: Scorer) -> Comparison
     business = bundle.manifest.business
     amounts = () if business is None else business.columns
     columns = {name: batch[name].to_pylist() for name in dict.fromkeys((*names, *amounts))}
-    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    customers = zip(*columns.values(), strict=True)
+    rows = [dict(zip(columns, values, strict=True)) for values in customers]
     truth = np.array(expected["churn_probability"])
     scores = [bundle.scores(columns), np.array([bundle.score(row) for row in rows])]
     off = np.max([np.abs(found - truth) for found in scores], axis=0)
-    values = expected.get("expected_value", [None] * len(rows))
+    told = [score.tolist() for score in scores]
+    values = map(bundle.value, truth.tolist(), rows)
     why = [list(one) for one in zip(*(expected[name] for name in REASONS), strict=True)]
     reasons = [
         bundle.reasons_of(columns, len(REASONS)),
@@ -93,23 +95,18 @@ def compare(bundle: Bundle, batch: pa.RecordBatch, scorer: Scorer) -> Comparison
         score=float(off.max(initial=0.0)),
         # A comparison with what is no number is false.
         scores=int((~(off <= TOLERANCE)).sum()),
-        decisions=_unlike(expected["decision"], *(map(bundle.decide, one.tolist()) for one in scores)),
-        bands=_unlike(expected["risk_band"], *(map(bundle.band, one.tolist()) for one in scores)),
+        decisions=_unlike(expected["decision"], *(map(bundle.decide, one) for one in told)),
+        bands=_unlike(expected["risk_band"], *(map(bundle.band, one) for one in told)),
+        # In all digits; what is no number is like itself.
         values=_unlike(
-            [_text(value) for value in values],
-            [_text(bundle.value(score, row)) for score, row in zip(truth.tolist(), rows, strict=True)],
+            map(repr, expected.get("expected_value", [None] * len(rows))), map(repr, values)
         ),
         reasons=_unlike(why, *reasons),
     )
 
 
-def _unlike(expected: list[Any], *found: Any) -> int:
+def _unlike(expected: Iterable[Any], *found: Iterable[Any]) -> int:
     """How many customers are answered otherwise, in any of the ways to ask."""
     return sum(
         any(one != before for one in now) for before, *now in zip(expected, *found, strict=True)
     )
-
-
-def _text(value: float | None) -> str:
-    """A value in all its digits; what is no number is like itself."""
-    return repr(value)

@@ -63,11 +63,14 @@ class Compiled:
         The files that it names.
     comparison : Comparison
         What was compared with the Pipeline; of a bundle that differs, which is not kept, too.
+    differs : bool
+        Whether something was compiled that does not answer as the Pipeline, which therefore serves.
     """
 
     manifest: Manifest
     parts: Mapping[str, bytes]
     comparison: Comparison
+    differs: bool = False
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -77,7 +80,12 @@ class Compiled:
     @property
     def figures(self) -> dict[str, Any]:
         """What the check on the model shows."""
-        return {"path": self.manifest.path, "why": self.manifest.why, **asdict(self.comparison)}
+        return {
+            "equal": not self.differs,
+            "path": self.manifest.path,
+            "why": self.manifest.why,
+            **asdict(self.comparison),
+        }
 
 
 def compile_model(
@@ -131,10 +139,8 @@ def compile_model(
         threshold=version.threshold,
         risk_bands={name: float(least) for name, least in use_case.risk_bands.items()},
         keys=use_case.keys,
-        inputs={
-            name: "number" if name in use_case.numeric else "text" for name in use_case.inputs
-        },
-        path=COMPILED if part else PIPELINE,
+        inputs={name: "number" if name in use_case.numeric else "text" for name in use_case.inputs},
+        path=COMPILED,
         why=why,
         business=business_of(use_case.business),
         called={name: use_case.called(name) for name in use_case.inputs},
@@ -168,7 +174,7 @@ def compile_model(
         manifest, path=PIPELINE, why=why, model=format.Stored(_FOLDER, tuple(packages))
     )
     own = {f"{_FOLDER}/{name}": content for name, content in files.items()}
-    return Compiled(manifest, own, compared)
+    return Compiled(manifest, own, compared, differs=part is not None)
 
 
 def _taken_apart(parts: Parts, model: Any) -> tuple[Part | None, str]:

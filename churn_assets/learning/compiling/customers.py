@@ -66,14 +66,14 @@ class Invention:
             else:
                 found[name] = np.round(rng.uniform(low, high, rows), 2).tolist()
         for name in self.use_case.categorical:
-            known = self._known(name) or [None]
+            known: list[str | None] = [*self._known(name)] or [None]
             found[name] = [known[place] for place in rng.integers(0, len(known), rows)]
         for name in self.amounts:
             found[name] = np.round(rng.uniform(0, _FIGURES, rows), 2).tolist()
         return found
 
     def hostile(self, rows: int, seed: int = 0) -> Columns:
-        """Customers at the very turns of the model, unknown, infinite, extreme or never heard of."""
+        """Customers at the turns of the model, unknown, infinite, extreme or never heard of."""
         rng = np.random.default_rng((seed, 2))
         found = self.likely(rows, seed)
         for name in (*self.use_case.numeric, *self.amounts):

@@ -29,7 +29,9 @@ def business_of(case: spec.BusinessCase | None) -> format.Business | None:
         return None
     return format.Business(
         case.currency,
-        *map(_amount, (case.customer_value, case.offer_cost, case.contact_cost)),
+        _amount(case.customer_value),
+        _amount(case.offer_cost),
+        _amount(case.contact_cost),
         float(case.save_rate),
         float(case.accept_rate),
     )
@@ -52,9 +54,7 @@ def schemas_of(
     examples : mapping of str to list
         Made-up inputs; the first of each is shown.
     """
-    record = {
-        column.source: _column(column, typed=False) for column in use_case.contract.columns
-    }
+    record = {column.source: _column(column, typed=False) for column in use_case.contract.columns}
     required = [
         column.source
         for column in use_case.contract.columns
@@ -91,7 +91,8 @@ def _object(
 def _input(use_case: UseCase, name: str, known: Sequence[str]) -> dict[str, Any]:
     """What an input may hold."""
     is_number = name in use_case.numeric
-    column = use_case.contract[name] if name in use_case.contract else None
+    columns = {column.name: column for column in use_case.contract.columns}
+    column = columns.get(name)
     if column is not None and (column.dtype is DType.STRING) is not is_number:
         told = _column(column, typed=True)
         if "enum" in told and not is_number and not {*known} <= {*told["enum"]}:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import copysign, nan
+from math import copysign, isnan, nan
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -60,8 +60,12 @@ class Table:
 def _texts(values: Any) -> Sequence[str | None]:
     if isinstance(values, np.ndarray):
         # A null is a float there.
-        return [None if value is None or value != value else value for value in values.tolist()]
+        return [None if value is None or _is_nan(value) else value for value in values.tolist()]
     return list(values)
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and isnan(value)
 
 
 class Encoded:
@@ -109,9 +113,7 @@ class Encoded:
         numbers = {name: np.array([nan]) for name in names}
         return self.encode(Table(1, numbers, {name: [None] for name in names}))
 
-    def fill(
-        self, buffer: Any, zeros: array[float], row: Row
-    ) -> None:
+    def fill(self, buffer: Any, zeros: array[float], row: Row) -> None:
         """Encode one customer into a buffer, of a model without bends.
 
         Parameters
@@ -130,7 +132,7 @@ class Encoded:
             elif -LARGEST <= value <= LARGEST:
                 buffer[i] = value
             else:
-                buffer[i] = nan if value != value else copysign(LARGEST, value)
+                buffer[i] = nan if isnan(value) else copysign(LARGEST, value)
         buffer[self._first_text :] = zeros
         for name, place_of, other in self._texts:
             place = place_of(row[name], other)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, dataclass_transform
 
 import msgspec
 
@@ -14,13 +14,15 @@ from churn_assets.learning.storing.files import StoredFiles
 FORMAT = 1
 """Of the manifest; a server refuses a bundle of another."""
 MANIFEST = "manifest.json"
-COMPILED, PIPELINE = "compiled", "pipeline"
+COMPILED: Literal["compiled"] = "compiled"
+PIPELINE: Literal["pipeline"] = "pipeline"
 _FETCH_AGAIN = "Remove that folder, and it is fetched or compiled again"
 
 Value = float | str | None
 Kind = Literal["number", "text"]
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Plain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Data that is nothing but what it says."""
 

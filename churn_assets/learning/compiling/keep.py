@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import BundleError
 from churn_assets.learning.compiling.compile import CHECKED, Compiled, compile_model
 from churn_assets.learning.compiling.format import read, write
 from churn_assets.learning.inputs import as_trained
-from churn_assets.learning.registry import BUNDLE_DIGEST
 from churn_assets.learning.storing.files import StoredFiles
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from churn_assets.learning.fitting.training import Trained
     from churn_assets.learning.registry import Registry, Version
     from churn_assets.usecases.spec import UseCase
 
@@ -28,13 +27,8 @@ _SHOWN = 16
 
 
 def keep_bundle(
-    registry: Registry,
-    version: Version,
-    use_case: UseCase,
-    model: object,
-    rows: pd.DataFrame | None = None,
-    checked: int = CHECKED,
-) -> Compiled:
+    registry: Registry, version: Version, use_case: UseCase, trained: Trained
+) -> dict[str, Any]:
     """Compile a version's bundle, keep its files with its run and its digest as a tag.
 
     Parameters
@@ -45,16 +39,19 @@ def keep_bundle(
         Which one.
     use_case : UseCase
         As the model was trained.
-    model : Pipeline, Blend or Recalibrated
-        What was registered.
-    rows, checked
-        As `compile_model` takes them.
+    trained : Trained
+        The fitted model and the rows that it was fitted on.
+
+    Returns
+    -------
+    dict of str to object
+        Which path serves it and why, and how far it is from the Pipeline, for the check on it.
     """
-    compiled = compile_version(registry, version, use_case, model, rows, checked)
+    compiled = compile_version(registry, version, use_case, trained.pipeline, trained.train)
     with tempfile.TemporaryDirectory() as folder:
         digest = write(Path(folder), compiled.files)
         registry.keep_bundle(version, Path(folder), digest)
-    return compiled
+    return compiled.figures
 
 
 def bundle_of(registry: Registry, version: Version, use_case: UseCase, cache: Path) -> Path:
@@ -80,7 +77,7 @@ def bundle_of(registry: Registry, version: Version, use_case: UseCase, cache: Pa
     InputsError
         Where a model that is to be compiled was trained on what is predicted today.
     """
-    digest = version.tags.get(BUNDLE_DIGEST)
+    digest = version.bundle_digest
     if digest is None:
         return _compiled(registry, version, use_case, cache)
     folder = cache / _name(version, digest)
@@ -100,7 +97,7 @@ def compile_version(
     rows: pd.DataFrame | None = None,
     checked: int = CHECKED,
 ) -> Compiled:
-    """A version's bundle, not kept anywhere; the parameters are those of `keep_bundle`."""
+    """A version's bundle, not kept anywhere; the parameters are those of `compile_model`."""
     return compile_model(
         use_case,
         model,
@@ -167,6 +164,6 @@ def _put(new: Path, folder: Path) -> None:
     """Move a folder into its place; what lies there is not as it should be, or the same."""
     if folder.exists():
         aside = Path(tempfile.mkdtemp(prefix=".old-", dir=folder.parent))
-        os.replace(folder, aside / folder.name)
+        folder.rename(aside / folder.name)
         shutil.rmtree(aside, ignore_errors=True)
-    os.replace(new, folder)
+    new.rename(folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import log1p
+from math import isnan, log1p
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,7 +37,7 @@ class _Number:
     knots: tuple[tuple[float, _Term, float], ...]
 
     def __call__(self, value: float | None) -> float:
-        if value is None or value != value:
+        if value is None or isnan(value):
             return self.unknown
         known = min(max(value, self.low), self.high)
         mean, scale, coefficient = self.term

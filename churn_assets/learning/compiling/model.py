@@ -13,7 +13,13 @@ from churn_assets.learning.compiling.format import Part
 from churn_assets.learning.compiling.libraries import lightgbm, xgboost
 from churn_assets.learning.compiling.linear import LinearModel
 from churn_assets.learning.compiling.shapley import LookUp, tables_in
-from churn_assets.learning.explaining.adding_up import blocks_of, by_input, completed, walk
+from churn_assets.learning.explaining.adding_up import (
+    blocks_of,
+    by_input,
+    completed,
+    summed,
+    walk,
+)
 from churn_assets.learning.explaining.tree_shap import look_up
 from churn_assets.learning.odds import (
     averaged,
@@ -85,11 +91,11 @@ class TreesModel:
     ) -> None:
         self._encoded = encoded = Encoded(part.encoder)
         self._inputs = inputs
-        self._booster = lightgbm.Booster(
-            files[part.file], encoded.width, single=part.single
-        )
+        self._booster = lightgbm.Booster(files[part.file], encoded.width, single=part.single)
         self._gives_odds = part.gives == "log-odds"
-        self._place = np.array([list(inputs).index(name) for name in encoded.sources], dtype=np.intp)
+        self._place = np.array(
+            [list(inputs).index(name) for name in encoded.sources], dtype=np.intp
+        )
         self._reasons = part.reasons
         tables = tables_in(files, part.file) if part.reasons == "tables" else []
         self._tables, self._look_up = tables, LookUp(tables, encoded.width)
@@ -116,10 +122,11 @@ class TreesModel:
     def contributions(self, row: Row) -> Floats:
         """As `Model` has it."""
         if self._reasons == "walk":
-            return self.contributions_of(Table.of_one(row, self._inputs))[0]
+            walked: Floats = self.contributions_of(Table.of_one(row, self._inputs))[0]
+            return walked
         if self._reasons == "tables":
             encoded = np.empty(self._encoded.width)
-            self._encoded.fill(memoryview(encoded), self._zeros, row)
+            self._encoded.fill(encoded.data, self._zeros, row)
             added = self._look_up(encoded)
         else:
             try:
@@ -129,7 +136,7 @@ class TreesModel:
             self._encoded.fill(one.buffer, self._zeros, row)
             added = one.numbers()[:-1]
             self._free_explained.append(one)
-        return np.bincount(self._place, added, len(self._inputs))
+        return summed(added, self._place, len(self._inputs))
 
     def contributions_of(self, table: Table) -> Floats:
         """As `Model` has it."""
@@ -178,7 +185,8 @@ class XGBoostModel:
 
     def contributions(self, row: Row) -> Floats:
         """As `Model` has it."""
-        return self.contributions_of(Table.of_one(row, self._inputs))[0]
+        added: Floats = self.contributions_of(Table.of_one(row, self._inputs))[0]
+        return added
 
     def contributions_of(self, table: Table) -> Floats:
         """As `Model` has it."""

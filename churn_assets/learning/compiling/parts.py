@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from churn_assets.learning.compiling import format
-from churn_assets.learning.compiling.encoded import Encoded
 from churn_assets.learning.compiling.forests import of_forest, of_histogram_boosting
 from churn_assets.learning.compiling.shapley import files_of
 from churn_assets.learning.explaining.tree_shap import tables_of
@@ -62,7 +60,9 @@ class Parts:
         from churn_assets.learning.ensembles import Blend, Recalibrated
 
         if type(model) is Recalibrated:
-            return format.Recalibrated(self.of(model.base), float(model.slope), float(model.intercept))
+            return format.Recalibrated(
+                self.of(model.base), float(model.slope), float(model.intercept)
+            )
         if type(model) is Blend:
             return format.Blend(tuple(map(self.of, model.pipelines_)))
         steps = [step for _, step in getattr(model, "steps", [("", model)])]
@@ -78,13 +78,12 @@ class Parts:
         if encoder.bends is not None:
             for name, limits in encoder.bends.ranges.items():
                 self._edges(name).update(limits, encoder.bends.knots[name])
+        medians, means, scales, coefficients = (
+            tuple(np.asarray(array, dtype=np.float64).ravel().tolist())
+            for array in (impute.statistics_, scale.mean_, scale.scale_, model.coef_[0])
+        )
         return format.Linear(
-            encoder,
-            *(
-                tuple(np.asarray(array, dtype=np.float64).ravel().tolist())
-                for array in (impute.statistics_, scale.mean_, scale.scale_, model.coef_[0])
-            ),
-            float(model.intercept_[0]),
+            encoder, medians, means, scales, coefficients, float(model.intercept_[0])
         )
 
     def _lightgbm(self, steps: list[Any], encoder: format.Encoder) -> Part:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from churn_assets.learning.explaining.adding_up import summed
 from churn_assets.learning.explaining.tree_shap import ZERO, Split, Table
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class LookUp:
             left = row.take(self._columns) <= self._thresholds
         codes = left.astype(np.float64).reshape(self._shape) @ self._bits
         added = self._shares.take(codes.astype(np.intp) + self._first, axis=0).ravel()
-        return np.bincount(self._share_columns, added, self._width + 1)[: self._width]
+        return summed(added, self._share_columns, self._width + 1)[: self._width]
 
     def _left(self, row: Floats, unknown: Any) -> Any:
         """Which way the row goes at each split, where something of it is missing."""

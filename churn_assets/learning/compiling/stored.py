@@ -67,7 +67,8 @@ class StoredPipeline:
 
     def contributions(self, row: Row) -> Floats:
         """As `Model` has it."""
-        return self.contributions_of(Table.of_one(row, self._inputs))[0]
+        added: Floats = self.contributions_of(Table.of_one(row, self._inputs))[0]
+        return added
 
     def contributions_of(self, table: Table) -> Floats:
         """As `Model` has it."""

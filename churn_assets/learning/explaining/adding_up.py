@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from churn_assets.types import Floats
+    from churn_assets.types import Floats, Indices
 
 _CHUNK = 2048
 """Rows that are walked at once, with a copy of each for each input."""
@@ -36,6 +36,13 @@ def by_input(encoded: Floats, sources: Sequence[str], names: Sequence[str]) -> F
     for column, source in enumerate(sources):
         summed[:, place[source]] += encoded[:, column]
     return summed
+
+
+def summed(values: Floats, places: Indices, size: int) -> Floats:
+    """Sum values by place, one after the other as they come, of shape (size,)."""
+    sums: Any = np.bincount(places, values, size)
+    found: Floats = sums
+    return found
 
 
 def completed(shares: Floats, odds: Floats) -> tuple[float, Floats]:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from churn_assets.types import Floats
     from churn_assets.usecases.spec import UseCase
 
 

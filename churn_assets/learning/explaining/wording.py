@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +30,7 @@ _FACTORS = (
     *(tenths / 10 for tenths in range(11, 100)),
     *map(float, range(10, _MOST_TIMES + 2)),
 )
-_STEPS = [math.log((one + next_) / 2) for one, next_ in zip(_FACTORS, _FACTORS[1:], strict=False)]
+_STEPS = [math.log((one + next_) / 2) for one, next_ in pairwise(_FACTORS)]
 """Contributions to log-odds from which the next factor is the nearest."""
 _TIMES = [*(f"{factor:g}" for factor in _FACTORS[1:-1]), f"more than {_MOST_TIMES}"]
 STRENGTHS: tuple[str | None, ...] = tuple(
@@ -42,7 +43,7 @@ STRENGTHS: tuple[str | None, ...] = tuple(
 
 def strengths(values: Floats) -> Floats:
     """How strong contributions of any shape are, by which they are ordered; 0 or more."""
-    return np.round(np.abs(values), _TIE_DECIMALS)
+    return np.abs(values).round(_TIE_DECIMALS)
 
 
 def strength_codes(amounts: Floats) -> Indices:
@@ -70,10 +71,10 @@ def value_text(name: str, value: float | str | None) -> str:
     >>> value_text("price", 1889.5), value_text("is_new", 1.0), value_text("contract", None)
     ('1,890', 'yes', 'not known')
     """
-    if value is None or value != value:
-        return UNKNOWN
     if isinstance(value, str):
         return value
+    if value is None or math.isnan(value):
+        return UNKNOWN
     if name.startswith(_FLAGS) and value in (0, 1):
         return "yes" if value else "no"
     return f"{_significant(value) + 0.0:,.10g}"

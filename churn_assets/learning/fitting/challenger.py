@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 OpenRun = Callable[[], AbstractContextManager[str]]
 """Opens an MLflow run, active in the block, and gives its id."""
+Keep = Callable[[Registry, Version, UseCase, Trained], Mapping[str, Any]]
+"""Keeps what a server needs of a version, and gives figures to be kept with the model table."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def train_challenger(
     retrain: bool = False,
     gates: Mapping[str, Any] | None = None,
     studies: Path | None = None,
+    keep: Keep | None = None,
     progress: Progress = lambda _: None,
 ) -> Challenger:
     """Train and register a Challenger, unless the newest one comes from the same data and code.
@@ -89,6 +92,9 @@ def train_challenger(
         judges it.
     studies : Path, optional
         Folder that tunings keep their trials in, so that one that was killed goes on.
+    keep : callable, optional
+        Compiles what was registered for servers; given, since how that is done makes no other
+        model.
     progress : callable
         Is told why a model is trained again, and how far a search is.
 
@@ -169,6 +175,9 @@ def train_challenger(
             description=_description(use_case, trained, labelled),
             tags=tags,
         )
+        compiled: dict[str, Any] = {}
+        if keep is not None:
+            compiled = {"bundle": keep(registry, registered, use_case, trained)}
         name = f"{use_case.name} version {registered.version}: {trained.recipe}, {today()}"
         show_challenger(registry, registered, previous, name)
     row = _row(registry, registered, features, trained, len(labelled.rows))
@@ -178,6 +187,7 @@ def train_challenger(
         {"features": features.version},
         origin=present,
         trained_because=because,
+        **compiled,
         single_inputs={
             "roc_auc": trained.metrics["oof_roc_auc"],
             "inputs": dict(trained.telling_inputs),

@@ -131,6 +131,7 @@ def promote(
         gates=json.dumps([asdict(verdict) for verdict in judgement.verdicts], default=str),
         # Of the files whose scores were judged.
         model_digest=judgement.evidence.challenger.model_digest,
+        bundle_digest=challenger.bundle_digest,
     )
     return commit(place, state, promotion)
 
@@ -182,7 +183,7 @@ def rollback(place: Workplace, version: int | None, decided_by: str) -> tuple[Co
             "stands."
         )
     # What cannot be loaded must not become Champion.
-    registry.by_number(target.version, target.run_id)
+    registered = registry.by_number(target.version, target.run_id)
     files = registry.stored(target.version, target.model_digest)
     _require_scoring(place, registry.restore(target.version, files), target.version)
     restored = next_record(
@@ -195,6 +196,7 @@ def rollback(place: Workplace, version: int | None, decided_by: str) -> tuple[Co
         decided_by=decided_by,
         gates=target.gates,
         model_digest=files.digest,
+        bundle_digest=target.bundle_digest or registered.bundle_digest,
     )
     return commit(place, state, restored)
 

@@ -37,6 +37,7 @@ class Promotion:
     decided_at: datetime
     gates: str
     model_digest: str | None = None
+    bundle_digest: str | None = None
 
     @property
     def data_version(self) -> str:
@@ -65,6 +66,7 @@ def _schema() -> pa.Schema:
             ("decided_at", pa.timestamp("us", "UTC")),
             ("gates", pa.string()),
             ("model_digest", pa.string()),
+            ("bundle_digest", pa.string()),
         ]
     )
 

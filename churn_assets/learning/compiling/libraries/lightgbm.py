@@ -134,9 +134,7 @@ class One:
             ctypes.byref(ctypes.c_int64()),
             ctypes.byref(self._found),
         )
-        self._call: Callable[..., int] = (
-            booster._with_gil.LGBM_BoosterPredictForMatSingleRowFast
-        )
+        self._call: Callable[..., int] = booster._with_gil.LGBM_BoosterPredictForMatSingleRowFast
 
     def number(self) -> float:
         """The prediction."""

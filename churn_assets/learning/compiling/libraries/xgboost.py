@@ -51,7 +51,9 @@ class Booster:
         self._handle = ctypes.c_void_p()
         # Predictions in place may be asked for by several threads, those from a matrix may not.
         self._lock = Lock()
-        self._check(self._library.XGBoosterCreate(None, ctypes.c_uint64(0), ctypes.byref(self._handle)))
+        self._check(
+            self._library.XGBoosterCreate(None, ctypes.c_uint64(0), ctypes.byref(self._handle))
+        )
         weakref.finalize(self, self._library.XGBoosterFree, self._handle)
         self._check(
             self._library.XGBoosterLoadModelFromBuffer(
@@ -68,7 +70,7 @@ class Booster:
         """The probability of each row, of shape (n_rows,)."""
         return self._in_place(_interface(rows)).astype(np.float64)
 
-    def shares(self, rows: Floats) -> NDArray[np.float32]:
+    def shares(self, rows: Floats) -> Floats:
         """What each column of each row adds, and last the base: (n_rows, n_columns + 1)."""
         matrix = ctypes.c_void_p()
         with self._lock:
@@ -83,7 +85,7 @@ class Booster:
                 )
             finally:
                 self._library.XGDMatrixFree(matrix)
-        return found.reshape(len(rows), -1)
+        return found.reshape(len(rows), -1).astype(np.float64)
 
     def _in_place(self, interface: bytes) -> NDArray[np.float32]:
         return self._found(
@@ -129,7 +131,7 @@ class One:
     def number(self) -> float:
         """The probability."""
         self._booster._check(self._call(*self._given))
-        return self._result[0]
+        return float(self._result[0])
 
 
 def _interface(rows: Floats) -> bytes:
