@@ -71,22 +71,23 @@ def _schema() -> pa.Schema:
     )
 
 
-_PROMOTIONS = Ledger(Promotion, "promotion", _schema, "promotion")
+PROMOTIONS = Ledger(Promotion, "promotion", _schema, "promotion")
+"""The champion table, as a table of decisions."""
 
 
 def decided(champion: Table) -> Committed | None:
     """The newest version of the record; None where nobody was ever promoted."""
-    return _PROMOTIONS.decided(champion)
+    return PROMOTIONS.decided(champion)
 
 
 def history(champion: Table, state: Committed | None = None) -> list[Promotion]:
     """Every promotion and rollback, the oldest first."""
-    return _PROMOTIONS.history(champion, state)
+    return PROMOTIONS.history(champion, state)
 
 
 def on_record(champion: Table, state: Committed | None = None) -> Promotion | None:
     """The newest promotion, or None where there never was one."""
-    return _PROMOTIONS.newest(champion, state)
+    return PROMOTIONS.newest(champion, state)
 
 
 def align(champion: Table, registry: Registry) -> Promotion | None:
@@ -125,7 +126,7 @@ def commit(place: Workplace, state: Committed, promotion: Promotion) -> tuple[Co
     """Record a Champion, unless another was recorded since that state of the table."""
     champion = place.tables["champion"]
     try:
-        committed = _PROMOTIONS.commit(
+        committed = PROMOTIONS.commit(
             champion,
             state,
             promotion,
@@ -150,4 +151,4 @@ def is_champion(version: Version | None, record: Promotion) -> bool:
 
 def state_of(champion: Table) -> Committed:
     """The champion table as it is now; made empty where there is none yet."""
-    return _PROMOTIONS.state_of(champion)
+    return PROMOTIONS.state_of(champion)
