@@ -10,7 +10,7 @@ from churn_assets_tests.support.project import Project
 # What differs between two runs on one engine as well.
 OF_THE_RUN = (
     *("ingested_at", "scored_at", "trained_at", "decided_at", "decided_by", "run_id"),
-    "model_digest",
+    *("model_digest", "bundle_digest"),
 )
 
 

@@ -120,6 +120,8 @@ def compile_model(
     checked : int
         How many of them are compared at most, and as many hostile ones that are made up.
     """
+    from threadpoolctl import threadpool_limits
+
     from churn_assets.learning.explaining.causes import causes
     from churn_assets.learning.scorer import scorer
 
@@ -158,8 +160,10 @@ def compile_model(
             batches.append(_some(rows, count, invention))
         try:
             bundle = Bundle(manifest, model_of(part, parts.files, manifest.inputs))
-            for columns in batches:
-                compared += compare(bundle, invention.batch(columns), truth)
+            # Customers of extremes overflow; on few rows, threads wait longer than they work.
+            with np.errstate(all="ignore"), threadpool_limits(1):
+                for columns in batches:
+                    compared += compare(bundle, invention.batch(columns), truth)
             why = compared.faults
         except Exception as error:
             # Whatever it is, the Pipeline serves, and the check says why.

@@ -516,6 +516,7 @@ def test_a_record_from_before_digests_goes_on_and_gets_one_with_the_next_promoti
     assert not promoted_already.changed
     assert scored.rows > 0
     assert restored.model_digest == StoredModel.of(stored_files(copied.registry, 1)).digest
+    assert restored.bundle_digest == copied.registry.by_number(1, restored.run_id).bundle_digest
     rows = copied.rows("champion").sort("promotion")
     assert rows["model_digest"].to_list() == [None, None, restored.model_digest]
 
@@ -523,7 +524,7 @@ def test_a_record_from_before_digests_goes_on_and_gets_one_with_the_next_promoti
 def without_digests(project: Project) -> None:
     """Leave records and versions as they were before there were digests."""
     table, registry = project.table("champion"), project.registry
-    rows = project.rows("champion").drop("model_digest")
+    rows = project.rows("champion").drop("model_digest", "bundle_digest")
     write_deltalake(table.uri, rows, mode="overwrite", schema_mode="overwrite")
     for version in rows["version"].unique():
         registry.client.delete_model_version_tag(registry.model_name, str(version), DIGEST)
