@@ -171,8 +171,9 @@ def test_a_bundle_that_answers_otherwise_than_it_did_is_refused(
 
         message = refusal(folder)
 
-        assert f"made-up customer 1 is not answered as when the model was compiled: its {called}" in (
-            message
+        assert (
+            f"made-up customer 1 is not answered as when the model was compiled: its {called}"
+            in (message)
         )
         assert "lightgbm 4." in message
 
