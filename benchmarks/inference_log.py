@@ -8,7 +8,6 @@ kill -9 at random moments, and started again.
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
@@ -17,13 +16,14 @@ import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
 
 from benchmarks.inference_log_worker import COUNT, entry
 from churn_assets.serving.answering.segments import SegmentLog, encoded
-from churn_assets.serving.inference_log.flusher import command
+from churn_assets.serving.inference_log.flusher import start
 from churn_assets.serving.inference_log.requests_table import RequestsTable
 from churn_assets.serving.inference_log.upkeep import Upkeep
 
@@ -95,20 +95,19 @@ class _Flusher:
     """The flusher process, likewise."""
 
     def __init__(self, folder: Path, table: RequestsTable) -> None:
-        upkeep = Upkeep(table, _UPKEEP_SECONDS)
-        self._command, self._environ = command(
-            folder / "log",
-            table,
-            every_seconds=_EVERY_SECONDS,
-            grace_seconds=_GRACE_SECONDS,
-            upkeep=upkeep,
-        )
+        self._folder, self._table = folder, table
         self._said = (folder / "flusher.txt").open("w")
         self._start()
 
     def _start(self) -> None:
-        environ = {**os.environ, **self._environ}
-        self._process = subprocess.Popen(self._command, env=environ, stderr=self._said)
+        self._process = start(
+            self._folder / "log",
+            self._table,
+            every_seconds=_EVERY_SECONDS,
+            grace_seconds=_GRACE_SECONDS,
+            upkeep=Upkeep(self._table, _UPKEEP_SECONDS),
+            stderr=self._said,
+        )
 
     def kill(self) -> None:
         self._process.kill()
@@ -206,7 +205,7 @@ def main() -> None:
             flush=True,
         )
         table = RequestsTable(str(folder / "requests"), ("customer_id",))
-        table.compact(1)
+        table.compact(1, timedelta(0))
         size = pl.DataFrame(table.opened().get_add_actions())["size_bytes"]
         megabytes = size.sum() / (came.acknowledged + came.unanswered)
         print(f"MB a million records after compaction: {megabytes:.1f}, in {len(size)} files")

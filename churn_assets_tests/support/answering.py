@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import polars as pl
+from deltalake import DeltaTable
 
 from churn_assets.serving.answering.segments import Entry, SegmentLog, encoded
 from churn_assets.serving.inference_log.requests_table import RequestsTable
@@ -57,6 +58,8 @@ def logged(folder: Path, *request_ids: str, **changes: Any) -> None:
 
 def held(table: RequestsTable) -> list[str]:
     """The names of the requests that a table has, in order."""
+    if not DeltaTable.is_deltatable(table.uri):
+        return []
     return sorted(pl.read_delta(table.uri)["request_id"])
 
 

@@ -13,6 +13,7 @@ import logging
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -20,7 +21,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import public_text
 from churn_assets.serving.inference_log.lines import read_lines
@@ -38,6 +39,8 @@ COMMIT_BYTES = 32 << 20
 """Of segments that share a commit, beyond the first."""
 MOST_SECONDS = 60.0
 """Between two attempts where the table cannot be reached."""
+_CONFLICTS = 5
+"""After as many, one waits until the next pass."""
 _FINISHING_SECONDS = 0.2
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _MODULE = "churn_assets.serving.inference_log.flusher"
@@ -81,11 +84,28 @@ def flush(pending: Pending, table: RequestsTable) -> Flushed:
         read = [_read(segment, table) for segment in group]
         rows += sum(map(len, read))
         if any(map(len, read)):
-            table.append(read, pending.log, group[-1].number)
+            _append(read, table, pending.log, group[-1].number)
             commits += 1
         pending.remove(group)
         segments += len(group)
     return Flushed(rows, segments, commits)
+
+
+def _append(rows: Sequence[pa.RecordBatch], table: RequestsTable, log: str, number: int) -> None:
+    """Commit rows, though the table is compacted at the same time."""
+    from deltalake.exceptions import CommitFailedError
+
+    for last in (*[False] * _CONFLICTS, True):
+        try:
+            table.append(rows, log, number)
+        except CommitFailedError:
+            if last:
+                raise
+            # It may be a commit of our own, of which the answer was lost.
+            if table.committed(log) >= number:
+                return
+        else:
+            return
 
 
 def _groups(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
@@ -238,15 +258,16 @@ def _why(error: Exception) -> str:
     return public_text(reason(str(error) or type(error).__name__))
 
 
-def command(
+def start(
     folder: Path,
     table: RequestsTable,
     *,
-    every_seconds: float,
-    grace_seconds: float,
-    upkeep: Upkeep | None,
-) -> tuple[list[str], dict[str, str]]:
-    """What a server starts the process by, and what it is given in its environment.
+    every_seconds: float = 3.0,
+    grace_seconds: float = 30.0,
+    upkeep: Upkeep | None = None,
+    **options: Any,
+) -> subprocess.Popen[Any]:
+    """Start the process, which ends with this one, or by SIGTERM when the workers have ended.
 
     Parameters
     ----------
@@ -254,6 +275,8 @@ def command(
         Of the segments.
     table, every_seconds, grace_seconds, upkeep
         As `Flusher` takes them.
+    **options
+        As `subprocess.Popen` takes them.
     """
     arguments = [sys.executable, "-m", _MODULE]
     arguments += ["--folder", str(folder), "--table", table.uri, "--with-parent"]
@@ -264,8 +287,14 @@ def command(
         arguments += ["--vacuum-hours", str(upkeep.vacuum_hours)]
         if upkeep.keep_days is not None:
             arguments += ["--keep-days", str(upkeep.keep_days)]
-    options = table.storage_options
-    return arguments, {OPTIONS: json.dumps(dict(options))} if options else {}
+    keys = table.storage_options
+    environ = {**os.environ, **({OPTIONS: json.dumps(dict(keys))} if keys else {})}
+    # Blocked from its start on, so that none that comes while it imports ends it with work to do.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        return subprocess.Popen(arguments, env=environ, **options)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -74,14 +74,16 @@ def read_lines(content: bytes, table: RequestsTable) -> Lines:
 
 
 # Arrow's are ValueErrors, and so are msgspec's.
-_FAULTS = (ValueError, OverflowError, IndexError)
+_FAULTS = (ValueError, OverflowError)
 
 
 def _rows(entries: list[_Line], table: RequestsTable) -> pa.RecordBatch:
     """The rows of entries, column by column."""
     import pyarrow as pa
 
-    schema = table.schema
+    schema, parts = table.schema, len(table.keys)
+    if any(entry.key is not None and len(entry.key) != parts for entry in entries):
+        raise ValueError(f"a key has not {parts} parts")
     columns = []
     for name in schema.names:
         if name in table.keys:

@@ -6,9 +6,9 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from churn_assets.errors import TableError, public_uri
 from churn_assets.tables.faults.damage import drop_digests, keep_digests
@@ -22,6 +22,9 @@ LOG_DAYS = 2
 """How long Delta's own log is kept: it grows by some thousand commits a day."""
 TARGET_BYTES = 128 << 20
 """Of a data file after compaction."""
+_EPOCH, _MOMENT = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+_TOLD = timedelta(milliseconds=1)
+"""How exactly Delta's statistics tell a moment; they round down."""
 _CONFIGURATION = {
     "delta.logRetentionDuration": f"interval {LOG_DAYS} days",
     "delta.checkpointInterval": "50",
@@ -133,26 +136,48 @@ class RequestsTable:
         """Number of the newest segment of a log whose rows are there; 0 where none are."""
         return self.opened().transaction_version(log) or 0
 
-    def compact(self, least_files: int) -> int:
+    def compact(self, least_files: int, settled: timedelta) -> int:
         """Put small files together, where there are at least so many; how many there were.
+
+        They are replaced by what they hold between two moments, since of two optimisations at
+        once delta-rs lets both commit, and each row is there twice then.
+
+        Parameters
+        ----------
+        least_files : int
+            Fewer are left as they are.
+        settled : timedelta
+            How much older than the newest a row must be: of what is younger, other servers may
+            have some still to come.
 
         Raises
         ------
         CommitFailedError
-            Where somebody else did so at the same time.
+            Where somebody else changed them, or added to them, at the same time.
         """
+        from deltalake import QueryBuilder, write_deltalake
+
         table = self.opened()
-        sizes = [row["size_bytes"] for row in _files(table)]
-        small: int = sum(size < TARGET_BYTES / 2 for size in sizes)
-        if small < least_files:
+        files = _files(table)
+        if not files:
             return 0
-        table.optimize.compact(
-            target_size=TARGET_BYTES,
+        end = max(file.newest for file in files) - settled + _TOLD
+        small = [file for file in files if file.size < TARGET_BYTES / 2 and file.oldest < end]
+        if len(small) < least_files:
+            return 0
+        span = f"{_from(min(file.oldest for file in small))} AND {_before(end)}"
+        rows = QueryBuilder().register("requests", table)
+        write_deltalake(
+            table,
+            rows.execute(f"SELECT * FROM requests WHERE {span}"),
+            mode="overwrite",
+            predicate=span,
+            target_file_size=TARGET_BYTES,
             writer_properties=_compressed(),
-            commit_properties=self._commit(compacted=small),
+            commit_properties=self._commit(compacted=len(small)),
         )
         keep_digests(self.uri, table.version())
-        return small
+        return len(small)
 
     def expire(self, before: datetime) -> int:
         """Delete the rows of requests before a moment; how many there were.
@@ -160,17 +185,13 @@ class RequestsTable:
         Raises
         ------
         CommitFailedError
-            Where somebody else did so at the same time.
+            Where somebody else changed them at the same time.
         """
         table = self.opened()
-        oldest = [row.get("min.requested_at") for row in _files(table)]
-        if not any(moment is None or moment < before for moment in oldest):
+        if not any(file.oldest < before for file in _files(table)):
             return 0
-        # As text it would be compared by nanoseconds, which the files have not.
-        micros = int(before.timestamp() * 1_000_000)
-        moment = f"arrow_cast({micros}, 'Timestamp(Microsecond, Some(\"UTC\"))')"
         metrics = table.delete(
-            f"requested_at < {moment}",
+            _before(before),
             writer_properties=_compressed(),
             commit_properties=self._commit(expired_before=before.isoformat()),
         )
@@ -206,14 +227,37 @@ class RequestsTable:
         )
 
 
-def _files(table: DeltaTable) -> list[dict[str, Any]]:
-    """Size and statistics of each data file."""
+class _File(NamedTuple):
+    """A data file: its bytes, and when the first and the last of its requests came."""
+
+    size: int
+    oldest: datetime
+    newest: datetime
+
+
+def _files(table: DeltaTable) -> list[_File]:
     import pyarrow as pa
 
     actions = table.get_add_actions(flatten=True)
     batches = pa.RecordBatchReader.from_stream(actions).read_all()
-    names = [name for name in ("size_bytes", "min.requested_at") if name in batches.schema.names]
-    return list(batches.select(names).to_pylist())
+    if not len(batches):
+        return []
+    names = ("size_bytes", "min.requested_at", "max.requested_at")
+    return [_File(*values) for values in zip(*(batches[n].to_pylist() for n in names), strict=True)]
+
+
+def _from(moment: datetime) -> str:
+    return f"requested_at >= {_in_sql(moment)}"
+
+
+def _before(moment: datetime) -> str:
+    return f"requested_at < {_in_sql(moment)}"
+
+
+def _in_sql(moment: datetime) -> str:
+    # As text it would be compared by nanoseconds, which the files have not.
+    micros = (moment - _EPOCH) // _MOMENT
+    return f"arrow_cast({micros}, 'Timestamp(Microsecond, Some(\"UTC\"))')"
 
 
 def _compressed() -> WriterProperties:

@@ -11,6 +11,8 @@ from churn_assets.serving.inference_log.requests_table import RequestsTable
 
 LEAST_FILES = 16
 """Fewer small files are not worth the writing."""
+SETTLED = timedelta(minutes=1)
+"""How old a row is that is put together with others."""
 _JUMP_SECONDS = 3600
 _logger = logging.getLogger(__name__)
 
@@ -51,7 +53,7 @@ class Upkeep:
             expired = self.table.expire(datetime.now(UTC) - timedelta(days=self.keep_days))
             if expired:
                 _logger.info("%s rows older than %s days are deleted", expired, self.keep_days)
-        compacted = self.table.compact(LEAST_FILES)
+        compacted = self.table.compact(LEAST_FILES, SETTLED)
         if compacted:
             _logger.info("%s small files are put together", compacted)
         removed = self.table.vacuum(self.vacuum_hours)
