@@ -242,6 +242,34 @@ def predictions(
 
 
 @app.command()
+def customer(
+    key: Annotated[
+        list[str],
+        typer.Argument(
+            help="Key of the customer; where it has several parts, each in its order.",
+            show_default=False,
+        ),
+    ],
+    use_case: UseCaseOption = DEFAULT_USE_CASE,
+    format: Annotated[str, typer.Option(help="json, instead of tables.", metavar="FORMAT")] = "",
+    as_of: AsOfOption = None,
+) -> None:
+    """One customer: scores over time, what moved them, contact, requests."""
+    if format not in ("", "json"):
+        raise typer.BadParameter(f"'{format}' is not json.", param_hint="--format")
+    case = find_use_case(use_case)
+    if len(key) != len(case.keys):
+        raise typer.BadParameter(
+            f"{use_case} has a key of {', '.join(case.keys)}.", param_hint="KEY"
+        )
+    with refusals():
+        settings = typed_settings(use_case, as_of=as_of)
+        from churn_assets.cli.customer import show_customer
+
+        show_customer(case, settings, key, as_json=bool(format))
+
+
+@app.command()
 def card(
     version: Annotated[
         int | None, typer.Argument(help="Of which model; by default the newest Challenger.")

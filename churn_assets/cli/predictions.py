@@ -39,7 +39,7 @@ def show_predictions(use_case: UseCase, settings: Settings, top: int) -> None:
     lines = [[*use_case.keys, "probability", *worth, "why"]]
     for row in rows:
         why = "; ".join(str(row[name]) for name in _REASONS if name in columns and row[name])
-        value = [_amount(row["expected_value"]), _yes(row["contact"])] if is_valued else []
+        value = [amount(row["expected_value"]), yes(row["contact"])] if is_valued else []
         who = [str(row[name]) for name in use_case.keys]
         lines.append([*who, f"{row['churn_probability']:.3f}", *value, why])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -121,9 +121,11 @@ def _write(rows: pl.DataFrame, kind: str, stream: Any) -> None:
         rows.write_parquet(stream)
 
 
-def _amount(value: float | None) -> str:
+def amount(value: float | None) -> str:
+    """An amount of money as people read it."""
     return "not known" if value is None else f"{value:,.0f}"
 
 
-def _yes(value: bool) -> str:
+def yes(value: bool) -> str:
+    """Yes or no."""
     return "yes" if value else "no"

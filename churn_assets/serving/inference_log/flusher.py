@@ -186,13 +186,15 @@ class Flusher:
         bool
             Whether everything is committed.
         """
-        while not self._has_stopped(parent):
+        while True:
             with self._pending.held() as is_ours:
                 if is_ours:
                     self._work(parent)
                     return self._finish()
+            if self._has_stopped(parent):
+                # What is left is for the one that works.
+                return True
             self._stopped.wait(self._every)
-        return True
 
     def _work(self, parent: int | None) -> None:
         keeping = None
