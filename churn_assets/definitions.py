@@ -14,6 +14,7 @@ from churn_assets.assets.resources import resources
 from churn_assets.assets.serving import serving_assets
 from churn_assets.assets.table_checks import table_checks
 from churn_assets.assets.tables import table_assets
+from churn_assets.assets.traffic import traffic_assets, traffic_sensor
 from churn_assets.machine import keep_private
 from churn_assets.settings import Settings, declared_use_cases, load_settings, project_folder
 from churn_assets.usecases.spec import UseCase
@@ -45,11 +46,12 @@ def of_use_case(case: UseCase, settings: Settings) -> dg.Definitions:
             *table_assets(case, settings),
             *learning_assets(case, settings),
             requests_asset(case),
+            *traffic_assets(case, settings),
             *serving_assets(case, settings),
         ],
         asset_checks=[*table_checks(case, settings), *learning_checks(case, settings)],
         jobs=jobs(case),
-        sensors=[*sensors(case, settings), requests_sensor(case)],
+        sensors=[*sensors(case, settings), requests_sensor(case), traffic_sensor(case)],
     )
 
 

@@ -33,7 +33,10 @@ def jobs(use_case: UseCase) -> list[Job]:
     return [
         dg.define_asset_job(
             use_case.name,
-            selection=dg.AssetSelection.groups(use_case.name),
+            selection=(
+                dg.AssetSelection.groups(use_case.name)
+                - dg.AssetSelection.assets(key(use_case, "traffic"))
+            ),
             description="From the source to predictions and features by key.",
         ),
         dg.define_asset_job(
@@ -45,6 +48,11 @@ def jobs(use_case: UseCase) -> list[Job]:
             f"{use_case.name}_promote",
             selection=dg.AssetSelection.assets(key(use_case, "champion")),
             description="Make the Challenger the Champion, or an earlier Champion by config.",
+        ),
+        dg.define_asset_job(
+            f"{use_case.name}_traffic",
+            selection=dg.AssetSelection.assets(key(use_case, "traffic")),
+            description="Change who answers: shadow, canary, A/B, ramp, or the Champion alone.",
         ),
     ]
 

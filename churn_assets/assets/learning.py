@@ -6,8 +6,9 @@ import dagster as dg
 from pydantic import Field
 
 from churn_assets.assets.resources import Mlflow
-from churn_assets.assets.shared import pictures, plain_metadata
+from churn_assets.assets.shared import person_and_run, pictures, plain_metadata
 from churn_assets.assets.table import Materialization, table
+from churn_assets.assets.traffic import rollout_of
 from churn_assets.learning.fitting.origin import model_code
 from churn_assets.learning.scoring import (
     deliver,
@@ -57,7 +58,7 @@ class ChampionConfig(dg.Config):
 
     def who(self, run_id: str) -> str:
         """Who decides: a person, if one is named, and the run."""
-        return ", ".join(filter(None, [self.decided_by, f"Dagster run {run_id}"]))
+        return person_and_run(self.decided_by, run_id)
 
 
 def learning_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefinition]:
@@ -110,12 +111,15 @@ def learning_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefiniti
     ) -> Materialization:
         """One promotion or rollback: version, who and when, every gate's evidence."""
         from churn_assets.learning.judging.promotion import promote, rollback
+        from churn_assets.serving.traffic.changes import follow
 
         place, who = mlflow.workplace(case, lake), config.who(context.run.run_id)
         if config.rollback:
             committed, promotion = rollback(place, config.version, who)
         else:
             committed, promotion = promote(place, who, settings.gates, most_rows)
+        # So that a ramp begins, or ends, where no server runs that would see to it.
+        follow(place.tables, rollout_of(settings), who)
         return Materialization(committed, plain_metadata(vars(promotion)))
 
     @table(

@@ -41,8 +41,9 @@ def requests_sensor(use_case: UseCase) -> dg.SensorDefinition:
             return dg.SkipReason("No server has answered yet.")
         if context.cursor == _place(committed):
             return dg.SkipReason("Nothing has been answered since.")
+        found = Materialization(committed, committed.details)
         return dg.SensorResult(
-            asset_events=[_materialization(use_case, committed)], cursor=_place(committed)
+            asset_events=[materialization(use_case, found)], cursor=_place(committed)
         )
 
     return requests
@@ -53,10 +54,11 @@ def _place(committed: Committed) -> str:
     return f"{committed.version} {committed.data_version}"
 
 
-def _materialization(use_case: UseCase, committed: Committed) -> dg.AssetMaterialization:
-    shown = materialize_result(use_case, Materialization(committed, committed.details))
+def materialization(use_case: UseCase, found: Materialization) -> dg.AssetMaterialization:
+    """What Dagster keeps of a version that no run of Dagster made."""
+    shown = materialize_result(use_case, found)
     return dg.AssetMaterialization(
-        asset_key=key(use_case, committed.table),
+        asset_key=key(use_case, found.committed.table),
         metadata=shown.metadata,
-        tags={_DATA_VERSION: committed.data_version},
+        tags={_DATA_VERSION: found.committed.data_version},
     )

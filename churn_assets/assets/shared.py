@@ -28,6 +28,11 @@ def key(use_case: UseCase, table: str) -> dg.AssetKey:
     return dg.AssetKey([use_case.name, table])
 
 
+def person_and_run(person: str, run_id: str) -> str:
+    """Who decides: a person, if one is named, and the run."""
+    return ", ".join(filter(None, [person, f"Dagster run {run_id}"]))
+
+
 def preview(table: Table, rows: int) -> dg.MetadataValue[Any] | None:
     """The first records of a table, or None where there are none to show."""
     if rows == 0:

@@ -54,6 +54,7 @@ def table(
     kinds: Sequence[str] = (),
     stored: str = "deltalake",
     fresh_minutes: float | None = None,
+    is_asked_for: bool = False,
     lineage: Lineage | None = None,
     **options: Any,
 ) -> Declare:
@@ -70,7 +71,7 @@ def table(
     settings : Settings
         Of this deployment.
     code : str
-        Version of the code that makes the table.
+        Version of the code that makes the table; empty of a record, which no code makes anew.
     deps : sequence of str
         The tables that it is made from.
     beside : mapping of str to str, optional
@@ -82,6 +83,8 @@ def table(
     fresh_minutes : float, optional
         The table is stale after so long, and then refreshed by itself; without it, it follows
         what it is made from, as soon as that has passed its blocking checks.
+    is_asked_for : bool
+        Whether it is only ever written to when somebody asks.
     lineage : mapping, optional
         What each column is made from.
     **options
@@ -90,17 +93,16 @@ def table(
 
     def declare(function: Callable[..., Any]) -> dg.AssetsDefinition:
         rows = {function.__name__: inspect.getdoc(function) or "", **(beside or {})}
+        condition = follow() if fresh_minutes is None else refresh(begins=not deps)
         specs = [
             dg.AssetSpec(
                 key=key(case, name),
                 deps=[key(case, dep) for dep in deps],
                 description=row,
                 group_name=case.name,
-                code_version=code,
+                code_version=code or None,
                 kinds={stored, *(kinds or [settings.engine])},
-                automation_condition=(
-                    follow() if fresh_minutes is None else refresh(begins=not deps)
-                ),
+                automation_condition=None if is_asked_for else condition,
                 freshness_policy=None if fresh_minutes is None else window(fresh_minutes),
             )
             for name, row in rows.items()

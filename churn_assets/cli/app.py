@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from churn_assets.cli import traffic
 from churn_assets.cli.usage import (
     find_use_case,
     format_of,
@@ -37,6 +38,8 @@ app = typer.Typer(
     # Rich takes longer to import than all that help needs.
     rich_markup_mode=None,
 )
+
+app.add_typer(traffic.app, name="traffic")
 
 UseCaseOption = Annotated[str, typer.Option("--use-case", help="What is predicted.")]
 SourceOption = Annotated[

@@ -35,6 +35,7 @@ def run_job(
     settings: Settings,
     tables: Sequence[str] = (),
     *,
+    job: str = "",
     config: Mapping[str, Any] | None = None,
     verbose: bool = False,
 ) -> Outcome:
@@ -48,13 +49,15 @@ def run_job(
         Of this run.
     tables : sequence of str
         Names of those to materialise; all by default.
+    job : str
+        Of Dagster; by default the one from the source to predictions.
     config : mapping of str to mapping, optional
         Configuration of the assets by table.
     verbose : bool
         Whether to show Dagster's log instead.
     """
     console = Console(highlight=False, soft_wrap=True)
-    job = definitions(settings).resolve_job_def(use_case.name)
+    resolved = definitions(settings).resolve_job_def(job or use_case.name)
     level = "INFO" if verbose else "CRITICAL"
     home = prepare_home(settings)
     with history(home) as instance:
@@ -63,7 +66,7 @@ def run_job(
         instance.add_event_listener(run_id, progress)
         quiet = nullcontext() if verbose else _silent_libraries()
         with at_work(home, run_id), quiet:
-            result = job.execute_in_process(
+            result = resolved.execute_in_process(
                 run_id=run_id,
                 instance=instance,
                 raise_on_error=False,

@@ -251,7 +251,38 @@ def show_status(use_case: UseCase, settings: Settings) -> None:
             f"last {last['action']}: version {last['version']} at {_when(last['decided_at'])} "
             f"by {last['decided_by']}"
         )
+    for line in who_answers_in_words(tables, settings):
+        console.print(escape(line))
     console.print(f"lake: {public_uri(settings.lake_uri)}")
+
+
+def who_answers_in_words(tables: Mapping[str, Any], settings: Settings) -> list[str]:
+    """Who is Champion on record, and who answers; in one line where they are the same.
+
+    Parameters
+    ----------
+    tables : mapping of str to Table
+        Of the use case, by name.
+    settings : Settings
+        Say how a new Champion takes over.
+    """
+    from churn_assets.assets.traffic import rollout_of
+    from churn_assets.serving.traffic.changes import who_answers
+    from churn_assets.serving.traffic.standing import in_words
+
+    now = datetime.now(UTC)
+    stands = who_answers(tables, rollout_of(settings), now)
+    if stands is None:
+        return ["traffic: nobody answers, since there is no Champion yet"]
+    words = in_words(stands, now)
+    lines = [f"traffic: {words[0].lower()}{words[1:]}"]
+    if not stands.is_settled:
+        rest, since = stands.rest.version, _when(stands.on_record.decided_at)
+        lines.append(
+            f"Champion on record: version {stands.on_record.version}, since {since}; "
+            f"`{command(f'rollback {rest}')}` makes version {rest} Champion again"
+        )
+    return lines
 
 
 def _origin(tables: Mapping[str, Any], name: str) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pyarrow as pa
 
 from churn_assets.assets.resources import LAYERS
 from churn_assets.learning.judging.record import PROMOTIONS, Promotion
+from churn_assets.learning.workplace import served_tables
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.lake import Lake, Table
 from churn_assets_tests.support.project import USE_CASE
@@ -22,12 +22,9 @@ KEY = USE_CASE.keys[0]
 
 
 def tables_in(folder: Path) -> dict[str, Table]:
-    """The tables of a use case in a folder, with the one of requests."""
-    tables = dict(Lake(str(folder), PolarsEngine(), layers=LAYERS).of(USE_CASE))
-    requests = replace(
-        tables["traffic"], name="requests", uri=f"{folder}/{USE_CASE.name}/requests", by_default=""
-    )
-    return {**tables, "requests": requests}
+    """The tables of a use case in a folder, with those that servers write to."""
+    layers = (*LAYERS, served_tables)
+    return dict(Lake(str(folder), PolarsEngine(), layers=layers).of(USE_CASE))
 
 
 def promote(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from churn_assets.serving.traffic.wishes import (
     Refusal,
     Wish,
     admitted,
+    ends,
     ramp,
     shares,
 )
@@ -119,8 +121,7 @@ def change(place: Workplace, wish: Wish, rollout: Rollout, *, by: str, why: str)
         if not stands.is_settled:
             raise refused(
                 f"it would give everyone to version {stands.on_record.version} at once",
-                "`churn rollback` takes it back, and `churn traffic ramp --steps 1` gives it "
-                "everyone",
+                f"Decide: {ends(stands)}",
             )
         if stands.challenger is None:
             return Changed(state, stands)
@@ -141,11 +142,11 @@ def change(place: Workplace, wish: Wish, rollout: Rollout, *, by: str, why: str)
     )
 
 
-def follow(tables: Mapping[str, Table], rollout: Rollout, by: str) -> Changed:
+def follow(tables: Mapping[str, Table], rollout: Rollout, by: str) -> Standing | None:
     """Put on record what follows from the newest promotion or rollback by itself, if anything.
 
     With a rollout by ramp that is the ramp of a new Champion; else that a test ended with the
-    Champion that it was made beside.
+    Champion that it was made beside. Where another change is first, that one holds.
 
     Parameters
     ----------
@@ -156,18 +157,24 @@ def follow(tables: Mapping[str, Table], rollout: Rollout, by: str) -> Changed:
     by : str
         Who saw it.
 
-    Raises
-    ------
-    TrafficError
-        Where another change was first.
+    Returns
+    -------
+    Standing or None
+        Who answers now; None where nobody was ever promoted.
     """
+    held = records(tables)
+    stands = standing(held, rollout, datetime.now(UTC))
+    if stands is None or due(held, stands, rollout, by) is None:
+        return stands
     state = state_of(tables["traffic"])
+    # Read anew: only on this very state may it be committed.
     held = records(tables, state)
     stands = standing(held, rollout, datetime.now(UTC))
     following = None if stands is None else due(held, stands, rollout, by)
-    if following is None:
-        return Changed(state, stands)
-    return _committed(tables, state, held, following, rollout)
+    if following is not None:
+        with suppress(TrafficError):
+            commit(tables, state, held, following)
+    return who_answers(tables, rollout)
 
 
 def due(held: Records, stands: Standing, rollout: Rollout, by: str) -> Change | None:

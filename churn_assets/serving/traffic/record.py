@@ -48,7 +48,8 @@ from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import TrafficError
 from churn_assets.learning.judging.ledger import Ledger
-from churn_assets.learning.judging.record import Promotion, history
+from churn_assets.learning.judging.record import Promotion
+from churn_assets.learning.judging.record import history as promotions_of
 from churn_assets.serving.answering.split import Kind
 from churn_assets.tables.engines.engine import ConflictError
 from churn_assets.tables.versions import data_version
@@ -159,6 +160,19 @@ def state_of(traffic: Table) -> Committed:
     return _CHANGES.state_of(traffic)
 
 
+def history(traffic: Table, state: Committed | None = None) -> list[Change]:
+    """Every change, the oldest first.
+
+    Parameters
+    ----------
+    traffic : Table
+        Of the use case.
+    state : Committed, optional
+        The version to read; by default the newest.
+    """
+    return _CHANGES.history(traffic, state)
+
+
 def records(tables: Mapping[str, Table], state: Committed | None = None) -> Records:
     """What both tables hold now.
 
@@ -172,9 +186,9 @@ def records(tables: Mapping[str, Table], state: Committed | None = None) -> Reco
     traffic = tables["traffic"]
     # Before the promotions: a change is then never of a promotion that is not seen yet.
     state = state or _CHANGES.decided(traffic)
-    changes = _CHANGES.history(traffic, state) if state else []
+    changes = history(traffic, state) if state else []
     under = state.details.get(PROMOTION) if state and changes else None
-    return Records(history(tables["champion"]), changes, under)
+    return Records(promotions_of(tables["champion"]), changes, under)
 
 
 def next_change(held: Records, kind: Kind, *, by: str, why: str, **what: Any) -> Change:

@@ -96,9 +96,9 @@ class Watch:
         is_due = due(held, stands, self.rollout, self.holder) is not None
         if not (is_due or _is_watched(stands)) or not self.lease.take(now):
             return Look(stands)
+        if is_due:
+            return Look(follow(self.tables, self.rollout, f"guard {self.holder}"))
         try:
-            if is_due:
-                return Look(follow(self.tables, self.rollout, f"guard {self.holder}").standing)
             return self._judged(now)
         except TrafficError:
             # Another was first, and what it decided holds.

@@ -114,8 +114,7 @@ def admitted(
     ):
         raise refused(
             f"Champion {champion.version} is on record and does not answer everyone yet",
-            "End that first: `churn rollback` takes it back, `churn traffic ramp --steps 1` gives "
-            "it everyone",
+            f"End that first: {ends(stands)}",
         )
     number = wish.version
     if not stands.is_settled:
@@ -218,6 +217,14 @@ def shares(
             "`churn promote` makes it Champion, if the gates let it pass",
         )
     return ramp(steps, seconds)
+
+
+def ends(stands: Standing) -> str:
+    """How a takeover that is not done, or was taken back, is ended by a person."""
+    return (
+        f"`churn rollback {stands.rest.version}` takes it back, and `churn traffic ramp --steps 1` "
+        "gives it everyone"
+    )
 
 
 def ramp(steps: Sequence[float], seconds: float) -> dict[str, Any]:

@@ -186,7 +186,7 @@ def test_after_a_return_the_champion_stays_on_record_until_it_is_rolled_back(
     assert (taken_back.on_record.version, taken_back.traffic.champion) == (2, 1)
     assert taken_back.traffic.kind == "returned"
     for kind, what in (("champion", {}), ("shadow", {"version": 1})):
-        with pytest.raises(TrafficError, match="`churn rollback` takes it back"):
+        with pytest.raises(TrafficError, match="`churn rollback 1` takes it back"):
             ask(copied, kind, RAMP, **what)
 
     again = ask(copied, "ramp", RAMP, steps=(0.05, 1.0)).standing
