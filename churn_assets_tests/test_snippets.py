@@ -60,6 +60,16 @@ def commands(program: str, shown: re.Pattern[str]) -> list[Snippet]:
     return [*dict.fromkeys(found)]
 
 
+def named(words: list[str]) -> tuple[Any, str, list[str]]:
+    """The command that words name, of a group of commands too, its name, and what follows."""
+    name, *arguments = words
+    command = COMMANDS[name]
+    while arguments and arguments[0] in getattr(command, "commands", {}):
+        name, *arguments = arguments
+        command = command.commands[name]
+    return command, name, arguments
+
+
 def options_of(command: Any) -> set[str]:
     """Every option of a command, as it is typed."""
     return {option for parameter in command.params for option in parameter.opts}
@@ -101,17 +111,17 @@ def test_settings_of_a_document_are_settings(snippet: Snippet) -> None:
 
 @pytest.mark.parametrize("snippet", commands("churn", TYPED), ids=str)
 def test_a_command_of_a_document_is_taken_as_it_stands(snippet: Snippet) -> None:
-    name, *arguments = shlex.split(snippet.text)
+    command, name, arguments = named(shlex.split(snippet.text))
 
-    COMMANDS[name].make_context(name, arguments)
+    command.make_context(name, arguments)
 
 
 @pytest.mark.parametrize("snippet", commands("churn", IN_TEXT), ids=str)
 def test_a_command_that_a_document_speaks_of_has_these_options(snippet: Snippet) -> None:
-    name, *arguments = snippet.text.split()
+    command, _, arguments = named(snippet.text.split())
 
     options = {argument for argument in arguments if argument.startswith("-")}
-    assert options <= options_of(COMMANDS[name])
+    assert options <= options_of(command)
 
 
 @pytest.mark.parametrize("snippet", commands("make", TYPED), ids=str)
