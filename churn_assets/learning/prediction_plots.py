@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from churn_assets.learning.scorer import REASONS
+from churn_assets.learning.explaining.wording import REASONS
 from churn_assets.pages.plots import BLUE, GREY, RED, Axis, Bars, Line, Rule, draw
 from churn_assets.pages.words import CONTACT, DECISION
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from churn_assets.learning.explaining.wording import REASONS
 from churn_assets.learning.odds import told_scores, told_values
 from churn_assets.learning.value import amounts, expected_value
 from churn_assets.usecases.spec import UseCase
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from churn_assets.types import Floats
 
     Scorer = Callable[[pa.RecordBatch], pa.RecordBatch]
-
-REASONS = ("reason_1", "reason_2", "reason_3")
 
 
 def scored_columns(use_case: UseCase) -> list[str]:

@@ -21,9 +21,10 @@ import churn_assets
 from churn_assets.assets.resources import resources
 from churn_assets.errors import RegistryError
 from churn_assets.learning.encoding import TableEncoder
+from churn_assets.learning.explaining.wording import REASONS
 from churn_assets.learning.judging.promotion import promote
 from churn_assets.learning.registry import CHAMPION
-from churn_assets.learning.scorer import REASONS, predictions_schema, scored_columns, scorer
+from churn_assets.learning.scorer import predictions_schema, scored_columns, scorer
 from churn_assets.learning.scoring import score
 from churn_assets.learning.value import amounts, expected_value
 from churn_assets.tables.engines.polars_engine import PolarsEngine

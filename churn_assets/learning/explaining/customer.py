@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from churn_assets.errors import TableError
-from churn_assets.learning.scorer import REASONS
+from churn_assets.learning.explaining.wording import REASONS
 from churn_assets.tables.lake import Table
 from churn_assets.tables.rows import rows_of
 

@@ -15,6 +15,8 @@ import numpy as np
 if TYPE_CHECKING:
     from churn_assets.types import Floats, Indices
 
+REASONS = ("reason_1", "reason_2", "reason_3")
+"""The columns of predictions that they are in."""
 UNKNOWN = "not known"
 _TIE_DECIMALS = 9
 """Noise in the last bits must not choose between equal contributions."""
