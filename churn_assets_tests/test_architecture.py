@@ -35,8 +35,8 @@ LEAKS = {
     "monitoring/probe.py": "dagster",
     "pages/probe.py": "churn_assets.tables.lake",
     "scaffold/probe.py": "churn_assets.learning.metrics",
-    "serving/probe.py": "churn_assets.learning.explaining.contributions",
-    "serving/other.py": USE_CASE,
+    "serving/answering/probe.py": "churn_assets.learning.explaining.contributions",
+    "serving/answering/other.py": USE_CASE,
     "tables/probe.py": "churn_assets.learning.odds",
     "tables/engines/probe.py": "churn_assets.tables.ingest",
     "types.py": "churn_assets.errors",
@@ -99,8 +99,9 @@ def test_a_server_may_be_set_up_and_may_clean_a_raw_record(with_import) -> None:
     checked = with_import(
         {
             "monitoring/drift.py": "churn_assets.learning.metrics",
-            "serving/app.py": "churn_assets.settings, churn_assets.serving.records",
-            "serving/compiled.py": "churn_assets.learning.odds",
+            "serving/app.py": "churn_assets.serving.records",
+            "serving/loader.py": "churn_assets.settings",
+            "serving/answering/compiled.py": "churn_assets.learning.odds",
             "serving/records.py": f"{USE_CASE}, churn_assets.tables.contract",
         }
     )
@@ -110,11 +111,14 @@ def test_a_server_may_be_set_up_and_may_clean_a_raw_record(with_import) -> None:
 
 def test_no_other_module_of_the_server_leads_to_a_use_case(with_import) -> None:
     checked = with_import(
-        {"serving/log.py": "churn_assets.serving.records", "serving/records.py": USE_CASE}
+        {
+            "serving/answering/log.py": "churn_assets.serving.records",
+            "serving/records.py": USE_CASE,
+        }
     )
 
     assert checked.returncode == 1
-    assert "churn_assets.serving.log" in checked.stdout
+    assert "churn_assets.serving.answering.log" in checked.stdout
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
