@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from joblib import Parallel, delayed
 from scipy.special import expit, logit
-from scipy.stats import beta, norm
+from scipy.stats import norm
 
+from benchmarks.gate_law import interval
 from churn_assets.serving.traffic.guard import QUANTITIES, Quantity, Rules
 from churn_assets.serving.traffic.sequences import log_evidence
 from churn_assets.settings import GuardSettings
@@ -197,13 +198,6 @@ TESTS: Mapping[str, Test] = {
     "a z-test at each look, without margins": by_z,
 }
 """By which a Challenger is taken back."""
-
-
-def interval(events: int, samples: int) -> tuple[float, float]:
-    """The binomial interval of 95 % by Clopper and Pearson."""
-    low = beta.ppf(0.025, events, samples - events + 1) if events else 0.0
-    high = beta.ppf(0.975, events + 1, samples - events) if events < samples else 1.0
-    return float(low), float(high)
 
 
 def main() -> None:

@@ -318,6 +318,17 @@ def test_only_prod_shows_no_records(profile: Settings) -> None:
             "sources: {telco_churn: {delimiter: '::'}}\n",
             ": sources.telco_churn.delimiter: must be one ASCII character",
         ),
+        ("serving: {steps: [0.5, 0.1, 1]}\n", ": serving.steps: must rise from step to step."),
+        ("serving: {steps: [0.1, 0.5]}\n", ": serving.steps: must end with 1, everyone,"),
+        (
+            "serving: {rollout: slowly}\n",
+            ": serving.rollout: Input should be 'at_once' or 'ramp'.",
+        ),
+        ("serving: {guard: {alpha: 0}}\n", ": serving.guard.alpha: Input should be greater than 0"),
+        (
+            "serving: {guard: {error: 0}}\n",
+            ": serving.guard.error: there is no such setting. Did you mean errors?",
+        ),
         ("engine: polars\n  root: x\n", ": line 2 is not YAML: mapping values are not allowed"),
         ("root: [1\n", ": line 2 is not YAML: "),
         ("- engine\n", ": must hold settings as `key: value`."),
