@@ -87,31 +87,32 @@ def rows_as_trained(
     )
 
 
-def as_given(frame: Frame, numbers: Iterable[str], texts: Iterable[str]) -> Frame:
+def as_given(
+    schema: Mapping[str, Any], numbers: Iterable[str], texts: Iterable[str]
+) -> list[nw.Expr]:
     """Columns as a model is given them: numbers as doubles, the rest as text.
 
     Parameters
     ----------
-    frame : frame
-        Rows as the use case's `features` gives them, or of the table.
+    schema : mapping of str to dtype
+        Of rows as the use case's `features` gives them, or of the table.
     numbers, texts : iterable of str
         Names of the columns, by what a model takes them for.
     """
     import narwhals.stable.v2 as nw
 
-    schema = frame.collect_schema()
+    def number(name: str) -> nw.Expr:
+        return nw.col(name) if schema[name] == nw.Float64 else nw.col(name).cast(nw.Float64)
 
     def text(name: str) -> nw.Expr:
         column = nw.col(name)
         if schema[name] == nw.Boolean:
             # As the encoder calls it, which engines do not.
-            return nw.when(column).then(nw.lit("True")).when(~column).then(nw.lit("False"))
+            true = nw.when(column).then(nw.lit("True"))
+            return true.otherwise(nw.when(~column).then(nw.lit("False"))).alias(name)
         return column if schema[name] == nw.String else column.cast(nw.String)
 
-    return frame.with_columns(
-        *(nw.col(name).cast(nw.Float64) for name in numbers),
-        *(text(name).alias(name) for name in texts),
-    )
+    return [*map(number, numbers), *map(text, texts)]
 
 
 def _made_of_silver(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ _IN_TYPES: dict[str, Any] = {"decimal": ".", "thousands": "", "minus": ()}
 _INT64_END = 2.0**63
 _MOST_SHOWN = 60
 _STANDS = "Nothing below raw was replaced"
-_TOTAL = (
+TOTAL = (
     r"(?i)^(?:(?:grand|sub|sous|overall)[ -]?)?"
     r"(?:totals?|totale|total g[eé]n[eé]ral|totaal|sum|summe|(?:gesamt|end|zwischen)summe|gesamt"
     r"|gesamtergebnis|insgesamt|somme|suma|soma|average|mean|durchschnitt|mittelwert|moyenne)"
@@ -37,6 +37,8 @@ _TOTAL = (
 """What the key reads of a line that sums up the others."""
 _FEWEST_TO_MISS = 3
 """Columns beside the key: where all of so many are blank, it is not a customer that is told of."""
+NO_TEXT = "is neither text nor an exact whole number"
+"""Of a number where text is wanted: engines write it in different ways."""
 SHORT_LINES = "lines with fewer fields than the header"
 REASONS = "reasons"
 
@@ -88,30 +90,8 @@ def validate(
     import narwhals.stable.v2 as nw
 
     schema = raw.collect_schema()
-    typed = _typed(raw, contract, engine, schema)
-    rules = _not_records(contract, schema)
-    rules |= {
-        f"{column.source}: {reason}": broken
-        for column in contract.columns
-        for reason, broken in _rules(column, schema[delta_name(column.source)])
-    }
-    flags = {f"__rule_{i}": rule for i, rule in enumerate(rules.values())}
-    texts = dict(zip(flags, rules, strict=True))
-    flagged = typed.with_columns(
-        **{name: nw.coalesce(rule, nw.lit(False)) for name, rule in flags.items()}
-    )
-    checked = flagged.with_columns(
-        nw.concat_str(
-            [
-                nw.when(nw.col(name)).then(
-                    nw.col(LINE_FAULT) if text == SHORT_LINES else nw.lit(text)
-                )
-                for name, text in texts.items()
-            ],
-            separator="; ",
-            ignore_nulls=True,
-        ).alias(REASONS)
-    )
+    judged = judge(raw, contract, engine)
+    checked, flags = judged.frame, judged.flags
     is_valid = nw.col(REASONS) == ""
     counts = engine.collect(
         checked.select(
@@ -125,16 +105,79 @@ def validate(
     # Of all records first, which takes the key alone, and mostly there is nothing to find.
     repeated = [names for names in contract.unique if newest_by or _repeats(checked, names, engine)]
     return Validated(
-        valid=valid_records.select(
-            *(nw.col(_VALUE + column.name).alias(column.name) for column in contract.columns)
-        ),
+        valid=typed_records(valid_records, contract),
         rejects=checked.filter(~is_valid).select(*schema.names(), REASONS),
         rows=rows,
         rejected=rows - valid,
-        broken={texts[name]: counts[name] for name in flags if counts[name]},
+        broken={flags[name]: counts[name] for name in flags if counts[name]},
         repeated={
             names: count for names in repeated if (count := _repeats(valid_records, names, engine))
         },
+    )
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Records beside what is wrong with them.
+
+    Parameters
+    ----------
+    frame : frame
+        The records as they came; beside them whether each breaks a rule, all that it breaks in
+        `reasons`, which is empty where it breaks none, and its values by the contract's types.
+    flags : mapping of str to str
+        The rules in words, in the order of `reasons`, by the column that says who breaks them.
+    """
+
+    frame: Frame
+    flags: Mapping[str, str]
+
+
+def judge(
+    raw: Frame, contract: Contract, engine: Engine, *, unjudged: Collection[str] = ()
+) -> Judged:
+    """Parse every record and find every rule that it breaks, without counting or computing any.
+
+    Parameters
+    ----------
+    raw, contract, engine
+        As `validate` takes them.
+    unjudged : collection of str
+        Columns of the contract whose values may be any.
+    """
+    import narwhals.stable.v2 as nw
+
+    schema = raw.collect_schema()
+    typed = _typed(raw, contract, engine, schema)
+    rules = _not_records(contract, schema)
+    rules |= {
+        f"{column.source}: {reason}": broken
+        for column in contract.columns
+        if column.name not in unjudged
+        for reason, broken in _rules(column, schema[delta_name(column.source)])
+    }
+    flags = {f"__rule_{i}": rule for i, rule in enumerate(rules.values())}
+    texts = dict(zip(flags, rules, strict=True))
+    flagged = typed.with_columns(
+        **{name: nw.coalesce(rule, nw.lit(False)) for name, rule in flags.items()}
+    )
+    reasons = nw.concat_str(
+        [
+            nw.when(nw.col(name)).then(nw.col(LINE_FAULT) if text == SHORT_LINES else nw.lit(text))
+            for name, text in texts.items()
+        ],
+        separator="; ",
+        ignore_nulls=True,
+    )
+    return Judged(flagged.with_columns(reasons.alias(REASONS)), texts)
+
+
+def typed_records(records: Frame, contract: Contract) -> Frame:
+    """The values of judged records under the contract's names, and nothing else."""
+    import narwhals.stable.v2 as nw
+
+    return records.select(
+        *(nw.col(_VALUE + column.name).alias(column.name) for column in contract.columns)
     )
 
 
@@ -343,7 +386,7 @@ def _not_records(contract: Contract, schema: Any) -> dict[str, Expr]:
             is_cut = nw.any_horizontal(*others, ignore_nulls=True)
             of_cut = nw.when(is_cut).then(nw.col(_TEXT + name))
             rule = f"'{contract[name].source}' reads as a total of the others"
-            rules[rule] = of_cut.str.contains(_TOTAL)
+            rules[rule] = of_cut.str.contains(TOTAL)
     if contract.key and len(others) >= _FEWEST_TO_MISS and all(texts.values()):
         rules["all but the key is blank"] = nw.all_horizontal(*others, ignore_nulls=True)
     return rules
@@ -358,9 +401,7 @@ def _rules(column: Column, source: nw.dtypes.DType) -> list[tuple[str, Expr]]:
     if not column.nullable:
         rules.append(("is blank", text.is_null()))
     if column.dtype is DType.STRING and (source.is_float() or source.is_decimal()):
-        rules.append(
-            ("is neither text nor an exact whole number", ~text.is_null() & value.is_null())
-        )
+        rules.append((NO_TEXT, ~text.is_null() & value.is_null()))
     if column.dtype is DType.INT64:
         wrong = ~text.is_null() & value.is_null()
         if source.is_float():

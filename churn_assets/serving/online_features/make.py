@@ -159,7 +159,7 @@ def _write(
     numbers = [name for name, kind in columns.items() if kind == "number"]
     texts = [*(name for name, kind in columns.items() if kind == "text"), "split"]
     keyed, keys = _keyed(rows, use_case)
-    given = as_given(keyed, numbers, texts).select(*keys, *numbers, *texts)
+    given = keyed.select(*keys, *as_given(keyed.collect_schema(), numbers, texts))
 
     def customers() -> Iterator[list[Pair]]:
         for batch in engine.batches(given, BATCH):
