@@ -21,7 +21,7 @@ from churn_assets import usecases
 from churn_assets.settings import project_folder
 from churn_assets.usecases import USE_CASES
 from churn_assets_tests.support.processes import churn
-from churn_assets_tests.support.project import ASSETS, GATES, SHOWN, TABLES, write_csv
+from churn_assets_tests.support.project import ASSETS, GATES, SHOWN, TABLES, customers, write_csv
 
 BIN = Path(sys.executable).parent
 ROWS = 3000
@@ -67,6 +67,7 @@ def cells(shown: str) -> list[list[str]]:
     ]
 
 
+SOMEONE = customers(1)["customerID"][0]
 NEW = ["new", "mine", "--from", "x.csv", "--key", "id", "--label", "left", "--positive", "yes"]
 
 # A good run, and what is said before and after it
@@ -83,6 +84,7 @@ class Story:
     again: subprocess.CompletedProcess[str]
     status: subprocess.CompletedProcess[str]
     predictions: subprocess.CompletedProcess[str]
+    customer: subprocess.CompletedProcess[str]
     unnamed: subprocess.CompletedProcess[str]
     cut: subprocess.CompletedProcess[str]
     score: subprocess.CompletedProcess[str]
@@ -102,6 +104,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         typed(root, "churn", "run", "--source", "customers.csv"),
         typed(root, "churn", "status"),
         typed(root, "churn", "predictions", "--top", "3"),
+        typed(root, "churn", "customer", SOMEONE),
         typed(root, "churn", "train"),
         typed(root, "churn", "run", "--source", "cut.csv"),
         typed(root, "churn", "score", "--output", "scores"),
@@ -142,7 +145,7 @@ def test_a_second_run_changes_nothing_and_says_so_in_about_ten_lines(story: Stor
     assert len(re.findall(r"^✓ \w+ .* unchanged ", story.again.stdout, re.MULTILINE)) == len(ASSETS)
     assert " written " not in story.again.stdout
     assert "nothing has changed; " in story.again.stdout
-    assert len(story.again.stdout.splitlines()) <= 11
+    assert len(story.again.stdout.splitlines()) <= 12
 
 
 def test_each_gate_is_told_once_and_in_figures_that_mean_something(story: Story) -> None:
@@ -283,6 +286,43 @@ def test_a_cut_file_is_refused_in_one_line_and_nothing_is_replaced(story: Story)
     assert "✓" not in story.cut.stdout
     for table in ("raw", "silver", "features", "predictions"):
         assert pl.read_delta(str(story.root / "lake" / "telco_churn" / table)).height == ROWS
+
+
+def test_a_customer_is_told_with_score_contact_and_requests(story: Story) -> None:
+    lines = story.customer.stdout.splitlines()
+    table = pl.read_delta(str(story.root / "lake" / "telco_churn" / "scores"))
+    row = table.filter(customer_id=SOMEONE).sort("scored_at").row(0, named=True)
+
+    assert story.customer.returncode == 0, story.customer.stderr
+    assert lines[0] == f"telco_churn: customer_id {SOMEONE}"
+    assert f" {row['churn_probability']:.3f} " in lines[3]
+    contact = "yes" if row["contact"] else "no"
+    assert f"Contact: {contact}; worth {row['expected_value']:,.0f} USD, rank " in lines[5]
+    assert lines[6] == f"  {row['reason_1']}"
+    assert lines[-1] == "No server was asked about them."
+
+
+def test_a_customer_as_json_is_one_object(story: Story) -> None:
+    told = json.loads(typed(story.root, "churn", "customer", SOMEONE, "--format", "json").stdout)
+
+    assert told["key"] == {"customer_id": SOMEONE}
+    assert [row["customer_id"] for row in told["scores"]] == [SOMEONE]
+    assert (told["changes"], told["requests"]) == ([], [])
+
+
+def test_a_customer_who_is_not_there_is_told_in_one_line_and_in_prod_without_the_key(
+    story: Story,
+) -> None:
+    here = typed(story.root, "churn", "customer", "NOBODY")
+    private = typed(story.root, "churn", "customer", "NOBODY", settings={"CHURN_PREVIEW_ROWS": "0"})
+    two = typed(story.root, "churn", "customer", "NOBODY", "2024-03")
+
+    assert refused(here) == (
+        "telco_churn: nobody of that key (customer_id NOBODY) was ever scored or asked for."
+    )
+    assert refused(private) == "telco_churn: nobody of that key was ever scored or asked for."
+    assert two.returncode == 2
+    assert "telco_churn has a key of customer_id" in two.stderr
 
 
 def test_score_scores_alone(story: Story) -> None:

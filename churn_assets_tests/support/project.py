@@ -188,9 +188,10 @@ class Project:
         return self.table(name).state()
 
     def states(self) -> dict[str, Committed | None]:
-        """Every table's newest version."""
-        lake = resources(self.settings()).lake
-        return {name: table.state() for name, table in lake.of(self.use_case).items()}
+        """The newest version of each table that a run makes, and of others that are there."""
+        tables = resources(self.settings()).lake.of(self.use_case)
+        states = {name: table.state() for name, table in tables.items()}
+        return {n: state for n, state in states.items() if state or n not in SERVED_TABLES}
 
     def rows(self, name: str) -> pl.DataFrame:
         """All rows of a table."""
