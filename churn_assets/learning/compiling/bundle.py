@@ -184,10 +184,10 @@ class Bundle:
         left = strengths(added)
         told: list[str | None] = []
         for _ in range(min(most, len(self._causes))):
-            place = int(left.argmax())
+            place = left.argmax()
             left[place] = -1
             name = self._causes[place]
-            told.append(reason(self._subject(name, row[name]), float(added[place])))
+            told.append(reason(self._subject(name, row[name]), added.item(place)))
         return told + [None] * (most - len(told))
 
     def reasons_of(self, columns: Mapping[str, Any], most: int = 3) -> list[list[str | None]]:

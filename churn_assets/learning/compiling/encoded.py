@@ -5,7 +5,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import copysign, isnan, nan
+from math import isnan, nan
+from operator import getitem, itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -68,6 +69,19 @@ def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and isnan(value)
 
 
+class Places(dict[Value, int]):
+    """The encoded column of each category; of any other, that for all others or the sink."""
+
+    def __init__(self, places: Mapping[str, int], others: int, sink: int) -> None:
+        super().__init__()
+        self |= dict[Value, int](places.items())
+        self[None] = sink
+        self.others = others
+
+    def __missing__(self, _: Value) -> int:
+        return self.others
+
+
 class Encoded:
     """Encodes as a fitted `TableEncoder` or `LinearEncoder` does.
 
@@ -81,77 +95,83 @@ class Encoded:
         self.encoder = encoder
         self.sources = encoder.sources
         self.width = len(self.sources)
-        self._numbers = list(enumerate(encoder.numbers))
-        self._first_text = len(encoder.numbers)
-        # By text, where its columns are, and where one is that has none of its own.
-        self._texts: list[tuple[str, Callable[..., int | None], int | None]] = []
-        self._rates: list[tuple[str, int, Mapping[str | None, float], float]] = []
-        place = self._first_text
+        place = len(encoder.numbers)
         first_rare = place + sum(map(len, encoder.categories.values()))
         rare = {name: first_rare + i for i, name in enumerate(encoder.rare)}
-        self.places: dict[str, dict[str | None, int | None]] = {}
+        # What has no column is written behind the last one.
+        self.sink = self.width
+        self.places: dict[str, Places] = {}
         for name, values in encoder.categories.items():
-            places: dict[str | None, int | None] = {
-                value: place + i for i, value in enumerate(values)
-            }
-            places[None] = None
+            columns = {value: place + i for i, value in enumerate(values)}
+            others = self.sink if name in encoder.rates else rare.get(name, self.sink)
+            self.places[name] = Places(columns, others, self.sink)
             place += len(values)
-            self.places[name] = places
-            other = rare[name] if name in rare and name not in encoder.rates else None
-            self._texts.append((name, places.get, other))
+        self._rates: list[tuple[str, int, Mapping[Value, float], float]] = []
         for name, rates in encoder.rates.items():
-            by_level: dict[str | None, float] = dict(zip(rates.levels, rates.odds, strict=False))
+            by_level: dict[Value, float] = dict(zip(rates.levels, rates.odds, strict=False))
             self._rates.append((name, rare[name], by_level, rates.odds[-1]))
+        self._numbers_of, self._texts_of = getter(encoder.numbers), getter([*self.places])
+        self._places = list(self.places.values())
+        self._first_text = len(encoder.numbers)
+
+    def buffer(self, code: Literal["d", "f"]) -> array[float]:
+        """Room for one encoded customer, in double or single precision, and for the sink."""
+        return array(code, bytes(array(code).itemsize * (self.width + 1)))
 
     def zeros(self, code: Literal["d", "f"]) -> array[float]:
-        """As many zeros as there are columns that are no numbers, for `fill`."""
-        return array(code, bytes(array(code).itemsize * (self.width - self._first_text)))
+        """As many zeros as there are columns that are no numbers and the sink, for `fill`."""
+        return self.buffer(code)[self._first_text :]
 
     def nobody(self) -> Floats:
         """A customer of whom nothing is known, encoded, of shape (1, n_encoded)."""
-        names = [*self.encoder.numbers, *self.encoder.categories]
-        numbers = {name: np.array([nan]) for name in names}
-        return self.encode(Table(1, numbers, {name: [None] for name in names}))
+        numbers = {name: np.array([nan]) for name in self.encoder.numbers}
+        return self.encode(Table(1, numbers, {name: [None] for name in self.places}))
 
-    def fill(self, buffer: Any, zeros: array[float], row: Row) -> None:
+    def fill(self, buffer: array[float], zeros: array[float], row: Row) -> bool:
         """Encode one customer into a buffer, of a model without bends.
 
         Parameters
         ----------
-        buffer : writable buffer of shape (n_encoded,)
-            All of it is overwritten.
+        buffer : array of shape (n_encoded + 1,)
+            As `buffer` gives it; all of it is overwritten.
         zeros : array
             As `zeros` gives them, of the buffer's type.
         row : mapping of str to value
             The inputs.
+
+        Returns
+        -------
+        bool
+            Whether each number is known.
         """
-        for i, name in self._numbers:
-            value: Any = row[name]
-            if value is None:
-                buffer[i] = nan
-            elif -LARGEST <= value <= LARGEST:
-                buffer[i] = value
-            else:
-                buffer[i] = nan if isnan(value) else copysign(LARGEST, value)
         buffer[self._first_text :] = zeros
-        for name, place_of, other in self._texts:
-            place = place_of(row[name], other)
-            if place is not None:
-                buffer[place] = 1.0
+        for place in map(getitem, self._places, self._texts_of(row)):
+            buffer[place] = 1.0
         for name, place, rates, default in self._rates:
-            buffer[place] = rates.get(row[name], default)  # type: ignore[arg-type]
+            buffer[place] = rates.get(row[name], default)
+        numbers = self._numbers_of(row)
+        try:
+            if min(numbers) >= -LARGEST and max(numbers) <= LARGEST:
+                buffer[: self._first_text] = array(zeros.typecode, numbers)
+                return not isnan(sum(numbers))
+        except (TypeError, ValueError):
+            # One of them is not known, or there are none.
+            pass
+        for i, value in enumerate(numbers):
+            known = nan if value is None else value
+            buffer[i] = known if isnan(known) else min(max(known, -LARGEST), LARGEST)
+        return not any(map(isnan, buffer[: self._first_text]))
 
     def encode(self, table: Table) -> Floats:
         """Encode many, in column-major order, of shape (n_rows, n_encoded)."""
         encoded = np.zeros((table.rows, self.width), order="F")
-        for i, name in self._numbers:
+        for i, name in enumerate(self.encoder.numbers):
             np.clip(table.numbers[name], -LARGEST, LARGEST, out=encoded[:, i])
         rows = np.arange(table.rows)
-        for name, place_of, other in self._texts:
-            found = [place_of(value, other) for value in table.texts[name]]
-            # What has no column is put at the end, and taken away.
-            places = np.array([-1 if place is None else place for place in found], dtype=np.intp)
-            known = places >= 0
+        for name, of_text in self.places.items():
+            texts = table.texts[name]
+            places = np.fromiter(map(of_text.__getitem__, texts), np.intp, table.rows)
+            known = places < self.sink
             encoded[rows[known], places[known]] = 1.0
         for name, place, rates, default in self._rates:
             encoded[:, place] = [rates.get(value, default) for value in table.texts[name]]
@@ -163,7 +183,7 @@ class Encoded:
         """Keep numbers in their ranges, and fill in their logarithms and what exceeds knots."""
         bends = self.encoder.bends
         assert bends is not None
-        place = {name: i for i, name in self._numbers}
+        place = {name: i for i, name in enumerate(self.encoder.numbers)}
         for name, (low, high) in bends.ranges.items():
             np.clip(encoded[:, place[name]], low, high, out=encoded[:, place[name]])
         i = self.width - len(bends.logs) - sum(map(len, bends.knots.values()))
@@ -174,3 +194,11 @@ class Encoded:
             for knot in knots:
                 np.maximum(encoded[:, place[name]] - knot, 0, out=encoded[:, i])
                 i += 1
+
+
+def getter(names: Sequence[str]) -> Callable[[Row], tuple[Any, ...]]:
+    """What takes the values of some inputs from a row, in their order."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    # Of one name it gives no tuple.
+    return lambda row: tuple(row[name] for name in names)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from math import isnan, log1p
+from collections.abc import Callable, Iterable
+from math import log1p
+from operator import getitem
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from churn_assets.learning.compiling.encoded import LARGEST, Encoded, Row, Table
-from churn_assets.learning.compiling.format import Linear
-from churn_assets.learning.explaining.adding_up import by_input
+from churn_assets.learning.compiling.encoded import LARGEST, Encoded, Row, Table, getter
+from churn_assets.learning.compiling.format import Linear, Value
+from churn_assets.learning.explaining.adding_up import blocks_of, by_input
 from churn_assets.learning.odds import sigmoid, sigmoid_of
 
 if TYPE_CHECKING:
@@ -19,37 +19,21 @@ if TYPE_CHECKING:
 
     from churn_assets.types import Floats, Indices
 
-_Term = tuple[float, float, float]
-"""Mean, scale and coefficient of an encoded column."""
+_WHOLE = (-LARGEST, LARGEST)
 
 
-@dataclass(frozen=True)
-class _Number:
-    """What a number adds by its value."""
+class _Added(dict[Value, float]):
+    """What a text adds, by its value; worked out when it comes, and kept where it has its own."""
 
-    name: str
-    low: float
-    high: float
-    unknown: float
-    term: _Term
-    log: _Term | None
-    # Each with what it adds where the number does not exceed it.
-    knots: tuple[tuple[float, _Term, float], ...]
+    def __init__(self, find: Callable[[Value], float], own: Iterable[Value]) -> None:
+        super().__init__()
+        self._find, self._own = find, {None, *own}
+        self._others = find(_NOBODY)
 
-    def __call__(self, value: float | None) -> float:
-        if value is None or isnan(value):
-            return self.unknown
-        known = min(max(value, self.low), self.high)
-        mean, scale, coefficient = self.term
-        added = (known - mean) / scale * coefficient
-        if self.log is not None:
-            mean, scale, coefficient = self.log
-            added += (log1p(known) - mean) / scale * coefficient
-        for knot, (mean, scale, coefficient), at_zero in self.knots:
-            if known > knot:
-                added += ((known - knot) - mean) / scale * coefficient
-            else:
-                added += at_zero
+    def __missing__(self, text: Value) -> float:
+        if text not in self._own:
+            return self._others
+        added = self[text] = self._find(text)
         return added
 
 
@@ -76,16 +60,19 @@ class LinearModel:
         self._unknown, self._off, self._on = map(
             self._terms, (self._medians, np.zeros(len(self._means)), np.ones(len(self._means)))
         )
-        columns: dict[str, list[int]] = {name: [] for name in self._names}
-        for place, source in enumerate(self._encoded.sources):
-            columns[source].append(place)
-        self._adders = [self._adder(name, columns[name]) for name in self._names]
+        blocks = blocks_of(self._encoded.sources)
+        places = {name: blocks.get(name, []) for name in names}
+        texts = [name for name in names if name in part.encoder.categories]
+        numbers = [name for name in names if name not in part.encoder.categories]
+        self._numbers_of, self._texts_of = getter(numbers), getter(texts)
+        self._numbers = [self._number(name, places[name]) for name in numbers]
+        self._texts = [self._text(name, np.array(places[name], dtype=np.intp)) for name in texts]
 
     def probability(self, row: Row) -> float:
         """The probability of one customer."""
         odds = 0.0
-        for name, adds in self._adders:
-            odds += adds(row[name])
+        for added in self._added(row):
+            odds += added
         return sigmoid_of(odds + self._intercept)
 
     def probabilities(self, table: Table) -> Floats:
@@ -97,7 +84,17 @@ class LinearModel:
 
     def contributions(self, row: Row) -> Floats:
         """What each input of one customer adds, of shape (n_inputs,)."""
-        return np.array([adds(row[name]) for name, adds in self._adders])
+        return np.array(self._added(row))
+
+    def _added(self, row: Row) -> list[float]:
+        """What each input adds: numbers first, as all inputs have them."""
+        return [
+            *(
+                adds(value)
+                for adds, value in zip(self._numbers, self._numbers_of(row), strict=True)
+            ),
+            *map(getitem, self._texts, self._texts_of(row)),
+        ]
 
     def contributions_of(self, table: Table) -> Floats:
         """What each input adds, of shape (n_rows, n_inputs)."""
@@ -110,77 +107,70 @@ class LinearModel:
         terms: Floats = (encoded - self._means) / self._scales * self._coefficients
         return terms
 
-    def _adder(self, name: str, places: list[int]) -> tuple[str, Callable[..., float]]:
-        """What one input adds, as a function of its value."""
-        encoder = self._encoded.encoder
+    def _number(self, name: str, places: list[int]) -> Callable[[float | None], float]:
+        """What a number adds, as a function of its value."""
         if not places:
-            return name, lambda _: 0.0
-        if name in encoder.numbers:
-            return name, self._number(name, places)
-        return name, self._text(name, np.array(places))
-
-    def _number(self, name: str, places: list[int]) -> _Number:
+            return lambda _: 0.0
         bends = self._encoded.encoder.bends
-        ranges = {} if bends is None else bends.ranges
-        knots = () if bends is None else bends.knots.get(name, ())
+        low, high = (-LARGEST, LARGEST) if bends is None else bends.ranges.get(name, _WHOLE)
         has_log = bends is not None and name in bends.logs
-        low, high = ranges.get(name, (-LARGEST, LARGEST))
         first, *others = places
-        return _Number(
-            name,
-            low,
-            high,
-            _sum(self._unknown[places]),
-            self._term(first),
-            self._term(others[0]) if has_log else None,
-            tuple(
-                (knot, self._term(place), float(self._off[place]))
-                for knot, place in zip(knots, others[has_log:], strict=True)
-            ),
-        )
+        unknown = _sum(self._unknown[places])
+        mean, scale, coefficient = self._term(first)
+        log_mean, log_scale, log_coefficient = self._term(others[0] if has_log else first)
+        # Each with what it adds where the number does not exceed it.
+        knots = [
+            (knot, *self._term(place), float(self._off[place]))
+            for knot, place in zip(
+                () if bends is None else bends.knots.get(name, ()), others[has_log:], strict=True
+            )
+        ]
 
-    def _term(self, place: int) -> _Term:
+        def adds(value: float | None) -> float:
+            if value is None or value != value:  # noqa: PLR0124
+                return unknown
+            known = low if value < low else min(value, high)
+            added = (known - mean) / scale * coefficient
+            if has_log:
+                added += (log1p(known) - log_mean) / log_scale * log_coefficient
+            for knot, its_mean, its_scale, its_coefficient, at_zero in knots:
+                if known > knot:
+                    added += ((known - knot) - its_mean) / its_scale * its_coefficient
+                else:
+                    added += at_zero
+            return added
+
+        return adds
+
+    def _term(self, place: int) -> tuple[float, float, float]:
+        """Mean, scale and coefficient of an encoded column."""
         arrays = (self._means, self._scales, self._coefficients)
         mean, scale, coefficient = (float(array[place]) for array in arrays)
         return mean, scale, coefficient
 
-    def _text(self, name: str, places: Indices) -> Callable[[str | None], float]:
-        """A look-up that is filled as texts come that have a number of their own."""
-        encoder = self._encoded.encoder
-        columns, rates = self._encoded.places[name], encoder.rates.get(name)
-        off, on = self._off[places], self._on[places]
-        by_level = {} if rates is None else dict(zip(rates.levels, rates.odds, strict=False))
-        # The last of its columns is that for rare ones.
-        rare = int(places[-1])
-        first = int(places[0])
+    def _text(self, name: str, places: Indices) -> _Added:
+        """What a text adds: its categories' columns in their order, then that for rare ones."""
+        if not len(places):
+            return _Added(lambda _: 0.0, ())
+        encoder, columns = self._encoded.encoder, self._encoded.places[name]
+        rates, off, on = encoder.rates.get(name), self._off[places], self._on[places]
+        by_level: dict[Value, float] = (
+            {} if rates is None else dict(zip(rates.levels, rates.odds, strict=False))
+        )
+        where = {place: i for i, place in enumerate(places.tolist())}
+        mean, scale, coefficient = self._term(int(places[-1]))
 
-        def found(text: str | None) -> float:
+        def find(text: Value) -> float:
             terms = off.copy()
-            place = columns.get(text)
-            if place is not None:
-                terms[place - first] = on[place - first]
+            place = columns[text]
+            if place in where:
+                terms[where[place]] = on[where[place]]
             if rates is not None:
-                odds = by_level.get(text, rates.odds[-1])  # type: ignore[arg-type]
-                mean, scale, coefficient = self._term(rare)
+                odds = by_level.get(text, rates.odds[-1])
                 terms[-1] = (odds - mean) / scale * coefficient
-            elif name in encoder.rare and place is None and text is not None:
-                terms[-1] = on[-1]
             return _sum(terms)
 
-        known: dict[str | None, float] = {}
-        unknown = found(_NOBODY)
-        own = {None, *columns, *by_level}
-
-        def adds(text: str | None) -> float:
-            added = known.get(text)
-            if added is not None:
-                return added
-            if text not in own:
-                return unknown
-            added = known[text] = found(text)
-            return added
-
-        return adds
+        return _Added(find, [*columns, *by_level])
 
 
 _NOBODY = "\0no such category\0"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
@@ -99,9 +100,11 @@ class TreesModel:
         self._reasons = part.reasons
         tables = tables_in(files, part.file) if part.reasons == "tables" else []
         self._tables, self._look_up = tables, LookUp(tables, encoded.width)
-        self._zeros = encoded.zeros("f" if part.single else "d")
+        self._code: Literal["d", "f"] = "f" if part.single else "d"
+        self._zeros = encoded.zeros(self._code)
         # A thread takes one that is free, and gives it back.
-        self._free = [self._booster.one()]
+        self._free = [self._one()]
+        self._free_rows: list[tuple[array[float], Floats]] = []
         self._free_explained: list[lightgbm.One] = []
 
     def probability(self, row: Row) -> float:
@@ -109,7 +112,7 @@ class TreesModel:
         try:
             one = self._free.pop()
         except IndexError:
-            one = self._booster.one()
+            one = self._one()
         self._encoded.fill(one.buffer, self._zeros, row)
         found = one.number()
         self._free.append(one)
@@ -125,14 +128,19 @@ class TreesModel:
             walked: Floats = self.contributions_of(Table.of_one(row, self._inputs))[0]
             return walked
         if self._reasons == "tables":
-            encoded = np.empty(self._encoded.width)
-            self._encoded.fill(encoded.data, self._zeros, row)
-            added = self._look_up(encoded)
+            try:
+                buffer, encoded = self._free_rows.pop()
+            except IndexError:
+                buffer = self._encoded.buffer("d")
+                encoded = np.frombuffer(buffer)[:-1]
+            is_known = self._encoded.fill(buffer, self._zeros, row)
+            added = self._look_up(encoded, is_known=is_known)
+            self._free_rows.append((buffer, encoded))
         else:
             try:
                 one = self._free_explained.pop()
             except IndexError:
-                one = self._booster.one(lightgbm.CONTRIBUTIONS)
+                one = self._one(lightgbm.CONTRIBUTIONS)
             self._encoded.fill(one.buffer, self._zeros, row)
             added = one.numbers()[:-1]
             self._free_explained.append(one)
@@ -151,6 +159,9 @@ class TreesModel:
             _, added = walk(encoded, nobody, blocks, lambda rows: log_odds(self._of_encoded(rows)))
         return by_input(added, self._encoded.sources, list(self._inputs))
 
+    def _one(self, asked: int = lightgbm.PROBABILITY) -> lightgbm.One:
+        return self._booster.one(self._encoded.buffer(self._code), asked)
+
     def _of_encoded(self, encoded: Floats) -> Floats:
         found = self._booster.many(encoded)
         return sigmoid(found) if self._gives_odds else found
@@ -166,14 +177,14 @@ class XGBoostModel:
         self._inputs = inputs
         self._booster = xgboost.Booster(files[part.file])
         self._zeros = self._encoded.zeros("d")
-        self._free = [self._booster.one(self._encoded.width)]
+        self._free = [self._one()]
 
     def probability(self, row: Row) -> float:
         """As `Model` has it."""
         try:
             one = self._free.pop()
         except IndexError:
-            one = self._booster.one(self._encoded.width)
+            one = self._one()
         self._encoded.fill(one.buffer, self._zeros, row)
         found = one.number()
         self._free.append(one)
@@ -194,6 +205,9 @@ class XGBoostModel:
         odds = log_odds(self._booster.many(encoded))
         _, added = completed(self._booster.shares(encoded), odds)
         return by_input(added, self._encoded.sources, list(self._inputs))
+
+    def _one(self) -> xgboost.One:
+        return self._booster.one(self._encoded.buffer("d"), self._encoded.width)
 
 
 class BlendModel:

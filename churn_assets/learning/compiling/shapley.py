@@ -80,9 +80,8 @@ class LookUp:
     def __init__(self, tables: Sequence[Table], width: int) -> None:
         most = max((len(table.splits) for table in tables), default=0)
         sharers = max((len(table.shares) for table in tables), default=0)
-        shape = (len(tables), most)
-        self._width, self._shape = width, shape
         # What fills a tree up is a question that every row answers with no.
+        shape, self._width = (most, len(tables)), width
         columns, thresholds = np.zeros(shape, dtype=np.intp), np.full(shape, -np.inf)
         default_left, missing = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=np.int8)
         share_columns = np.full((len(tables), sharers), width, dtype=np.intp)
@@ -91,28 +90,27 @@ class LookUp:
         self._first: Indices = np.cumsum([0, *sizes[:-1]]).astype(np.intp)
         for i, table in enumerate(tables):
             for bit, split in enumerate(table.splits):
-                columns[i, bit], thresholds[i, bit] = split.column, split.threshold
-                default_left[i, bit] = split.default_left
-                missing[i, bit] = _MISSING.index(split.missing)
+                columns[bit, i], thresholds[bit, i] = split.column, split.threshold
+                default_left[bit, i] = split.default_left
+                missing[bit, i] = _MISSING.index(split.missing)
             rows = slice(self._first[i], self._first[i] + sizes[i])
             for j, (column, values) in enumerate(table.shares.items()):
                 share_columns[i, j], shares[rows, j] = column, values
-        self._columns, self._thresholds = columns.ravel(), thresholds.ravel()
-        self._default_left = default_left.ravel()
-        self._of_zero, self._of_nan = missing.ravel() == 1, missing.ravel() == 2  # noqa: PLR2004
+        self._columns, self._thresholds = columns, thresholds
+        self._default_left = default_left
+        self._of_zero, self._of_nan = missing == 1, missing == 2  # noqa: PLR2004
         self._any_zero = bool(self._of_zero.any())
-        self._bits = 2.0 ** np.arange(most)
+        self._bits = 2 ** np.arange(most, dtype=np.uint16)[:, None]
         self._share_columns, self._shares = share_columns.ravel(), shares
 
-    def __call__(self, row: Floats) -> Floats:
-        """What each column of a row of shape (n_columns,) adds."""
-        unknown = np.isnan(row)
-        if self._any_zero or unknown.any():
-            left = self._left(row, unknown)
-        else:
+    def __call__(self, row: Floats, *, is_known: bool = False) -> Floats:
+        """What each column of a row of shape (n_columns,) adds; one that is known has no NaN."""
+        if is_known and not self._any_zero:
             left = row.take(self._columns) <= self._thresholds
-        codes = left.astype(np.float64).reshape(self._shape) @ self._bits
-        added = self._shares.take(codes.astype(np.intp) + self._first, axis=0).ravel()
+        else:
+            left = self._left(row, np.isnan(row))
+        codes = np.add.reduce(left * self._bits, axis=0, dtype=np.uint16)
+        added = self._shares.take(codes + self._first, axis=0).ravel()
         return summed(added, self._share_columns, self._width + 1)[: self._width]
 
     def _left(self, row: Floats, unknown: Any) -> Any:

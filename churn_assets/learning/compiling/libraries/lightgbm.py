@@ -54,9 +54,9 @@ class Booster:
         )
         weakref.finalize(self, _free, self._library, self._handle, configs)
 
-    def one(self, asked: int = PROBABILITY) -> One:
-        """What predicts one row at a time, by one thread at a time."""
-        return One(self, asked)
+    def one(self, buffer: array[float], asked: int = PROBABILITY) -> One:
+        """What predicts the row that a buffer holds, which may be longer."""
+        return One(self, buffer, asked)
 
     def many(self, rows: Floats, asked: int = PROBABILITY) -> Floats:
         """What is asked of many rows, of shape (n_rows, n_columns).
@@ -101,16 +101,18 @@ class One:
     ----------
     booster : Booster
         Whose trees.
+    buffer : array
+        Of the row's precision.
     asked : int
         What is asked of them.
     """
 
     __slots__ = ("_booster", "_call", "_found", "_given", "buffer")
 
-    def __init__(self, booster: Booster, asked: int) -> None:
+    def __init__(self, booster: Booster, buffer: array[float], asked: int) -> None:
         columns, single = booster._columns, booster._single
         self._booster = booster
-        self.buffer = array("f" if single else "d", bytes((4 if single else 8) * columns))
+        self.buffer = buffer
         width = columns + 1 if asked == CONTRIBUTIONS else 1
         self._found = (ctypes.c_double * width)()
         config = ctypes.c_void_p()

@@ -62,9 +62,9 @@ class Booster:
         )
         self._check(self._library.XGBoosterSetParam(self._handle, b"nthread", b"1"))
 
-    def one(self, columns: int) -> One:
-        """What predicts one row at a time, by one thread at a time."""
-        return One(self, columns)
+    def one(self, buffer: array[float], columns: int) -> One:
+        """What predicts the row of so many columns that a buffer of doubles holds."""
+        return One(self, buffer, columns)
 
     def many(self, rows: Floats) -> Floats:
         """The probability of each row, of shape (n_rows,)."""
@@ -110,10 +110,10 @@ class Booster:
 class One:
     """Predicts the row that its buffer holds."""
 
-    def __init__(self, booster: Booster, columns: int) -> None:
-        self.buffer = array("d", bytes(8 * columns))
+    def __init__(self, booster: Booster, buffer: array[float], columns: int) -> None:
+        self.buffer = buffer
         # It is the array's own memory.
-        row = np.frombuffer(self.buffer).reshape(1, columns)
+        row = np.frombuffer(buffer)[None, :columns]
         self._booster = booster
         self._shape, self._dimensions = ctypes.POINTER(ctypes.c_uint64)(), ctypes.c_uint64()
         self._result = ctypes.POINTER(ctypes.c_float)()
