@@ -28,6 +28,7 @@ _TOTAL = re.compile(TOTAL.replace(r"\z", r"\Z"))
 _HALVES = re.compile("[\ud800-\udfff]")
 """What Python's text may hold of characters beyond 16 bits, and no other's."""
 _LAST_EXACT = 2**53
+_EPOCH = date(1970, 1, 1)
 _DAY = frozenset({"%Y", "%m", "%d"})
 _TOKEN = re.compile("%.")
 
@@ -60,6 +61,8 @@ class PlainReader:
     def read(self, values: Iterable[Any]) -> list[Any] | None:
         """The values of a record by the contract's types; None where one of them is not plain.
 
+        Of a day, how many it is since 1970.
+
         Parameters
         ----------
         values : iterable of str, int, float or None
@@ -84,7 +87,7 @@ class PlainReader:
 def _reader(column: Column) -> Read:
     read = _READERS[column.dtype](column)
     nullable, blank = column.nullable, frozenset(column.blank)
-    ge, le = column.ge, column.le
+    ge, le, is_day = column.ge, column.le, column.dtype is DType.DATE
     allowed = None if column.isin is None else frozenset(column.isin)
     if column.dtype is DType.STRING and allowed is not None and not blank:
         # The commonest column by far.
@@ -103,7 +106,7 @@ def _reader(column: Column) -> Read:
             return NOT_PLAIN
         if (ge is not None and not found >= ge) or (le is not None and not found <= le):
             return NOT_PLAIN
-        return found
+        return (found - _EPOCH).days if is_day else found
 
     return judged
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -188,7 +187,8 @@ def _text(value: Any, column: Column) -> Any:
     if isinstance(value, int):
         return str(value) if abs(value) < 10**_MOST_DIGITS else "9" * _MOST_DIGITS
     if isinstance(value, float):
-        is_whole = value and math.isfinite(value) and value.is_integer()
+        # A zero below zero is one only among numbers.
+        is_whole = value.is_integer() and (value or column.dtype is DType.STRING)
         return str(int(value)) if is_whole else repr(value).replace(".", column.decimal)
     return None if value is None else _NONE
 
@@ -249,7 +249,6 @@ class _Judged:
     """The contract's verdict on records of text."""
 
     def __init__(self, contract: Contract, unjudged: Sequence[str]) -> None:
-        import narwhals.stable.v2 as nw
         import polars as pl
 
         self._places = {delta_name(c.source): at for at, c in enumerate(contract.columns)}
@@ -263,9 +262,11 @@ class _Judged:
         values = {f"__typed_{at}": name for at, name in enumerate(names)}
         flags = found.frame.select(*found.flags)
         self._flags: pl.LazyFrame = flags.to_native()
-        self._typed: pl.LazyFrame = typed.select(
-            *(nw.col(name).alias(alias) for alias, name in values.items())
-        ).to_native()
+        dates = {c.name for c in contract.columns if c.dtype is DType.DATE}
+        self._typed: pl.LazyFrame = typed.to_native().select(
+            (pl.col(name).to_physical() if name in dates else pl.col(name)).alias(alias)
+            for alias, name in values.items()
+        )
 
     def of(
         self, records: Sequence[Sequence[Any]]
@@ -301,13 +302,18 @@ class _Features:
             DType.STRING: pl.String,
             DType.INT64: pl.Int64,
             DType.FLOAT64: pl.Float64,
-            DType.DATE: pl.Date,
+            # Days since 1970: tables hold years that Python's dates do not.
+            DType.DATE: pl.Int32,
         }
         contract = use_case.contract
         names = [column.name for column in contract.columns]
         self._rows = _Rows({column.name: types[column.dtype] for column in contract.columns})
         self._keys = [names.index(name) for name in use_case.keys]
-        made = use_case.features(use_case.clean(self._rows.frame()))
+        dates = [column.name for column in contract.columns if column.dtype is DType.DATE]
+        valid = self._rows.frame()
+        if dates:
+            valid = nw.from_native(valid.to_native().with_columns(pl.col(dates).cast(pl.Date)))
+        made = use_case.features(use_case.clean(valid))
         there = set(made.collect_schema().names())
         absent = [name for name in (*use_case.keys, *columns) if name not in there]
         if absent:
