@@ -206,6 +206,8 @@ class RequestsTable:
             hours,
             dry_run=False,
             enforce_retention_duration=False,
+            # Also what a killed flusher wrote and never committed.
+            full=True,
             commit_properties=self._commit(vacuumed_hours=hours),
         )
         drop_digests(self.uri, removed)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -24,6 +24,7 @@ from churn_assets.serving.inference_log.requests_table import RequestsTable
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.health import examine
 from churn_assets.tables.lake import Table
+from churn_assets_tests.conftest import S3
 from churn_assets_tests.support.answering import answer, held, line, logged, wait_until
 
 TWO_KEYS = ("customer_id", "month")
@@ -340,6 +341,20 @@ def test_the_keys_of_a_store_are_no_argument_and_in_no_message(
     assert "geheim-4711" not in arguments + told(process) + repr(table)
     assert f"{OPTIONS}=" in environ
     assert "geheim-4711" in environ
+
+
+def test_a_table_in_an_object_store_is_written_and_kept_up(pending: Pending, s3: S3) -> None:
+    table = RequestsTable(f"{s3.bucket('answers')}/requests", ("customer_id",), s3.storage_options)
+    for name in ("a", "b", "c"):
+        logged(pending.folder, name)
+        flush(pending, table)
+
+    compacted = table.compact(2, timedelta(0))
+    removed = table.vacuum(0)
+
+    of_lake = Table("requests", table.uri, PolarsEngine(), s3.storage_options)
+    assert (compacted, removed, table.committed(pending.log)) == (3, 3, 3)
+    assert of_lake.require().rows == 3
 
 
 def test_a_flusher_ends_with_the_server_that_started_it(
