@@ -177,7 +177,7 @@ def _outcome(table: RequestsTable, lives: dict[int, int], kills: int) -> Storm:
     )
 
 
-def microseconds_an_entry(folder: Path, entries: int = 200_000, rounds: int = 5) -> float:
+def microseconds_an_entry(folder: Path, entries: int = 200_000, rounds: int = 100) -> float:
     """CPU time of encoding and writing an entry, in the best of some rounds."""
     log = SegmentLog(folder)
     made = entry(0, 0)

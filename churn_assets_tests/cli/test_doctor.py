@@ -30,7 +30,7 @@ from churn_assets_tests.support.project import (
     Project,
 )
 
-WELL = "All is well: 7 tables"
+WELL = "All is well: 8 tables"
 
 
 @pytest.fixture(scope="module")
