@@ -100,7 +100,7 @@ def measured(name: str, rows: pd.DataFrame, folder: Path) -> list[str]:
     times = [
         least(model.predict_proba, alone),
         least(bundle.score, records),
-        least(lambda record: (bundle.score(record), bundle.reasons(record, REASONS)), records),
+        least(lambda record: bundle.answer(record, REASONS), records),
         least(bundle.scores, [batch]) / BATCH,
         least(lambda some: (bundle.scores(some), bundle.reasons_of(some)), [batch]) / BATCH,
     ]

@@ -151,9 +151,7 @@ class Bundle:
 
     def contributions(self, row: Row) -> Floats:
         """What each of `causes` adds to the log-odds of one customer, of shape (n_causes,)."""
-        by_input = self._model.contributions(row)
-        shares = self._shares * by_input.take(self._by_input)
-        return summed(shares, self._by_cause, len(self._causes))
+        return self._by_causes(self._model.explained(row)[1])
 
     def contributions_of(self, columns: Mapping[str, Any]) -> Floats:
         """The same of many customers, of shape (n_customers, n_causes)."""
@@ -178,17 +176,17 @@ class Bundle:
         list of str or None
             So many, the strongest first; None where no other input moves the odds.
         """
+        return self._told(row, self.contributions(row), most) if most else []
+
+    def answer(self, row: Row, most: int = 3) -> tuple[float, list[str | None]]:
+        """The score and the reasons of one customer, sooner than one after the other.
+
+        The parameters are those of `reasons`.
+        """
         if most == 0:
-            return []
-        added = self.contributions(row)
-        left = strengths(added)
-        told: list[str | None] = []
-        for _ in range(min(most, len(self._causes))):
-            place = left.argmax()
-            left[place] = -1
-            name = self._causes[place]
-            told.append(reason(self._subject(name, row[name]), added.item(place)))
-        return told + [None] * (most - len(told))
+            return self.score(row), []
+        probability, by_input = self._model.explained(row)
+        return told_score(probability), self._told(row, self._by_causes(by_input), most)
 
     def reasons_of(self, columns: Mapping[str, Any], most: int = 3) -> list[list[str | None]]:
         """The same of many customers: a list for each."""
@@ -232,6 +230,21 @@ class Bundle:
             for what, (before, *now) in found.items()
             if any(one != before for one in now)
         )
+
+    def _by_causes(self, by_input: Floats) -> Floats:
+        shares = self._shares * by_input.take(self._by_input)
+        return summed(shares, self._by_cause, len(self._causes))
+
+    def _told(self, row: Row, added: Floats, most: int) -> list[str | None]:
+        """The strongest contributions in words, as many as are asked for."""
+        left = strengths(added)
+        told: list[str | None] = []
+        for _ in range(min(most, len(self._causes))):
+            place = left.argmax()
+            left[place] = -1
+            name = self._causes[place]
+            told.append(reason(self._subject(name, row[name]), added.item(place)))
+        return told + [None] * (most - len(told))
 
     def _table(self, columns: Mapping[str, Any]) -> Table:
         return Table.of(columns, self.manifest.inputs)

@@ -81,14 +81,19 @@ def compare(bundle: Bundle, batch: pa.RecordBatch, scorer: Scorer) -> Comparison
     customers = zip(*columns.values(), strict=True)
     rows = [dict(zip(columns, values, strict=True)) for values in customers]
     truth = np.array(expected["churn_probability"])
-    scores = [bundle.scores(columns), np.array([bundle.score(row) for row in rows])]
+    answers = [bundle.answer(row, len(REASONS)) for row in rows]
+    scores = [
+        bundle.scores(columns),
+        np.array([bundle.score(row) for row in rows]),
+        np.array([score for score, _ in answers]),
+    ]
     off = np.max([np.abs(found - truth) for found in scores], axis=0)
     told = [score.tolist() for score in scores]
     values = map(bundle.value, truth.tolist(), rows)
     why = [list(one) for one in zip(*(expected[name] for name in REASONS), strict=True)]
     reasons = [
         bundle.reasons_of(columns, len(REASONS)),
-        [bundle.reasons(row, len(REASONS)) for row in rows],
+        [why for _, why in answers],
     ]
     return Comparison(
         rows=len(rows),

@@ -70,10 +70,7 @@ class LinearModel:
 
     def probability(self, row: Row) -> float:
         """The probability of one customer."""
-        odds = 0.0
-        for added in self._added(row):
-            odds += added
-        return sigmoid_of(odds + self._intercept)
+        return self._of_added(self._added(row))
 
     def probabilities(self, table: Table) -> Floats:
         """The probabilities of many, of shape (n_rows,)."""
@@ -82,9 +79,16 @@ class LinearModel:
             odds += added
         return sigmoid(odds + self._intercept)
 
-    def contributions(self, row: Row) -> Floats:
-        """What each input of one customer adds, of shape (n_inputs,)."""
-        return np.array(self._added(row))
+    def explained(self, row: Row) -> tuple[float, Floats]:
+        """The probability, and what each input of one customer adds, of shape (n_inputs,)."""
+        added = self._added(row)
+        return self._of_added(added), np.array(added)
+
+    def _of_added(self, added: Iterable[float]) -> float:
+        odds = 0.0
+        for one in added:
+            odds += one
+        return sigmoid_of(odds + self._intercept)
 
     def _added(self, row: Row) -> list[float]:
         """What each input adds: numbers first, as all inputs have them."""

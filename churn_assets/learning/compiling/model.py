@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -44,8 +43,8 @@ class Model(Protocol):
     def probabilities(self, table: Table) -> Floats:
         """The probabilities of many, of shape (n_rows,)."""
 
-    def contributions(self, row: Row) -> Floats:
-        """What each input of one customer adds to the log-odds, of shape (n_inputs,)."""
+    def explained(self, row: Row) -> tuple[float, Floats]:
+        """The probability, and what each input adds to the log-odds, of shape (n_inputs,)."""
 
     def contributions_of(self, table: Table) -> Floats:
         """What each input adds, of shape (n_rows, n_inputs)."""
@@ -104,7 +103,6 @@ class TreesModel:
         self._zeros = encoded.zeros(self._code)
         # A thread takes one that is free, and gives it back.
         self._free = [self._one()]
-        self._free_rows: list[tuple[array[float], Floats]] = []
         self._free_explained: list[lightgbm.One] = []
 
     def probability(self, row: Row) -> float:
@@ -122,21 +120,21 @@ class TreesModel:
         """As `Model` has it."""
         return self._of_encoded(self._encoded.encode(table))
 
-    def contributions(self, row: Row) -> Floats:
+    def explained(self, row: Row) -> tuple[float, Floats]:
         """As `Model` has it."""
         if self._reasons == "walk":
-            walked: Floats = self.contributions_of(Table.of_one(row, self._inputs))[0]
-            return walked
+            return self.probability(row), self.contributions_of(Table.of_one(row, self._inputs))[0]
         if self._reasons == "tables":
             try:
-                buffer, encoded = self._free_rows.pop()
+                one = self._free.pop()
             except IndexError:
-                buffer = self._encoded.buffer("d")
-                encoded = np.frombuffer(buffer)[:-1]
-            is_known = self._encoded.fill(buffer, self._zeros, row)
-            added = self._look_up(encoded, is_known=is_known)
-            self._free_rows.append((buffer, encoded))
+                one = self._one()
+            is_known = self._encoded.fill(one.buffer, self._zeros, row)
+            probability = one.number()
+            added = self._look_up(one.row, is_known=is_known)
+            self._free.append(one)
         else:
+            probability = self.probability(row)
             try:
                 one = self._free_explained.pop()
             except IndexError:
@@ -144,7 +142,7 @@ class TreesModel:
             self._encoded.fill(one.buffer, self._zeros, row)
             added = one.numbers()[:-1]
             self._free_explained.append(one)
-        return summed(added, self._place, len(self._inputs))
+        return probability, summed(added, self._place, len(self._inputs))
 
     def contributions_of(self, table: Table) -> Floats:
         """As `Model` has it."""
@@ -194,10 +192,9 @@ class XGBoostModel:
         """As `Model` has it."""
         return self._booster.many(self._encoded.encode(table))
 
-    def contributions(self, row: Row) -> Floats:
+    def explained(self, row: Row) -> tuple[float, Floats]:
         """As `Model` has it."""
-        added: Floats = self.contributions_of(Table.of_one(row, self._inputs))[0]
-        return added
+        return self.probability(row), self.contributions_of(Table.of_one(row, self._inputs))[0]
 
     def contributions_of(self, table: Table) -> Floats:
         """As `Model` has it."""
@@ -227,9 +224,14 @@ class BlendModel:
         """As `Model` has it."""
         return averaged([member.probabilities(table) for member in self._members])
 
-    def contributions(self, row: Row) -> Floats:
+    def explained(self, row: Row) -> tuple[float, Floats]:
         """As `Model` has it."""
-        return _mean([member.contributions(row) for member in self._members])
+        odds, added = 0.0, []
+        for member in self._members:
+            probability, values = member.explained(row)
+            odds += log_odds_of(probability)
+            added.append(values)
+        return sigmoid_of(odds / len(self._members)), _mean(added)
 
     def contributions_of(self, table: Table) -> Floats:
         """As `Model` has it."""
@@ -250,9 +252,11 @@ class RecalibratedModel:
         """As `Model` has it."""
         return recalibrated(self._base.probabilities(table), self._slope, self._intercept)
 
-    def contributions(self, row: Row) -> Floats:
+    def explained(self, row: Row) -> tuple[float, Floats]:
         """As `Model` has it."""
-        return self._slope * self._base.contributions(row)
+        probability, added = self._base.explained(row)
+        odds = self._slope * log_odds_of(probability) + self._intercept
+        return sigmoid_of(odds), self._slope * added
 
     def contributions_of(self, table: Table) -> Floats:
         """As `Model` has it."""

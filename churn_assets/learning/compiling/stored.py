@@ -65,10 +65,10 @@ class StoredPipeline:
         found: Floats = self._pipeline.predict_proba(self._frame(table))[:, 1].astype(float)
         return found
 
-    def contributions(self, row: Row) -> Floats:
+    def explained(self, row: Row) -> tuple[float, Floats]:
         """As `Model` has it."""
-        added: Floats = self.contributions_of(Table.of_one(row, self._inputs))[0]
-        return added
+        table = Table.of_one(row, self._inputs)
+        return float(self.probabilities(table)[0]), self.contributions_of(table)[0]
 
     def contributions_of(self, table: Table) -> Floats:
         """As `Model` has it."""

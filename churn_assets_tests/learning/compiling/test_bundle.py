@@ -98,6 +98,10 @@ def test_one_by_one_and_all_at_once_are_the_same(bundle: Bundle) -> None:
 
     assert bundle.scores(columns).tolist() == [bundle.score(row) for row in rows]
     assert bundle.reasons_of(columns) == [bundle.reasons(row) for row in rows]
+    assert [bundle.answer(row) for row in rows] == [
+        (bundle.score(row), bundle.reasons(row)) for row in rows
+    ]
+    assert bundle.answer(rows[0], 0) == (bundle.score(rows[0]), [])
     assert bundle.contributions_of(columns).tolist() == [
         bundle.contributions(row).tolist() for row in rows
     ]

@@ -107,12 +107,14 @@ class One:
         What is asked of them.
     """
 
-    __slots__ = ("_booster", "_call", "_found", "_given", "buffer")
+    __slots__ = ("_booster", "_call", "_found", "_given", "buffer", "row")
 
     def __init__(self, booster: Booster, buffer: array[float], asked: int) -> None:
         columns, single = booster._columns, booster._single
         self._booster = booster
         self.buffer = buffer
+        # The same memory as an array.
+        self.row: Any = np.frombuffer(buffer, np.float32 if single else np.float64)[:columns]
         width = columns + 1 if asked == CONTRIBUTIONS else 1
         self._found = (ctypes.c_double * width)()
         config = ctypes.c_void_p()
