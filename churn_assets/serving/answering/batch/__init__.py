@@ -1,0 +1,1 @@
+"""Many rows in, as many out: read in chunks, scored, and written in the same format."""
