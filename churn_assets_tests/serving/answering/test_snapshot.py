@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from churn_assets.errors import SnapshotError
 from churn_assets.serving.answering import snapshot as module
 from churn_assets.serving.answering.snapshot import Customer, Snapshot, key_bytes, read_head, verify
-from churn_assets_tests.support.snapshots import snapshot_of
+from churn_assets_tests.support.serving.snapshots import snapshot_of
 
 ROWS = 350
 KEYS = [[f"C-{at * 7919 % ROWS:05}"] for at in range(ROWS)]

@@ -25,7 +25,7 @@ from churn_assets.serving.answering.snapshot import Snapshot
 from churn_assets.serving.records import RecordReader
 from churn_assets.usecases import USE_CASES
 from churn_assets_tests.support.project import customers
-from churn_assets_tests.support.snapshots import snapshot_of
+from churn_assets_tests.support.serving.snapshots import snapshot_of
 
 FORMATS: tuple[Format, ...] = ("arrow", "parquet", "ndjson", "csv")
 ROWS, CHUNK = 1000, 300
