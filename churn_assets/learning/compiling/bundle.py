@@ -132,8 +132,8 @@ class Bundle:
         score : float
             As `score` gives it.
         amounts : mapping of str to float or None
-            At least the columns of `manifest.business`; the inputs will do where all are among
-            them.
+            The columns of `manifest.business`, among the inputs or beside them; what is not there
+            is not known.
         """
         case = self.manifest.business
         if case is None:
@@ -262,7 +262,7 @@ def _amount(amount: Amount, amounts: Mapping[str, Any]) -> float:
     """An amount of one customer; NaN where it is not a finite number."""
     if amount.column is None:
         return amount.times
-    value = amounts[amount.column]
+    value = amounts.get(amount.column)
     if value is None or value - value != 0:
         return float("nan")
     return float(value) * amount.times

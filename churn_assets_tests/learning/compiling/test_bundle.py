@@ -90,6 +90,7 @@ def test_a_score_has_its_decision_band_and_value(bundle: Bundle) -> None:
     assert bundle.value(0.5, {"monthly_charges_usd": 100.0}) == 142.5
     assert bundle.value(0.5, {**row, "monthly_charges_usd": None}) is None
     assert bundle.value(0.5, {**row, "monthly_charges_usd": float("inf")}) is None
+    assert bundle.value(0.5, {}) is None
 
 
 def test_one_by_one_and_all_at_once_are_the_same(bundle: Bundle) -> None:
