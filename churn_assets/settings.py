@@ -174,6 +174,38 @@ class ServingSettings(BaseModel):
         How long each lasts.
     guard : GuardSettings
         What ends a ramp, a canary or an A/B test by itself.
+    host, port
+        Where `churn serve` listens.
+    default_use_case : str, optional
+        What the routes speak for that name none; by default the only one with a Champion.
+    authentication : {"auto", "always", "never"}
+        Where an API key is asked for: of calls from elsewhere, of all, or of none.
+    keys_file : str, optional
+        File of the API keys, hashed; `<root>/serving/keys` by default.
+    protect_invocations : bool
+        Whether `/invocations` asks for a key where other routes do.
+    body_bytes, rows : int
+        Most bytes of a body, and customers in a call.
+    seconds : float
+        That a body may take to come.
+    concurrent : int
+        Calls at once.
+    per_second : float
+        Calls of an API key.
+    features_hours : float
+        Age from which features by key are too old, as `/readyz` and a metric say.
+    cors_origins : list of str
+        From where browsers may call; from nowhere by default.
+    log_seconds : float
+        After which an answer is in the table `requests` at the latest.
+    log_sync_ms : int
+        Milliseconds of answers that power loss costs at most.
+    log_full : {"refuse", "answer"}
+        What follows where the log cannot be written, as on a full disk.
+    log_keep_days : int, optional
+        How long `requests` keeps an answer; for ever by default.
+    tls_certificate, tls_key : str, optional
+        Files, where the server itself speaks TLS.
     features_uri : str, optional
         Folder of an object store that features by key are put into as well, from where each server
         fetches them; may hold ``{use_case}``, and gets a folder for each where it does not. The
@@ -186,6 +218,25 @@ class ServingSettings(BaseModel):
     steps: tuple[Share, ...] = Field(default=(0.01, 0.1, 0.5, 1.0), min_length=1)
     step_seconds: float = Field(default=600.0, gt=0, allow_inf_nan=False)
     guard: GuardSettings = GuardSettings()
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    default_use_case: str | None = None
+    authentication: Literal["auto", "always", "never"] = "auto"
+    keys_file: str | None = None
+    protect_invocations: bool = True
+    body_bytes: int = Field(default=10_000_000, ge=1000)
+    rows: int = Field(default=1000, ge=1)
+    seconds: float = Field(default=30.0, gt=0)
+    concurrent: int = Field(default=256, ge=1)
+    per_second: float = Field(default=2000.0, ge=1)
+    features_hours: float = Field(default=48.0, gt=0)
+    cors_origins: list[str] = []
+    log_seconds: float = Field(default=10.0, ge=1)
+    log_sync_ms: int = Field(default=100, ge=1)
+    log_full: Literal["refuse", "answer"] = "refuse"
+    log_keep_days: int | None = Field(default=None, ge=1)
+    tls_certificate: str | None = None
+    tls_key: str | None = None
     features_uri: str | None = None
 
     @field_validator("steps")
