@@ -365,3 +365,10 @@ class _Features:
         keys = len(self._keys)
         rows = self._rows.computed(self._plan, records)
         return [Record(row[:keys], row[keys:]) for row in rows]
+
+
+def reader_of(use_case: str) -> RecordReader:
+    """What reads the raw records of a use case, by its name."""
+    from churn_assets.usecases import USE_CASES
+
+    return RecordReader(USE_CASES[use_case])

@@ -1,1 +1,1 @@
-"""What a worker needs to answer by key or inputs, and nothing that imports more."""
+"""What a worker needs to answer by key or by inputs, and nothing that trains."""

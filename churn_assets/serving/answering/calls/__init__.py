@@ -1,0 +1,1 @@
+"""How a call comes in, who may make it, and how it is refused."""

@@ -1,0 +1,1 @@
+"""What other servers' clients send, and how this one describes itself."""
