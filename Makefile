@@ -9,7 +9,7 @@ PORT ?= 3000
 # Where compiled modules are not kept, every process takes seconds longer to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run dev mlflow test test-quick test-tools lint format bench lock clean
+.PHONY: help run dev serve mlflow test test-quick test-tools lint format bench lock clean
 
 help: ## Show this help.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,9 @@ run: $(READY) ## Ingest, train, gate, promote, score. SOURCE=path or URI, USE_CA
 dev: $(READY) ## Open the Dagster UI at http://127.0.0.1:3000 (PORT=...). SOURCE=, USE_CASE=
 	@exec $(BIN)/churn dev --port $(PORT) --use-case "$(USE_CASE)" \
 	  $(if $(SOURCE),--source "$(SOURCE)")
+
+serve: $(READY) ## Answer requests at http://127.0.0.1:8000 (PORT=...).
+	@exec $(BIN)/churn serve $(if $(filter-out 3000,$(PORT)),--port $(PORT))
 
 mlflow: $(READY) ## Open MLflow's UI at http://127.0.0.1:5000.
 	@exec $(BIN)/churn mlflow

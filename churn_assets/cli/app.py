@@ -388,6 +388,35 @@ def dev(
 
 
 @app.command()
+def serve(
+    use_case: Annotated[
+        str, typer.Option(help="What routes speak for that name none; all are served.")
+    ] = "",
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "",
+    port: Annotated[int, typer.Option(help="Port to listen at; -1 leaves it to settings.")] = -1,
+) -> None:
+    """Answer requests: one prediction at a time, equal to the batch table's."""
+    if use_case:
+        find_use_case(use_case)
+    with refusals():
+        from churn_assets.cli.serve import serve as become_server
+
+        become_server(typed_settings(), host or None, port if port >= 0 else None, use_case or None)
+
+
+@app.command()
+def key(
+    name: Annotated[str, typer.Argument(help="Who gets it.")],
+    role: Annotated[list[str], typer.Option(help="predict, explain or admin; again for each.")],
+) -> None:
+    """Make an API key of the server; it is shown once, and only its hash is kept."""
+    with refusals():
+        from churn_assets.cli.serve import add_key
+
+        typer.echo(add_key(typed_settings(), name, role))
+
+
+@app.command()
 def mlflow(port: Annotated[int, typer.Option(help="Port of the UI.")] = 5000) -> None:
     """Open MLflow's UI on the local store."""
     with refusals():

@@ -1,0 +1,53 @@
+"""A server on a project that was run once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from churn_assets_tests.support.project import Project
+from churn_assets_tests.support.serving.running import Serving, serving
+
+
+@dataclass(frozen=True)
+class Served:
+    """A project with a server on it."""
+
+    project: Project
+    server: Serving
+
+    def rows(self, table: str) -> pl.DataFrame:
+        """A table of the project, by key."""
+        return self.project.rows(table).sort("customer_id")
+
+
+@pytest.fixture(scope="package")
+def scored(new_project: Callable[..., Project]) -> Project:
+    """A project whose Champion has scored everyone."""
+    project = new_project()
+    run = project.run(project.write())
+    assert run.success, run.error
+    run = project.run(tables="predictions scores online_features")
+    assert run.success, run.error
+    return project
+
+
+@pytest.fixture(scope="package")
+def served(scored: Project) -> Iterator[Served]:
+    """It with a server, which no test changes."""
+    with serving(scored.folder / ".churn") as server:
+        yield Served(scored, server)
+
+
+@pytest.fixture
+def copied_scored(scored: Project, tmp_path: Path) -> Project:
+    """A copy of the project, for who changes it."""
+    # Without what the server on it has logged.
+    ignore = shutil.ignore_patterns("log", "requests", "plan.json")
+    shutil.copytree(scored.folder / ".churn", tmp_path / ".churn", ignore=ignore)
+    return Project(tmp_path)
