@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from churn_assets.cli import traffic
+from churn_assets.cli.serving import traffic
 from churn_assets.cli.usage import (
     find_use_case,
     format_of,
@@ -267,7 +267,7 @@ def customer(
         )
     with refusals():
         settings = typed_settings(use_case, as_of=as_of)
-        from churn_assets.cli.customer import show_customer
+        from churn_assets.cli.serving.customer import show_customer
 
         show_customer(case, settings, key, as_json=bool(format))
 
@@ -399,7 +399,7 @@ def serve(
     if use_case:
         find_use_case(use_case)
     with refusals():
-        from churn_assets.cli.serve import serve as become_server
+        from churn_assets.cli.serving.serve import serve as become_server
 
         become_server(typed_settings(), host or None, port if port >= 0 else None, use_case or None)
 
@@ -411,7 +411,7 @@ def key(
 ) -> None:
     """Make an API key of the server; it is shown once, and only its hash is kept."""
     with refusals():
-        from churn_assets.cli.serve import add_key
+        from churn_assets.cli.serving.serve import add_key
 
         typer.echo(add_key(typed_settings(), name, role))
 

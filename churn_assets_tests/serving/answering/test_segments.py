@@ -23,13 +23,13 @@ from churn_assets.serving.answering.segments import (
     SegmentLog,
     encoded,
 )
-from churn_assets_tests.support.answering import answer, line, wait_until
+from churn_assets_tests.support.serving.answering import answer, line, wait_until
 from churn_assets_tests.support.disks import Disk, small_disk
 
 WORKER = """
 import os, sys
 from churn_assets.serving.answering.segments import SegmentLog
-from churn_assets_tests.support.answering import line
+from churn_assets_tests.support.serving.answering import line
 log = SegmentLog(sys.argv[1])
 for place in range(100):
     log.write(line(str(place)))

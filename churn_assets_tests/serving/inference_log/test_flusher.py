@@ -25,7 +25,7 @@ from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.health import examine
 from churn_assets.tables.lake import Table
 from churn_assets_tests.conftest import S3
-from churn_assets_tests.support.answering import answer, held, line, logged, wait_until
+from churn_assets_tests.support.serving.answering import answer, held, line, logged, wait_until
 
 TWO_KEYS = ("customer_id", "month")
 Start = Callable[..., subprocess.Popen[str]]

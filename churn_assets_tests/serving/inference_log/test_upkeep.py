@@ -19,7 +19,7 @@ from churn_assets.serving.inference_log.upkeep import Clock, Upkeep
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.health import examine
 from churn_assets.tables.lake import Table
-from churn_assets_tests.support.answering import held, logged, wait_until
+from churn_assets_tests.support.serving.answering import held, logged, wait_until
 
 NONE = timedelta(0)
 MINUTE, DAY = 60_000_000, 86_400_000_000

@@ -15,7 +15,7 @@ from churn_assets.serving.traffic.standing import Rollout, Standing
 from churn_assets.serving.traffic.wishes import Wish
 from churn_assets_tests.support.project import Project
 from churn_assets_tests.support.registering import LENIENT, challenge
-from churn_assets_tests.support.traffic import promote as on_record
+from churn_assets_tests.support.serving.traffic import promote as on_record
 
 COLUMNS = [
     "change", "kind", "version", "run_id", "share", "steps", "step_seconds", "salt",

@@ -20,7 +20,7 @@ from churn_assets.serving.traffic.standing import Rollout, Standing
 from churn_assets.serving.traffic.watch import Watch
 from churn_assets.settings import GuardSettings
 from churn_assets.tables.lake import Table
-from churn_assets_tests.support.traffic import KEY, answered, customers, promote, tables_in
+from churn_assets_tests.support.serving.traffic import KEY, answered, customers, promote, tables_in
 
 RULES = Rules(0.05, 50, GuardSettings().margins)
 AT_ONCE, RAMP = Rollout(), Rollout(True, (0.5, 1.0), 3600)

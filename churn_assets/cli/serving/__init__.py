@@ -1,0 +1,1 @@
+"""What people type of servers: who serves, who answers, and what was answered."""
