@@ -12,8 +12,8 @@ from churn_assets.definitions import definitions
 from churn_assets.serving.inference_log.flusher import flush
 from churn_assets.serving.inference_log.pending import Pending
 from churn_assets.serving.inference_log.requests_table import RequestsTable
-from churn_assets_tests.support.serving.answering import logged
 from churn_assets_tests.support.project import USE_CASE, Project
+from churn_assets_tests.support.serving.answering import logged
 
 
 def answered(project: Project, *names: str) -> None:

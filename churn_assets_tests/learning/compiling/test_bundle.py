@@ -15,8 +15,8 @@ from churn_assets.learning.compiling.bundle import Bundle, load
 from churn_assets.learning.compiling.compile import Compiled
 from churn_assets.learning.compiling.format import write
 from churn_assets.learning.storing.files import StoredFiles
-from churn_assets_tests.support.serving.bundles import compiled, loaded
 from churn_assets_tests.support.project import USE_CASE
+from churn_assets_tests.support.serving.bundles import compiled, loaded
 
 
 @pytest.fixture(scope="module")

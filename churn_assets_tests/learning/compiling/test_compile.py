@@ -20,8 +20,8 @@ from churn_assets.learning.explaining.contributions import contributions
 from churn_assets.learning.explaining.reasons import reasons
 from churn_assets.learning.fitting.candidates import CATALOGUE
 from churn_assets.learning.odds import told_scores
-from churn_assets_tests.support.serving.bundles import compiled, loaded
 from churn_assets_tests.support.project import USE_CASE
+from churn_assets_tests.support.serving.bundles import compiled, loaded
 
 Fit = Callable[..., Any]
 FAST = ("logistic_regression", "lightgbm", "blend")

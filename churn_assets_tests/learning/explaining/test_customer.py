@@ -23,9 +23,9 @@ from churn_assets.serving.inference_log.pending import Pending
 from churn_assets.serving.inference_log.requests_table import RequestsTable
 from churn_assets.tables.engines.polars_engine import PolarsEngine
 from churn_assets.tables.lake import Lake, Table
-from churn_assets_tests.support.serving.answering import logged
 from churn_assets_tests.support.project import USE_CASE
 from churn_assets_tests.support.registering import with_inputs
+from churn_assets_tests.support.serving.answering import logged
 
 CASE = with_inputs(USE_CASE, ("tenure_months", "contract"))
 Tables = Mapping[str, Table]

@@ -23,8 +23,8 @@ from churn_assets.serving.answering.segments import (
     SegmentLog,
     encoded,
 )
-from churn_assets_tests.support.serving.answering import answer, line, wait_until
 from churn_assets_tests.support.disks import Disk, small_disk
+from churn_assets_tests.support.serving.answering import answer, line, wait_until
 
 WORKER = """
 import os, sys
