@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 Pair = tuple[bytes, bytes]
-BATCH = 131_072
-"""Rows that are sorted in memory at once."""
+BATCH = 32_768
+"""Rows that are drawn at once: as many as a row group of the tables has."""
+PART = 4 * BATCH
+"""Pairs that are sorted in memory at once."""
 _BLOCK = 512
 """Pairs that are read at once of each sorted part."""
 _LENGTH_BYTES = 8
@@ -67,7 +69,9 @@ def of_predictions(batch: pl.DataFrame, keys: Sequence[str]) -> list[Pair]:
     ]
 
 
-def in_order(batches: Iterable[list[Pair]], folder: Path, name: str) -> Iterator[Pair]:
+def in_order(
+    batches: Iterable[list[Pair]], folder: Path, name: str, part: int = PART
+) -> Iterator[Pair]:
     """Pairs in the order of their keys: sorted by parts that lie on disk, and merged.
 
     Parameters
@@ -78,20 +82,20 @@ def in_order(batches: Iterable[list[Pair]], folder: Path, name: str) -> Iterator
         Where the parts lie meanwhile.
     name : str
         What their files are called.
+    part : int
+        Pairs that are sorted in memory at once.
     """
     with (folder / name).open("w+b") as file:
         parts: list[tuple[int, int]] = []
-        for pairs in batches:
-            pairs.sort()
-            begin = file.tell()
-            _spill(file, pairs)
-            parts.append((begin, file.tell()))
+        pairs: list[Pair] = []
+        for batch in batches:
+            pairs += batch
+            if len(pairs) >= part:
+                parts.append(_spill(file, pairs))
+                pairs = []
+        pairs.sort()
         file.flush()
-        if len(parts) == 1:
-            # What was sorted last is still here.
-            yield from pairs
-            return
-        yield from merge(*(_part(file, *ends) for ends in parts))
+        yield from merge(pairs, *(_part(file, *ends) for ends in parts))
 
 
 def advised(customers: Iterable[Pair], advice: Iterator[Pair]) -> Iterator[Pair]:
@@ -126,11 +130,15 @@ def _numbers(column: pl.Series) -> list[float | int | None]:
     return column.to_list()
 
 
-def _spill(file: BinaryIO, pairs: list[Pair]) -> None:
+def _spill(file: BinaryIO, pairs: list[Pair]) -> tuple[int, int]:
+    """Sort pairs and write them behind what is there; gives where they begin and end."""
+    pairs.sort()
+    begin = file.tell()
     for at in range(0, len(pairs), _BLOCK):
         block = _encode(pairs[at : at + _BLOCK])
         file.write(len(block).to_bytes(_LENGTH_BYTES))
         file.write(block)
+    return begin, file.tell()
 
 
 def _part(file: BinaryIO, begin: int, end: int) -> Iterator[Pair]:

@@ -82,6 +82,8 @@ def snapshot_of(
     with making(folder) as own:
         customers = (of_features(part, names, COLUMNS) for part in frame.iter_slices(BATCH))  # type: ignore[arg-type]
         advice = (of_predictions(part, names) for part in predictions.iter_slices(BATCH))
-        pairs = advised(in_order(customers, own, "features"), in_order(advice, own, "predictions"))
+        pairs = advised(
+            in_order(customers, own, "features", BATCH), in_order(advice, own, "predictions", BATCH)
+        )
         write_snapshot(folder / name_of(head), pairs, head, making=own)
     return folder / name_of(head)
