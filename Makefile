@@ -56,6 +56,10 @@ bench: $(READY) ## Measure, and print the figures as ratios; an hour, most of it
 	@$(BIN)/python -m benchmarks.peers
 	@$(BIN)/python -m benchmarks.peers --law
 	@$(BIN)/python -m benchmarks.booking
+	@$(BIN)/python -m benchmarks.serving --peers
+	@$(BIN)/python -m benchmarks.bundles
+	@$(BIN)/python -m benchmarks.inference_log
+	@$(BIN)/python -m benchmarks.guard
 	@PARITY_ROWS=1000000 $(BIN)/python -m pytest -q --no-header \
 	  churn_assets_tests/integration/test_parity.py -k many
 
