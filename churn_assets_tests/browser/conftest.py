@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -32,6 +33,13 @@ def window(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     context = browser.new_context(viewport=SIZES[request.param])
     yield context.new_page()
     context.close()
+
+
+def shoot(page: Page, name: str) -> None:
+    """Keep a picture of a page for the docs, at a desk, where SCREENSHOTS names a folder."""
+    kept, size = os.environ.get("SCREENSHOTS"), page.viewport_size
+    if kept and size == SIZES["desk"]:
+        page.screenshot(path=Path(kept, f"{name}.png"))
 
 
 def _executable() -> str:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from churn_assets.pages.html import render
+from churn_assets.serving.answering.calls.http import PAGE_POLICY
 from churn_assets.serving.answering.protocols.openapi import document
 from churn_assets.serving.answering.server import Answer, Call, Route, Server, as_json
-from churn_assets.serving.people.page import PAGE_POLICY
 
 
 def add_guide(server: Server) -> None:

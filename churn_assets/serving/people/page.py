@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from churn_assets.pages.html import render
 from churn_assets.serving.answering.calls.access import ANYBODY, EXPLAIN, Caller
-from churn_assets.serving.answering.calls.http import send_page
+from churn_assets.serving.answering.calls.http import PAGE_POLICY, send_page
 from churn_assets.serving.answering.calls.problems import ProblemError
 from churn_assets.serving.answering.faults import Fault
 from churn_assets.serving.answering.live import Live
@@ -169,12 +169,6 @@ class Page:
             "back": "?"
             + urlencode({"use_case": use_case, **{f"key.{k}": v for k, v in keys.items()}}),
         }
-
-
-PAGE_POLICY = (
-    b"default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; "
-    b"base-uri 'none'; frame-ancestors 'none'"
-)
 
 
 def _changes(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -23,7 +23,7 @@ _SAFE: tuple[tuple[bytes, bytes], ...] = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )
-_PAGE = (
+PAGE_POLICY = (
     b"default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; "
     b"base-uri 'none'; frame-ancestors 'none'"
 )
@@ -138,21 +138,17 @@ async def send_bytes(
     *,
     status: int = HTTPStatus.OK,
     media_type: bytes = JSON,
-    headers: Iterable[tuple[bytes, bytes]] = (),
+    headers: Sequence[tuple[bytes, bytes]] = (),
 ) -> None:
-    """Send an answer whole."""
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [
-                (b"content-type", media_type),
-                (b"content-length", str(len(body)).encode()),
-                *_SAFE,
-                *headers,
-            ],
-        }
-    )
+    """Send an answer whole; a header of its own takes the place of the usual one."""
+    own = {name for name, _ in headers}
+    start = [
+        (b"content-type", media_type),
+        (b"content-length", str(len(body)).encode()),
+        *headers,
+        *(_SAFE if not own else [one for one in _SAFE if one[0] not in own]),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": start})
     await send({"type": "http.response.body", "body": body})
 
 
@@ -171,7 +167,7 @@ async def send_page(
         html.encode(),
         status=status,
         media_type=b"text/html; charset=utf-8",
-        headers=[(b"content-security-policy", _PAGE), *(headers or [])],
+        headers=[(b"content-security-policy", PAGE_POLICY), *(headers or [])],
     )
 
 
