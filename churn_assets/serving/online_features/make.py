@@ -210,9 +210,7 @@ def _keyed(rows: Frame, use_case: UseCase) -> tuple[Frame, list[str]]:
 
     keys = {f"__key_{place}": name for place, name in enumerate(use_case.keys)}
     texts = {key: nw.col(name).cast(nw.String) for key, name in keys.items()}
-    # Nobody can be asked for whose key is not known.
-    known = rows.with_columns(**texts).filter(*(~nw.col(key).is_null() for key in keys))
-    return known, list(keys)
+    return rows.with_columns(**texts), list(keys)
 
 
 def _frame(batch: pa.RecordBatch) -> Any:

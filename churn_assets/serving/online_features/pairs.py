@@ -44,8 +44,7 @@ def of_features(
     columns : mapping of str to {"number", "text"}
         As `Head` has them.
     """
-    # Sorted here, where that takes many rows at once, so that little is left to sort later.
-    batch = batch.sort(keys)
+    batch = _sorted(batch, keys)
     values = [
         _numbers(batch[name]) if kind == "number" else batch[name].to_list()
         for name, kind in columns.items()
@@ -61,7 +60,7 @@ def of_features(
 
 def of_predictions(batch: pl.DataFrame, keys: Sequence[str]) -> list[Pair]:
     """A pair for each row of predictions: the advice of a customer."""
-    batch = batch.sort(keys)
+    batch = _sorted(batch, keys)
     advice = zip(batch["contact"].to_list(), batch["rank"].to_list(), strict=True)
     return [
         (key, _encode(contact) + _encode(rank))
@@ -105,6 +104,14 @@ def advised(customers: Iterable[Pair], advice: Iterator[Pair]) -> Iterator[Pair]
         while key is not None and key < customer:
             key, advised_with = next(advice, (None, b""))
         yield customer, value + (advised_with if key == customer else _NO_ADVICE)
+
+
+def _sorted(batch: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
+    """Rows sorted where that is quick, so that little is left to sort later.
+
+    Nobody can be asked for whose key is not known.
+    """
+    return batch.drop_nulls(keys).sort(keys)
 
 
 def _keys(batch: pl.DataFrame, names: Sequence[str]) -> list[bytes]:

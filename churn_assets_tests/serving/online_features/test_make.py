@@ -227,9 +227,10 @@ def test_keys_of_several_parts_and_customers_with_several_rows(tmp_path: Path) -
     )
     tables = Lake(str(tmp_path / "lake"), PolarsEngine(), layers=LAYERS).of(case)
     rows = pl.DataFrame({
-        "shop": [10, 2, 2, 2], "number": ["a", "b", "b", "c"], "visits": [0.5, -0.0, 4.0, None],
-        "is_member": [True, False, None, None], "label": [None, True, None, None],
-        "split": ["train", "train", "test", "test"], "to_score": [True, False, True, True],
+        "shop": [10, 2, 2, 2, 3], "number": ["a", "b", "b", "c", None],
+        "visits": [0.5, -0.0, 4.0, None, 1.0], "is_member": [True, False, None, None, None],
+        "label": [None, True, None, None, None], "split": ["train", "train", *["test"] * 3],
+        "to_score": [True, False, True, True, True],
     })  # fmt: skip
     tables["features"].replace(nw.from_native(rows.lazy()), "features")
     place = Workplace(case, tables, registry=None)  # type: ignore[arg-type]
