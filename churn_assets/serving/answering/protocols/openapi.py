@@ -154,6 +154,10 @@ def _use_case(name: str, bundle: Bundle, server: Server) -> dict[str, Any]:
         model: {"get": _operation(f"{name}_v2", "What the model takes and gives", answer={})},
         f"{model}/ready": {"get": _open(f"{name}_v2_ready", "Whether the model answers")},
         f"{model}/infer": {"post": _infer(name, bundle)},
+        f"/v1/admin/{name}/traffic": {
+            "get": _operation(f"{name}_traffic", "Who answers; takes the role admin", answer={}),
+            "post": _change_of_traffic(name),
+        },
     }
 
 
@@ -169,6 +173,12 @@ def _of_server() -> dict[str, Any]:
         "/v2/health/ready": {"get": _open("v2_health", "Whether the server is ready")},
         "/v1/admin/loaded": {
             "get": _operation("loaded", "What is loaded; takes the role admin", answer={})
+        },
+        "/v1/admin/reload": {
+            "post": {
+                **_operation("reload", "Look for what is new now; takes the role admin"),
+                "responses": {"202": {"description": "It will be"}, **_problems()},
+            }
         },
     }
 
@@ -341,6 +351,34 @@ def _batch(name: str) -> dict[str, Any]:
     content: dict[str, Any] = {media: {} for media in MEDIA_TYPES}
     described["requestBody"] = {"required": True, "content": content}
     described["responses"]["200"]["content"] = dict(content)
+    return described
+
+
+def _change_of_traffic(name: str) -> dict[str, Any]:
+    share = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+    body = _object(
+        {
+            "kind": {"enum": ["champion", "shadow", "canary", "ab", "ramp"]},
+            "why": {"type": "string", "minLength": 1},
+            "version": {"type": "integer", "minimum": 1},
+            "share": share,
+            "steps": {"type": "array", "items": {"type": "number"}},
+            "step_seconds": {"type": "number", "exclusiveMinimum": 0},
+        },
+        required=["kind", "why"],
+    )
+    example = {"kind": "canary", "share": 0.1, "why": "a tenth first"}
+    described = _operation(
+        f"{name}_change_traffic",
+        "Put a change of who answers on record; takes the role admin",
+        body,
+        example,
+        {},
+    )
+    described["responses"]["409"] = {
+        "description": "Refused: nobody to take part, or another change was first",
+        "content": {"application/problem+json": {}},
+    }
     return described
 
 
