@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from churn_assets.errors import ChurnError, SnapshotError, first_line, public_te
 from churn_assets.serving.answering.snapshot import Head, read_head, verify
 from churn_assets.serving.online_features.folder import (
     CURRENT,
-    KEPT,
     SUFFIX,
     Current,
     as_current,
@@ -51,15 +50,20 @@ def publish(
 
     with _reaching(uri, "given out"):
         store = _store(uri, options)
-        there = {entry["path"]: entry for entry in obstore.list(store).collect()}
-        held = there.get(current.file)
-        if held is None or held["size"] != path.stat().st_size:
+        sizes = {entry["path"]: entry["size"] for entry in obstore.list(store).collect()}
+        before: Current | None = None
+        if CURRENT in sizes:
+            # What is damaged there is replaced.
+            with suppress(SnapshotError):
+                before = _served(store, uri)
+        if sizes.get(current.file) != path.stat().st_size:
             obstore.put(store, current.file, path)
         obstore.put(store, CURRENT, msgspec.json.encode(current))
-        others = [e for e in there.values() if e["path"].endswith(SUFFIX)]
-        others = [entry for entry in others if entry["path"] != current.file]
-        others.sort(key=lambda entry: entry["last_modified"], reverse=True)
-        stale = [entry["path"] for entry in others[KEPT - 1 :]]
+        if before is None or before.file == current.file:
+            return
+        # A server may be fetching the one before.
+        kept = {current.file, before.file}
+        stale = [name for name in sizes if name.endswith(SUFFIX) and name not in kept]
         if stale:
             obstore.delete(store, stale)
 
@@ -91,8 +95,7 @@ def fetch_snapshot(uri: str, cache: Path, options: Mapping[str, str] | None = No
 
     with _reaching(uri, "fetched"):
         store = _store(uri, options)
-        said = bytes(obstore.get(store, CURRENT).bytes())
-        current = as_current(said, f"{public_uri(uri)}/{CURRENT}")
+        current = _served(store, uri)
         path = cache / current.file
         if not _is_there(path, current):
             with making(cache) as own:
@@ -107,6 +110,14 @@ def fetch_snapshot(uri: str, cache: Path, options: Mapping[str, str] | None = No
     point(cache, current)
     prune(cache, current)
     return path
+
+
+def _served(store: Any, uri: str) -> Current:
+    """What a store says is to be served."""
+    import obstore
+
+    said = bytes(obstore.get(store, CURRENT).bytes())
+    return as_current(said, f"{public_uri(uri)}/{CURRENT}")
 
 
 def _is_there(path: Path, current: Current) -> bool:
