@@ -1,5 +1,6 @@
 """Jobs and sensors: what runs together, and what runs by itself."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -148,10 +149,17 @@ def _under_way(instance: dg.DagsterInstance, use_case: UseCase) -> bool:
     return any(run is not None and run.status in UNFINISHED for run in runs)
 
 
-def follow() -> dg.AutomationCondition[Any]:
-    """Materialise when an input has, and all of them passed their blocking checks."""
+def follow(ignored: Sequence[dg.AssetKey] = ()) -> dg.AutomationCondition[Any]:
+    """Materialise when an input has, and all of them passed their blocking checks.
+
+    Parameters
+    ----------
+    ignored : sequence of AssetKey
+        Inputs that are not followed, since others come from them.
+    """
     condition = dg.AutomationCondition
-    return condition.eager() & condition.all_deps_blocking_checks_passed()
+    followed = condition.eager() & condition.all_deps_blocking_checks_passed()
+    return followed.ignore(dg.AssetSelection.assets(*ignored)) if ignored else followed
 
 
 def refresh(*, begins: bool = False) -> dg.AutomationCondition[Any]:

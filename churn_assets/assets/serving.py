@@ -26,8 +26,9 @@ def serving_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefinitio
         case,
         settings,
         code=online_features_code(case),
-        # Whom to contact comes from the predictions of these features.
+        # Whom to contact comes from the predictions of these features, which are made first.
         deps=["features", "predictions"],
+        follows=["predictions"],
         kinds=("lmdb",),
         stored="file",
     )

@@ -50,6 +50,7 @@ def table(
     *,
     code: str,
     deps: Sequence[str] = (),
+    follows: Sequence[str] | None = None,
     beside: Mapping[str, str] | None = None,
     kinds: Sequence[str] = (),
     stored: str = "deltalake",
@@ -74,6 +75,8 @@ def table(
         Version of the code that makes the table; empty of a record, which no code makes anew.
     deps : sequence of str
         The tables that it is made from.
+    follows : sequence of str, optional
+        Those of them that it follows; by default all.
     beside : mapping of str to str, optional
         Tables that the function writes as well, and what a row of each is.
     kinds : sequence of str
@@ -93,7 +96,8 @@ def table(
 
     def declare(function: Callable[..., Any]) -> dg.AssetsDefinition:
         rows = {function.__name__: inspect.getdoc(function) or "", **(beside or {})}
-        condition = follow() if fresh_minutes is None else refresh(begins=not deps)
+        ignored = [] if follows is None else [key(case, d) for d in deps if d not in follows]
+        condition = follow(ignored) if fresh_minutes is None else refresh(begins=not deps)
         specs = [
             dg.AssetSpec(
                 key=key(case, name),

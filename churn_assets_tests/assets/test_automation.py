@@ -373,7 +373,9 @@ def test_what_runs_by_itself_runs_by_default(project: Project) -> None:
     sensors = {sensor.name: sensor for sensor in defs.sensors}
 
     assert set(sensors) == {
-        f"{name}_{what}" for name in USE_CASES for what in ("automation", "rescore", "requests")
+        f"{name}_{what}"
+        for name in USE_CASES
+        for what in ("automation", "rescore", "requests", "traffic_changes")
     }
     assert {s.default_status for s in sensors.values()} == {dg.DefaultSensorStatus.RUNNING}
     assert all(sensor.description for sensor in sensors.values())
