@@ -51,7 +51,7 @@ def jobs(use_case: UseCase) -> list[Job]:
             description="Make the Challenger the Champion, or an earlier Champion by config.",
         ),
         dg.define_asset_job(
-            f"{use_case.name}_traffic",
+            f"{use_case.name}_change_traffic",
             selection=dg.AssetSelection.assets(key(use_case, "traffic")),
             description="Change who answers: shadow, canary, A/B, ramp, or the Champion alone.",
         ),

@@ -32,7 +32,7 @@ def challenged(finished: Finished, copy: Copy) -> Project:
 
 def ask(project: Project, **config: Any) -> Run:
     """Run the asset, as the UI would."""
-    job = definitions(project.settings()).resolve_job_def("telco_churn_traffic")
+    job = definitions(project.settings()).resolve_job_def("telco_churn_change_traffic")
     result = job.execute_in_process(
         instance=project.instance,
         raise_on_error=False,

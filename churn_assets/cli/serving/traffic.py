@@ -147,7 +147,7 @@ def _change(use_case: str, wish: dict[str, Any], why: str, by: str, verbose: boo
             case,
             settings,
             ("traffic",),
-            job=f"{case.name}_traffic",
+            job=f"{case.name}_change_traffic",
             config={"traffic": config},
             verbose=verbose,
         )
