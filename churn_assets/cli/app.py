@@ -257,7 +257,7 @@ def customer(
     format: Annotated[str, typer.Option(help="json, instead of tables.", metavar="FORMAT")] = "",
     as_of: AsOfOption = None,
 ) -> None:
-    """One customer: scores over time, what moved them, contact, requests."""
+    """One customer: scores over time, contact, requests."""
     if format not in ("", "json"):
         raise typer.BadParameter(f"'{format}' is not json.", param_hint="--format")
     case = find_use_case(use_case)
@@ -395,7 +395,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "",
     port: Annotated[int, typer.Option(help="Port to listen at; -1 leaves it to settings.")] = -1,
 ) -> None:
-    """Answer requests: one prediction at a time, equal to the batch table's."""
+    """Answer requests, one prediction at a time."""
     if use_case:
         find_use_case(use_case)
     with refusals():
@@ -409,7 +409,7 @@ def key(
     name: Annotated[str, typer.Argument(help="Who gets it.")],
     role: Annotated[list[str], typer.Option(help="predict, explain or admin; again for each.")],
 ) -> None:
-    """Make an API key of the server; it is shown once, and only its hash is kept."""
+    """Make an API key of the server, which is shown once."""
     with refusals():
         from churn_assets.cli.serving.serve import add_key
 

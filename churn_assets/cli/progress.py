@@ -15,13 +15,15 @@ from churn_assets.cli.words import rounded
 if TYPE_CHECKING:
     from rich.console import Console
 
+_AFTER_PREDICTIONS = {"scores", "online_features"}
 STOPPED = "the run was stopped. The last versions stand; run again."
 
 
 class Progress:
     """Prints each asset and check as it comes, and remembers what went wrong.
 
-    Of a table that is unchanged, only the checks that do not pass are shown.
+    Of a table that is unchanged, only the checks that do not pass are shown; and of what only
+    follows from predictions, nothing.
     """
 
     def __init__(self, console: Console) -> None:
@@ -67,6 +69,8 @@ class Progress:
         rows: Any = metadata["dagster/row_count"].value
         if metadata["written"].value:
             self.written.add(table)
+        elif table in _AFTER_PREDICTIONS:
+            return
         state = "written" if table in self.written else "unchanged"
         self._console.print(
             f"[green]✓[/] {table:<15} {rows:>10,} rows   version "

@@ -356,11 +356,11 @@ def test_the_ui_shows_the_resources_their_configuration_and_who_uses_them(
     }
     assert resources["mlflow"].configured_values["tracking_uri"] == '"http://127.0.0.1:9"'
     assert resources["mlflow"].configured_values["model_name"] == '"{use_case}"'
-    assert of_case["mlflow"] == {"model", "champion", "predictions", TABLE}
+    assert of_case["mlflow"] == {"model", "champion", "predictions", "traffic", TABLE}
     if engine == "spark":
         spark = json.loads(resources["spark"].configured_values["spark_config"])
         assert spark["spark.executor.memory"] == "2g"
-        assert of_case["spark"] == set(ASSETS)
+        assert of_case["spark"] == {*ASSETS, "traffic"}
     assert "top-secret" not in dg.serialize_value(shown)
     assert "top-secret" not in repr(Mlflow.of(settings))
 
