@@ -431,7 +431,7 @@ def test_a_garbled_history_is_named_and_a_run_begins_another_once_it_is_set_asid
     database = project.settings().dagster_home / "history" / "runs.db"
     garble(database)
 
-    status, _, error = typed(project, "status")
+    status, _, error = typed(project, "run")
     mended = typed(project, "doctor", "--repair")
 
     assert status == 1
