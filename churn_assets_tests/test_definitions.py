@@ -146,8 +146,10 @@ print(json.dumps([used.ru_utime + used.ru_stime, sorted(sys.modules)]))
         seconds, modules = json.loads(done.stdout)
         return seconds, modules
 
-    alone, _ = of("import dagster")
-    loaded, modules = of("from churn_assets.definitions import defs; defs()")
+    # What else this machine does must not decide.
+    alone, _ = min(of("import dagster") for _ in range(3))
+    loading = "from churn_assets.definitions import defs; defs()"
+    loaded, modules = min(of(loading) for _ in range(3))
 
     assert set(HEAVY) & set(modules) == set()
     assert loaded <= MOST_OF_DAGSTER * alone

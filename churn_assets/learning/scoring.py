@@ -151,9 +151,9 @@ def keep_scores(tables: Mapping[str, Table]) -> Committed:
             model_version=predictions.details.get("model_version"),
         )
     except ConflictError as error:
-        current = scores.current(scoring)
-        if current:
-            return current
+        kept = scores.require()
+        if kept.made_from == scoring:
+            return kept
         raise TableError(
             f"{scores.uri}: another run added other predictions at the same time. Run again."
         ) from error

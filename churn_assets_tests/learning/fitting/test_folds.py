@@ -123,10 +123,10 @@ def test_churners_who_are_all_copies_of_one_are_refused() -> None:
 NUMBERS = tuple(f"x{i}" for i in range(4))
 SCATTERED = UseCase(
     name="scattered",
-    key="row",
+    key="place",
     label=Label("left", positive="Y"),
     contract=Contract(
-        Column("row", String), Column("left", String), *(Column(n, Float64) for n in NUMBERS)
+        Column("place", String), Column("left", String), *(Column(n, Float64) for n in NUMBERS)
     ),
     clean=lambda frame: frame,
     features=lambda frame: frame,
@@ -155,7 +155,7 @@ def scattered(folder: Path, copies: int, customers: int = 1500) -> tuple[Trained
     one = pl.DataFrame(dict(zip(NUMBERS, numbers.T, strict=True))).with_columns(
         left=pl.Series(np.where(left, "Y", "N"))
     )
-    several = pl.concat([one] * copies).with_columns(row=pl.int_range(pl.len()).cast(pl.String))
+    several = pl.concat([one] * copies).with_columns(place=pl.int_range(pl.len()).cast(pl.String))
     tables = Lake(str(folder / str(copies)), PolarsEngine()).of(SCATTERED)
     tables["silver"].replace(nw.from_native(several.lazy()), "1")
     version = featurise(SCATTERED, tables).version
