@@ -11,7 +11,7 @@ from churn_assets.assets.requests import materialization
 from churn_assets.assets.resources import Mlflow
 from churn_assets.assets.shared import key, person_and_run, plain_metadata, refusals
 from churn_assets.assets.table import Materialization, table
-from churn_assets.serving.traffic.record import Change, history
+from churn_assets.serving.traffic.record import Change, history, state_of
 from churn_assets.serving.traffic.standing import Rollout
 from churn_assets.settings import Settings
 from churn_assets.tables.lake import Committed, Lake
@@ -24,9 +24,11 @@ LOOK_SECONDS = 10
 class TrafficConfig(dg.Config):
     """How who answers is changed."""
 
-    kind: Literal["champion", "shadow", "canary", "ab", "ramp"] = Field(
+    kind: Literal["champion", "shadow", "canary", "ab", "ramp"] | None = Field(
+        default=None,
         description="What is to hold: a Challenger that scores along, that answers a share of the "
-        "customers or step by step more of them, or the Champion alone."
+        "customers or step by step more of them, or the Champion alone. Without it nothing is "
+        "changed.",
     )
     version: int | None = Field(
         default=None,
@@ -43,7 +45,7 @@ class TrafficConfig(dg.Config):
         default=None, description="How long each lasts; by default as the settings say."
     )
     decided_by: str = Field(default="", description="Who decided; kept with the record.")
-    why: str = Field(description="The reason; kept with the record.")
+    why: str = Field(default="", description="The reason, which each change takes.")
 
 
 def rollout_of(settings: Settings) -> Rollout:
@@ -66,15 +68,16 @@ def traffic_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefinitio
         from churn_assets.serving.traffic.changes import change
         from churn_assets.serving.traffic.wishes import Wish
 
-        place, who = (
-            mlflow.workplace(case, lake),
-            person_and_run(config.decided_by, context.run.run_id),
-        )
+        place = mlflow.workplace(case, lake)
+        record = place.tables["traffic"]
+        if config.kind is None:
+            # Materialised along with all else: what is on record stays.
+            unchanged = replace(state_of(record), changed=False)
+            return Materialization(unchanged, _shown(history(record, unchanged)))
+        who = person_and_run(config.decided_by, context.run.run_id)
         wish = Wish(config.kind, config.version, config.share, config.steps, config.step_seconds)
         changed = change(place, wish, rollout_of(settings), by=who, why=config.why)
-        return Materialization(
-            changed.committed, _shown(history(place.tables["traffic"], changed.committed))
-        )
+        return Materialization(changed.committed, _shown(history(record, changed.committed)))
 
     return [traffic]
 
