@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -11,7 +11,9 @@ from churn_assets.assets.requests import materialization
 from churn_assets.assets.resources import Mlflow
 from churn_assets.assets.shared import key, person_and_run, plain_metadata, refusals
 from churn_assets.assets.table import Materialization, table
-from churn_assets.serving.traffic.record import Change, history, state_of
+from churn_assets.errors import TrafficError
+from churn_assets.serving.answering.split import Kind
+from churn_assets.serving.traffic.record import TESTS, Change, history, state_of
 from churn_assets.serving.traffic.standing import Rollout
 from churn_assets.settings import Settings
 from churn_assets.tables.lake import Committed, Lake
@@ -21,14 +23,18 @@ LOOK_SECONDS = 10
 """Between two looks at the record."""
 
 
+KINDS: tuple[Kind, ...] = ("champion", *TESTS)
+"""What a person may ask for."""
+
+
 class TrafficConfig(dg.Config):
     """How who answers is changed."""
 
-    kind: Literal["champion", "shadow", "canary", "ab", "ramp"] | None = Field(
-        default=None,
-        description="What is to hold: a Challenger that scores along, that answers a share of the "
-        "customers or step by step more of them, or the Champion alone. Without it nothing is "
-        "changed.",
+    kind: str = Field(
+        default="",
+        description=f"What is to hold, one of {', '.join(KINDS)}: a Challenger that scores along, "
+        "that answers a share of the customers or step by step more of them, or the Champion "
+        "alone. Without it nothing is changed.",
     )
     version: int | None = Field(
         default=None,
@@ -70,12 +76,18 @@ def traffic_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefinitio
 
         place = mlflow.workplace(case, lake)
         record = place.tables["traffic"]
-        if config.kind is None:
+        if not config.kind:
             # Materialised along with all else: what is on record stays.
             unchanged = replace(state_of(record), changed=False)
             return Materialization(unchanged, _shown(history(record, unchanged)))
         who = person_and_run(config.decided_by, context.run.run_id)
-        wish = Wish(config.kind, config.version, config.share, config.steps, config.step_seconds)
+        kind = next((kind for kind in KINDS if kind == config.kind), None)
+        if kind is None:
+            raise TrafficError(
+                f"traffic: '{config.kind}' is not what can be asked for. Give one of "
+                f"{', '.join(KINDS)} as kind."
+            )
+        wish = Wish(kind, config.version, config.share, config.steps, config.step_seconds)
         changed = change(place, wish, rollout_of(settings), by=who, why=config.why)
         return Materialization(changed.committed, _shown(history(record, changed.committed)))
 
