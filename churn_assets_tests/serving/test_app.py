@@ -262,7 +262,7 @@ def test_the_examples_that_are_documented_work_and_load_nothing_from_outside(
 
 
 def test_no_call_that_the_description_allows_or_forbids_makes_the_server_fail(
-    served: Served,
+    served: Served, tmp_path: Path
 ) -> None:
     command = [str(Path(sys.executable).with_name("st")), "run", "--no-color"]
     command += ["--checks", "not_a_server_error,status_code_conformance,content_type_conformance"]
@@ -271,7 +271,9 @@ def test_no_call_that_the_description_allows_or_forbids_makes_the_server_fail(
     command += ["--exclude-path-regex", "readyz|ping|health|traffic"]
     command += ["--suppress-health-check", "all", f"{served.server.address}/openapi.json"]
 
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False
+    )
 
     assert done.returncode == 0, done.stdout[-6000:]
 
