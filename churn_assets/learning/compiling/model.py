@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -32,6 +32,8 @@ from churn_assets.learning.odds import (
 
 if TYPE_CHECKING:
     from churn_assets.types import Floats
+
+_Kept = TypeVar("_Kept")
 
 
 class Model(Protocol):
@@ -107,10 +109,7 @@ class TreesModel:
 
     def probability(self, row: Row) -> float:
         """As `Model` has it."""
-        try:
-            one = self._free.pop()
-        except IndexError:
-            one = self._one()
+        one = _taken(self._free, self._one)
         self._encoded.fill(one.buffer, self._zeros, row)
         found = one.number()
         self._free.append(one)
@@ -125,20 +124,14 @@ class TreesModel:
         if self._reasons == "walk":
             return self.probability(row), self.contributions_of(Table.of_one(row, self._inputs))[0]
         if self._reasons == "tables":
-            try:
-                one = self._free.pop()
-            except IndexError:
-                one = self._one()
+            one = _taken(self._free, self._one)
             is_known = self._encoded.fill(one.buffer, self._zeros, row)
             probability = one.number()
             added = self._look_up(one.row, is_known=is_known)
             self._free.append(one)
         else:
             probability = self.probability(row)
-            try:
-                one = self._free_explained.pop()
-            except IndexError:
-                one = self._one(lightgbm.CONTRIBUTIONS)
+            one = _taken(self._free_explained, lambda: self._one(lightgbm.CONTRIBUTIONS))
             self._encoded.fill(one.buffer, self._zeros, row)
             added = one.numbers()[:-1]
             self._free_explained.append(one)
@@ -179,10 +172,7 @@ class XGBoostModel:
 
     def probability(self, row: Row) -> float:
         """As `Model` has it."""
-        try:
-            one = self._free.pop()
-        except IndexError:
-            one = self._one()
+        one = _taken(self._free, self._one)
         self._encoded.fill(one.buffer, self._zeros, row)
         found = one.number()
         self._free.append(one)
@@ -261,6 +251,14 @@ class RecalibratedModel:
     def contributions_of(self, table: Table) -> Floats:
         """As `Model` has it."""
         return self._slope * self._base.contributions_of(table)
+
+
+def _taken(free: list[_Kept], make: Callable[[], _Kept]) -> _Kept:
+    """One that no other thread has, made where none is free."""
+    try:
+        return free.pop()
+    except IndexError:
+        return make()
 
 
 def _mean(parts: Sequence[Floats]) -> Floats:

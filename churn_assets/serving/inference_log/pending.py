@@ -61,15 +61,8 @@ class Pending:
         """Whether this process is the log's one flusher, in the block."""
         self.folder.mkdir(parents=True, exist_ok=True)
         file = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
-        finally:
-            os.close(file)
+        with _locked_alone(file) as is_ours:
+            yield is_ours
 
     @property
     def log(self) -> str:
@@ -164,6 +157,13 @@ def _locked(file: Path) -> Iterator[bool]:
     except FileNotFoundError:
         yield False
         return
+    with _locked_alone(opened) as is_locked:
+        yield is_locked
+
+
+@contextmanager
+def _locked_alone(opened: int) -> Iterator[bool]:
+    """Whether an open file could be locked, which it then is in the block; it is closed after."""
     try:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
