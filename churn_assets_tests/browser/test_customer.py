@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from churn_assets.serving.answering.calls.access import line_of
 from churn_assets_tests.browser.conftest import shoot
 from churn_assets_tests.support.project import Project
-from churn_assets_tests.support.serving.running import Serving, serving
+from churn_assets_tests.support.serving.running import Serving, scored_once, serving
 
 pytestmark = pytest.mark.slow
 
@@ -42,11 +42,7 @@ class Shown:
 
 @pytest.fixture(scope="module")
 def shown(new_project: Callable[..., Project]) -> Iterator[Shown]:
-    project = new_project()
-    run = project.run(project.write())
-    assert run.success, run.error
-    run = project.run(tables="predictions scores online_features")
-    assert run.success, run.error
+    project = scored_once(new_project())
     with serving(project.folder / ".churn") as server:
         yield Shown(project, server)
 

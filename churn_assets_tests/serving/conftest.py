@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from churn_assets_tests.support.project import Project
-from churn_assets_tests.support.serving.running import Serving, serving
+from churn_assets_tests.support.serving.running import Serving, scored_once, serving
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,7 @@ class Served:
 @pytest.fixture(scope="package")
 def scored(new_project: Callable[..., Project]) -> Project:
     """A project whose Champion has scored everyone."""
-    project = new_project()
-    run = project.run(project.write())
-    assert run.success, run.error
-    run = project.run(tables="predictions scores online_features")
-    assert run.success, run.error
-    return project
+    return scored_once(new_project())
 
 
 @pytest.fixture(scope="package")

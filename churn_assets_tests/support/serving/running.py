@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from churn_assets_tests.support.processes import HOST, Background, background, free_ports
+from churn_assets_tests.support.project import Project
 
 START_SECONDS = 120
 JSON = {"Content-Type": "application/json"}
@@ -83,6 +84,16 @@ class Serving:
             return self.ask("/readyz").status == 200
         except OSError:
             return False
+
+
+def scored_once(project: Project) -> Project:
+    """The project, whose Champion has scored everyone, and whose servers know all customers."""
+    for run in (
+        project.run(project.write()),
+        project.run(tables="predictions scores online_features"),
+    ):
+        assert run.success, run.error
+    return project
 
 
 @contextmanager
