@@ -194,8 +194,6 @@ class ServingSettings(BaseModel):
         Calls of an API key.
     features_hours : float
         Age from which features by key are too old, as `/readyz` and a metric say.
-    cors_origins : list of str
-        From where browsers may call; from nowhere by default.
     log_seconds : float
         After which an answer is in the table `requests` at the latest.
     log_sync_ms : int
@@ -230,7 +228,6 @@ class ServingSettings(BaseModel):
     concurrent: int = Field(default=256, ge=1)
     per_second: float = Field(default=2000.0, ge=1)
     features_hours: float = Field(default=48.0, gt=0)
-    cors_origins: list[str] = []
     log_seconds: float = Field(default=10.0, ge=1)
     log_sync_ms: int = Field(default=100, ge=1)
     log_full: Literal["refuse", "answer"] = "refuse"
@@ -465,9 +462,20 @@ class Settings(BaseSettings):
         """Folder of what tables are like that use cases were begun from."""
         return self.root_folder / "profiles"
 
+    @property
+    def servers_folder(self) -> Path:
+        """Folder of what servers keep and are given on this machine."""
+        return self.root_folder / "serving"
+
+    @property
+    def keys_file(self) -> Path:
+        """File of the API keys."""
+        named = self.serving.keys_file
+        return Path(named).expanduser() if named else self.servers_folder / "keys"
+
     def serving_folder(self, use_case: str) -> Path:
         """Folder of what a use case's servers keep and are given on this machine."""
-        return self.root_folder / "serving" / use_case
+        return self.servers_folder / use_case
 
     def features_address(self, use_case: str) -> str | None:
         """Folder of a use case's features by key in an object store; None where there is none."""

@@ -8,7 +8,6 @@ from pydantic import Field
 from churn_assets.assets.resources import Mlflow
 from churn_assets.assets.shared import person_and_run, pictures, plain_metadata
 from churn_assets.assets.table import Materialization, table
-from churn_assets.assets.traffic import rollout_of
 from churn_assets.learning.fitting.origin import model_code
 from churn_assets.learning.scoring import (
     deliver,
@@ -18,6 +17,7 @@ from churn_assets.learning.scoring import (
     scores_code,
 )
 from churn_assets.learning.workplace import Workplace
+from churn_assets.serving.loader import rollout_of
 from churn_assets.settings import Settings, project_address
 from churn_assets.tables.lake import Committed, Lake
 from churn_assets.tables.versions import code_version

@@ -13,8 +13,8 @@ from churn_assets.assets.shared import key, person_and_run, plain_metadata, refu
 from churn_assets.assets.table import Materialization, table
 from churn_assets.errors import TrafficError
 from churn_assets.serving.answering.split import Kind
+from churn_assets.serving.loader import rollout_of
 from churn_assets.serving.traffic.record import TESTS, Change, history, state_of
-from churn_assets.serving.traffic.standing import Rollout
 from churn_assets.settings import Settings
 from churn_assets.tables.lake import Committed, Lake
 from churn_assets.usecases.spec import UseCase
@@ -52,12 +52,6 @@ class TrafficConfig(dg.Config):
     )
     decided_by: str = Field(default="", description="Who decided; kept with the record.")
     why: str = Field(default="", description="The reason, which each change takes.")
-
-
-def rollout_of(settings: Settings) -> Rollout:
-    """How a new Champion takes over, by the settings."""
-    serving = settings.serving
-    return Rollout(serving.rollout == "ramp", serving.steps, serving.step_seconds)
 
 
 def traffic_assets(case: UseCase, settings: Settings) -> list[dg.AssetsDefinition]:

@@ -266,7 +266,7 @@ def who_answers_in_words(tables: Mapping[str, Any], settings: Settings) -> list[
     settings : Settings
         Say how a new Champion takes over.
     """
-    from churn_assets.assets.traffic import rollout_of
+    from churn_assets.serving.loader import rollout_of
     from churn_assets.serving.traffic.changes import who_answers
     from churn_assets.serving.traffic.standing import in_words
 

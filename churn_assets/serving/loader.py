@@ -60,15 +60,14 @@ def server_settings(settings: Settings) -> ServerSettings:
     settings : Settings
         Of this deployment.
     """
-    serving, folder = settings.serving, settings.root_folder / "serving"
-    told = serving.model_dump(exclude={"features_uri", "log_keep_days", "log_seconds"})
-    told = {name: value for name, value in told.items() if name in ServerSettings.__struct_fields__}
+    serving = settings.serving
+    same = serving.model_dump(include={*ServerSettings.__struct_fields__})
     return ServerSettings(
         **{
-            **told,
-            "folder": str(folder),
+            **same,
+            "folder": str(settings.servers_folder),
             "use_cases": list(declared_use_cases(settings)),
-            "keys_file": serving.keys_file or str(folder / "keys"),
+            "keys_file": str(settings.keys_file),
             # The rest is the flusher's, which looks twice within it.
             "log_seconds": serving.log_seconds * _SEGMENT_SHARE,
         }

@@ -76,8 +76,6 @@ class ServerSettings(msgspec.Struct, frozen=True):
         Which are served.
     default_use_case : str or None
         What the routes speak for that name none; by default the only one with a Champion.
-    host, port
-        Where `churn serve` listens.
     authentication : {"auto", "always", "never"}
         Where API keys are asked for.
     keys_file : str
@@ -88,23 +86,19 @@ class ServerSettings(msgspec.Struct, frozen=True):
         As `Limits` has them.
     features_hours : float
         Age from which features by key are too old.
-    cors_origins : list of str
-        From where browsers may call; none by default.
     log_seconds : float
         After which a segment of the log is closed.
     log_sync_ms : int
         What power loss costs at most.
     log_full : {"refuse", "answer"}
         What follows where the disk is full.
-    tls_certificate, tls_key : str, optional
-        Files, where the server itself speaks TLS.
+    tls_certificate : str, optional
+        File, where the server itself speaks TLS.
     """
 
     folder: str
     use_cases: list[str]
     default_use_case: str | None = None
-    host: str = "127.0.0.1"
-    port: int = 8000
     authentication: str = "auto"
     keys_file: str = ""
     protect_invocations: bool = True
@@ -114,12 +108,10 @@ class ServerSettings(msgspec.Struct, frozen=True):
     concurrent: int = 256
     per_second: float = 2_000.0
     features_hours: float = 48.0
-    cors_origins: list[str] = []
     log_seconds: float = 4.0
     log_sync_ms: int = 100
     log_full: Literal["refuse", "answer"] = "refuse"
     tls_certificate: str | None = None
-    tls_key: str | None = None
 
     def use_case_folder(self, use_case: str) -> Path:
         """Where a server keeps what is of one use case."""

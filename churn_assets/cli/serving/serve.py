@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from churn_assets.errors import SettingsError
 from churn_assets.machine import keep_private
@@ -21,12 +20,6 @@ from churn_assets.settings import Settings
 APP = "churn_assets.serving.app:app"
 
 
-def keys_file(settings: Settings) -> Path:
-    """The file of API keys."""
-    named = settings.serving.keys_file
-    return Path(named).expanduser() if named else settings.root_folder / "serving" / "keys"
-
-
 def add_key(settings: Settings, name: str, roles: Sequence[str]) -> str:
     """Make a key, and keep its hash.
 
@@ -40,7 +33,7 @@ def add_key(settings: Settings, name: str, roles: Sequence[str]) -> str:
         raise SettingsError(f"a key has roles of {', '.join(ROLES)}; give one or more by --role.")
     if not name.isidentifier():
         raise SettingsError(f"'{name}' is not a name of letters, digits and underscores.")
-    file, key = keys_file(settings), new_key()
+    file, key = settings.keys_file, new_key()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         before = file.read_text(encoding="utf-8") if file.exists() else ""
@@ -86,7 +79,7 @@ def serve(settings: Settings, host: str | None, port: int | None, use_case: str 
 
 
 def _require_key(settings: Settings, address: str) -> None:
-    file = keys_file(settings)
+    file = settings.keys_file
     try:
         keys = read_keys(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -76,6 +76,11 @@ class Live:
     loaded_at: float = field(default_factory=time.time)
 
     @property
+    def features_version(self) -> int | None:
+        """Of the features by key."""
+        return None if self.snapshot is None else self.snapshot.features_version
+
+    @property
     def served(self) -> list[Served]:
         """All models that are loaded."""
         return [self.champion, *([self.other] if self.other else [])]

@@ -94,12 +94,6 @@ class Metrics:
         self.features_age = Gauge(
             "churn_features_age_seconds", "Age of the features by key", ["use_case"], registry=of
         )
-        self.features_stale = Counter(
-            "churn_features_stale",
-            "Answers by key from features that are too old",
-            ["use_case"],
-            registry=of,
-        )
         self.unreachable = Gauge(
             "churn_registry_unreachable_seconds",
             "How long registry or lake cannot be read",

@@ -18,10 +18,17 @@ from churn_assets.serving.answering.predicting import (
     Asked,
     Predicting,
     Scored,
-    WhatIfCall,
     moment,
     prediction_of,
 )
+
+
+class WhatIfCall(msgspec.Struct, forbid_unknown_fields=True):
+    """A call to `what-if`."""
+
+    key: dict[str, str | int]
+    changes: dict[str, Any]
+
 
 _DECIMALS = 9
 """Of what moves a score; its last bits say nothing."""

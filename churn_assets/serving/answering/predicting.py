@@ -48,13 +48,6 @@ class PredictCall(msgspec.Struct, forbid_unknown_fields=True):
     reasons: Literal[0, 3, "all"] = 0
 
 
-class WhatIfCall(msgspec.Struct, forbid_unknown_fields=True):
-    """A call to `what-if`."""
-
-    key: dict[str, str | int]
-    changes: dict[str, Any]
-
-
 class Asked(msgspec.Struct):
     """A customer who is asked about, with what the answer is made from.
 
@@ -105,7 +98,6 @@ Records = Callable[[Sequence[Mapping[str, Any]]], Sequence[Asked | list[Fault]]]
 """Turns raw records into what is asked; comes from where use cases are known."""
 
 _predict = msgspec.json.Decoder(PredictCall)
-_what_if = msgspec.json.Decoder(WhatIfCall)
 _prefix, _numbers = secrets.token_hex(8), itertools.count()
 
 
@@ -147,13 +139,15 @@ class Predicting:
         self.limits.require_rows(len(customers))
         if not customers:
             raise refused([Fault("customers", "", "names nobody")])
-        if call.reasons and any(_form(one) == KEY for one in customers):
+        forms = [_form(one) for one in customers]
+        if call.reasons and KEY in forms:
             caller.require(EXPLAIN)
         faults: list[Fault] = []
         asked = [
-            self._asked(live, one, f"customers[{i}]", faults) for i, one in enumerate(customers)
+            self._asked(live, one, form, f"customers[{i}]", faults)
+            for i, (one, form) in enumerate(zip(customers, forms, strict=True))
         ]
-        records = [i for i, one in enumerate(customers) if _form(one) == RECORD]
+        records = [i for i, form in enumerate(forms) if form == RECORD]
         if records:
             rows = self.records([customers[i].record or {} for i in records])
             for i, found in zip(records, rows, strict=True):
@@ -168,9 +162,10 @@ class Predicting:
         most = None if call.reasons == "all" else int(call.reasons)
         return [one for one in asked if one is not None], most
 
-    def _asked(self, live: Live, given: Customer, place: str, faults: list[Fault]) -> Asked | None:
+    def _asked(
+        self, live: Live, given: Customer, form: str | None, place: str, faults: list[Fault]
+    ) -> Asked | None:
         """A customer by inputs or key; None of a record, and of what is wrong."""
-        form = _form(given)
         if form == INPUTS:
             return self._by_inputs(live, given, place, faults)
         if form == KEY:
@@ -308,9 +303,7 @@ def prediction_of(
     answer["model_version"] = manifest.version
     answer["semantic_version"] = manifest.semantic_version
     answer["variant"] = scored.served.variant
-    answer["features_version"] = (
-        live.snapshot.features_version if asked.form == KEY and live.snapshot else None
-    )
+    answer["features_version"] = live.features_version if asked.form == KEY else None
     answer["scored_at"] = scored_at
     return answer
 

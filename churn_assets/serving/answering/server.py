@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -17,6 +17,7 @@ import msgspec
 from churn_assets.serving.answering.calls.access import ANYBODY, Access, Caller
 from churn_assets.serving.answering.calls.http import (
     JSON,
+    PAGE_POLICY,
     HungUpError,
     Receive,
     Scope,
@@ -28,7 +29,7 @@ from churn_assets.serving.answering.calls.http import (
 )
 from churn_assets.serving.answering.calls.limits import Limits
 from churn_assets.serving.answering.calls.problems import ProblemError
-from churn_assets.serving.answering.live import Live, Place, Served
+from churn_assets.serving.answering.live import Live, Place
 from churn_assets.serving.answering.metrics import Metrics, status_class
 from churn_assets.serving.answering.predicting import KEY, Scored, ScoringError, new_request_id
 from churn_assets.serving.answering.segments import Entry, LogFullError, SegmentLog, encoded
@@ -38,9 +39,11 @@ _log = logging.getLogger("churn_assets.serving")
 _DROPPED, _DROP_SECONDS = 10, 2.0
 """How much of a body that is too large is read all the same, and how long is waited for more."""
 _encode = msgspec.json.Encoder().encode
-_ANSWERED = (
-    *("key", "inputs", "churn_probability", "decision", "threshold", "risk_band", "model_version"),
-    *("semantic_version", "variant", "share", "features_version"),
+_NO_ANSWER: Mapping[str, Any] = dict.fromkeys(
+    [
+        *("key", "inputs", "churn_probability", "decision", "threshold", "risk_band"),
+        *("model_version", "semantic_version", "variant", "share", "features_version"),
+    ]
 )
 """What the log keeps of answers only."""
 
@@ -129,7 +132,7 @@ class Server:
     exact: dict[tuple[str, str], tuple[Route, str]] = field(default_factory=dict)
     below: dict[tuple[str, str], tuple[Route, str]] = field(default_factory=dict)
     is_ending: bool = False
-    _counters: dict[tuple[Served, str], tuple[Any, Any, Any]] = field(default_factory=dict)
+    _counters: dict[tuple[str, str, int, str], tuple[Any, Any, Any]] = field(default_factory=dict)
     _timers: dict[tuple[str, str, int], tuple[Any, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -210,7 +213,7 @@ class Server:
             if route.role is not None:
                 limits.enter()
                 entered = True
-                call.caller = self.access.caller(call.scope, dict(call.scope["headers"]))
+                call.caller = self.access.caller(call.scope, call.headers)
                 call.caller.require(route.role)
                 if call.caller.name:
                     limits.spend(call.caller.name)
@@ -237,10 +240,9 @@ class Server:
             status = HTTPStatus.INTERNAL_SERVER_ERROR
             _log.error("%s: %s", route.name, _place(error.__cause__ or error))
             # The guard counts them against the model that was to answer.
-            self._keep_failed(route, call, error.scored)
-            await send_problem(
-                call.send, ProblemError(status, "the model failed on this call."), call.request_id
-            )
+            self._keep_unanswered(route, call, status, "the model failed", error.scored)
+            unscored = ProblemError(status, "the model failed on this call.")
+            await send_problem(call.send, unscored, call.request_id)
         except Exception as error:
             # A fault of ours: its text may hold what a customer is like, its place does not.
             _log.error("%s: %s", route.name, _place(error))
@@ -265,9 +267,7 @@ class Server:
 
     async def _refuse(self, route: Route, call: Call, problem: ProblemError) -> None:
         if route.is_logged:
-            # Where the log is full, the client is told of its fault, and a metric of the log.
-            with suppress(ProblemError):
-                self._keep_refusal(route, call, problem)
+            self._keep_unanswered(route, call, problem.status, problem.reason)
         if problem.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             most = self.limits.body_bytes * _DROPPED
             await drop_body(call.receive, most, _DROP_SECONDS)
@@ -278,13 +278,12 @@ class Server:
         latency = (time.perf_counter() - call.started) * 1000
         log, at = self.logs.get(call.use_case), _microseconds()
         live = self.places[call.use_case].live
-        snapshot = None if live is None else live.snapshot
+        features_version = None if live is None else live.features_version
         lines = []
         for row, one in enumerate(scored):
             asked, served, score = one.asked, one.served, one.score
             manifest = served.bundle.manifest
             decision = score >= manifest.threshold
-            by_key = snapshot is not None and asked.form == KEY
             if log is not None:
                 lines.append(
                     Entry(
@@ -304,7 +303,7 @@ class Server:
                         served.variant,
                         one.share,
                         one.shadow,
-                        snapshot.features_version if snapshot is not None and by_key else None,
+                        features_version if asked.form == KEY else None,
                         latency,
                         HTTPStatus.OK,
                         None,
@@ -316,11 +315,14 @@ class Server:
 
     def _count(self, use_case: str, scored: Scored, *, decision: bool) -> None:
         served, form = scored.served, scored.asked.form
-        counters = self._counters.get((served, form))
+        manifest = served.bundle.manifest
+        # Not by the model itself, which would be kept for ever.
+        of = use_case, served.variant, manifest.version, form
+        counters = self._counters.get(of)
         if counters is None:
-            metrics, manifest = self.metrics, served.bundle.manifest
-            version, semantic = str(manifest.version), manifest.semantic_version
-            counters = self._counters[served, form] = (
+            metrics, version = self.metrics, str(manifest.version)
+            semantic = manifest.semantic_version
+            counters = self._counters[of] = (
                 metrics.predictions.labels(use_case, served.variant, version, semantic, form),
                 metrics.positives.labels(use_case, served.variant, version),
                 metrics.scores.labels(use_case, served.variant),
@@ -331,57 +333,37 @@ class Server:
         if decision:
             positives.inc()
 
-    def _keep_refusal(self, route: Route, call: Call, problem: ProblemError) -> None:
-        log = self.logs.get(call.use_case)
-        if log is None:
-            return
-        latency = (time.perf_counter() - call.started) * 1000
-        nothing: dict[str, Any] = dict.fromkeys(_ANSWERED)
-        entry = Entry(
-            request_id=call.request_id,
-            row=0,
-            requested_at=_microseconds(),
-            form="",
-            route=route.name,
-            shadow=False,
-            latency_ms=latency,
-            status=problem.status,
-            refusal=problem.reason,
-            **nothing,
-        )
-        self._write(log, [entry])
+    def _keep_unanswered(
+        self,
+        route: Route,
+        call: Call,
+        status: int,
+        reason: str,
+        failed: Sequence[Scored | None] = (None,),
+    ) -> None:
+        """Log why nobody was answered, and who was to answer whom where that is known.
 
-    def _keep_failed(self, route: Route, call: Call, failed: Sequence[Scored]) -> None:
+        Where the log is full, the client is told of its fault, and a metric of the log.
+        """
         log, at = self.logs.get(call.use_case), _microseconds()
         if log is None:
             return
         latency = (time.perf_counter() - call.started) * 1000
-        nothing: dict[str, Any] = dict.fromkeys(_ANSWERED)
-        lines = []
-        for row, one in enumerate(failed):
-            manifest = one.served.bundle.manifest
-            known: dict[str, Any] = {
-                "key": one.asked.key,
-                "inputs": one.asked.row,
-                "model_version": manifest.version,
-                "semantic_version": manifest.semantic_version,
-                "variant": one.served.variant,
-                "share": one.share,
-            }
-            lines.append(
-                Entry(
-                    request_id=call.request_id,
-                    row=row,
-                    requested_at=at,
-                    form=one.asked.form,
-                    route=route.name,
-                    shadow=one.shadow,
-                    latency_ms=latency,
-                    status=HTTPStatus.INTERNAL_SERVER_ERROR,
-                    refusal="the model failed",
-                    **{**nothing, **known},
-                )
+        lines = [
+            Entry(
+                request_id=call.request_id,
+                row=row,
+                requested_at=at,
+                form="" if one is None else one.asked.form,
+                route=route.name,
+                shadow=one is not None and one.shadow,
+                latency_ms=latency,
+                status=status,
+                refusal=reason,
+                **{**_NO_ANSWER, **({} if one is None else _who_was_to_answer(one))},
             )
+            for row, one in enumerate(failed)
+        ]
         with suppress(ProblemError):
             self._write(log, lines)
 
@@ -404,8 +386,38 @@ class Server:
         )
 
 
+def _who_was_to_answer(failed: Scored) -> dict[str, Any]:
+    """What the log keeps of a customer on whom a model failed."""
+    manifest = failed.served.bundle.manifest
+    return {
+        "key": failed.asked.key,
+        "inputs": failed.asked.row,
+        "model_version": manifest.version,
+        "semantic_version": manifest.semantic_version,
+        "variant": failed.served.variant,
+        "share": failed.share,
+    }
+
+
 def _microseconds() -> int:
     return time.time_ns() // 1000
+
+
+def page(
+    html: str,
+    *,
+    status: int = HTTPStatus.OK,
+    scored: Sequence[Scored] = (),
+    headers: Sequence[tuple[bytes, bytes]] = (),
+) -> Answer:
+    """A page for people, which loads nothing from elsewhere."""
+    return Answer(
+        html.encode(),
+        scored,
+        status=status,
+        media_type=b"text/html; charset=utf-8",
+        headers=[(b"content-security-policy", PAGE_POLICY), *headers],
+    )
 
 
 def as_json(value: Any) -> bytes:

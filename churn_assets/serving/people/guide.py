@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from churn_assets.pages.html import render
-from churn_assets.serving.answering.calls.http import PAGE_POLICY
 from churn_assets.serving.answering.protocols.openapi import document
-from churn_assets.serving.answering.server import Answer, Call, Route, Server, as_json
+from churn_assets.serving.answering.server import Answer, Call, Route, Server, as_json, page
 
 
 def add_guide(server: Server) -> None:
@@ -20,15 +19,12 @@ def add_guide(server: Server) -> None:
 
     async def docs(call: Call) -> Answer:
         described = document(server)
-        page = render(
-            "serving/people/guide.html",
-            version=described["info"]["version"],
-            operations=list(_operations(described)),
-        )
-        return Answer(
-            page.encode(),
-            media_type=b"text/html; charset=utf-8",
-            headers=[(b"content-security-policy", PAGE_POLICY)],
+        return page(
+            render(
+                "serving/people/guide.html",
+                version=described["info"]["version"],
+                operations=list(_operations(described)),
+            )
         )
 
     server.add("GET", "/openapi.json", Route("openapi", openapi))

@@ -11,14 +11,13 @@ from urllib.parse import parse_qsl, urlencode
 
 from churn_assets.pages.html import render
 from churn_assets.serving.answering.calls.access import ANYBODY, EXPLAIN, Caller
-from churn_assets.serving.answering.calls.http import PAGE_POLICY, send_page
 from churn_assets.serving.answering.calls.problems import ProblemError
 from churn_assets.serving.answering.faults import Fault
 from churn_assets.serving.answering.live import Live
 from churn_assets.serving.answering.moves import WhatIf
 from churn_assets.serving.answering.predicting import Asked, Scored
 from churn_assets.serving.answering.routes import Routes
-from churn_assets.serving.answering.server import Answer, Call, Route
+from churn_assets.serving.answering.server import Answer, Call, Route, page
 from churn_assets.serving.people.session import Sessions
 
 _FOLDER = "serving/people"
@@ -49,32 +48,30 @@ class Page:
         add("POST", "/login", Route("login", self.log_in))
         add("POST", "/logout", Route("logout", self.log_out))
 
-    async def login(self, call: Call) -> None:
+    async def login(self, call: Call) -> Answer:
         """Ask for a key."""
-        await send_page(call.send, render(f"{_FOLDER}/login.html", trouble=None))
+        return page(render(f"{_FOLDER}/login.html", trouble=None))
 
-    async def log_in(self, call: Call) -> None:
+    async def log_in(self, call: Call) -> Answer:
         """Open a session."""
         body = await self.routes.server.body(call)
         fields = dict(parse_qsl(body[:_LONGEST_FORM].decode("latin-1")))
         try:
             cookie = self.sessions.open(fields.get("key", ""))
         except ProblemError as problem:
-            page = render(f"{_FOLDER}/login.html", trouble=problem.detail)
-            await send_page(call.send, page, status=problem.status)
-            return
-        await _redirect(call, "/", [(b"set-cookie", cookie)])
+            trouble = render(f"{_FOLDER}/login.html", trouble=problem.detail)
+            return page(trouble, status=problem.status)
+        return _redirect("/", (b"set-cookie", cookie))
 
-    async def log_out(self, call: Call) -> None:
+    async def log_out(self, call: Call) -> Answer:
         """End a session."""
-        await _redirect(call, "/login", [(b"set-cookie", self.sessions.close())])
+        return _redirect("/login", (b"set-cookie", self.sessions.close()))
 
-    async def show(self, call: Call) -> Answer | None:
+    async def show(self, call: Call) -> Answer:
         """The page, for who may see customers."""
         caller = self._caller(call)
         if caller is None:
-            await _redirect(call, "/login", [])
-            return None
+            return _redirect("/login")
         caller.require(EXPLAIN)
         query = dict(
             parse_qsl(call.scope["query_string"].decode("latin-1"), keep_blank_values=True)
@@ -108,14 +105,7 @@ class Page:
                     status = problem.status
                     view["trouble"] = problem.detail
                     view["faults"] = list(problem.faults)
-        page = render(f"{_FOLDER}/customer.html", **view)
-        return Answer(
-            page.encode(),
-            scored,
-            status=status,
-            media_type=b"text/html; charset=utf-8",
-            headers=[(b"content-security-policy", PAGE_POLICY)],
-        )
+        return page(render(f"{_FOLDER}/customer.html", **view), status=status, scored=scored)
 
     def _caller(self, call: Call) -> Caller | None:
         headers = call.headers
@@ -229,10 +219,6 @@ def _input(name: str, asked: Asked, given: str | None, manifest: Any) -> dict[st
     }
 
 
-async def _redirect(call: Call, place: str, headers: list[tuple[bytes, bytes]]) -> None:
-    await send_page(
-        call.send,
-        "",
-        status=HTTPStatus.SEE_OTHER,
-        headers=[(b"location", place.encode()), *headers],
-    )
+def _redirect(place: str, *headers: tuple[bytes, bytes]) -> Answer:
+    """Send a browser to another page."""
+    return page("", status=HTTPStatus.SEE_OTHER, headers=[(b"location", place.encode()), *headers])

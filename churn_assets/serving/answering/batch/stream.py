@@ -55,6 +55,7 @@ class _Noting:
     """A form of rows that keeps what was last given, so that answers are logged with their keys."""
 
     form: Form
+    name: str
     last: Given = field(default_factory=lambda: Given(0))
 
     @property
@@ -95,7 +96,8 @@ class Batch:
         accepts = call.headers.get(b"accept", b"*/*").decode("latin-1").partition(",")[0].strip()
         written = call.media_type if accepts in {"", "*/*"} else accepts
         writes = _format(written, "Accept")
-        form = _Noting(self._form(live, call.use_case, query.get("form", INPUTS)))
+        name = query.get("form", INPUTS)
+        form = _Noting(self._form(live, call.use_case, name), name)
         reasons = len(REASONS) if query.get("reasons") == "3" else 0
         require_length(call.scope, MOST_BYTES)
         with tempfile.SpooledTemporaryFile(_IN_MEMORY) as body:
@@ -132,7 +134,7 @@ class Batch:
         keys = live.champion.bundle.manifest.keys
 
         def score(columns: Columns) -> Mapping[str, Any]:
-            return self._scored(call, live, columns, form.last, reasons)
+            return self._scored(call, live, columns, form, reasons)
 
         try:
             return answers(
@@ -147,7 +149,7 @@ class Batch:
             raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), error.faults) from None
 
     def _scored(
-        self, call: Call, live: Live, columns: Columns, given: Given, reasons: int
+        self, call: Call, live: Live, columns: Columns, form: _Noting, reasons: int
     ) -> dict[str, Any]:
         served = live.champion
         bundle, manifest = served.bundle, served.bundle.manifest
@@ -167,7 +169,7 @@ class Batch:
         if reasons:
             told = bundle.reasons_of(columns, reasons)
             found |= {name: [one[i] for one in told] for i, name in enumerate(REASONS[:reasons])}
-        self._log(call, live, scores, rows, given)
+        self._log(call, live, scores, rows, form)
         return found
 
     def _log(
@@ -176,13 +178,14 @@ class Batch:
         live: Live,
         scores: Sequence[float],
         rows: Sequence[Mapping[str, Any]],
-        given: Given,
+        form: _Noting,
     ) -> None:
+        given = form.last
         places = given.right.tolist()
         keys = list(zip(*given.keys.values(), strict=True)) if given.keys else None
         scored = [
             Scored(
-                Asked(_form_of(call), _plain(row), None if keys is None else _whole(keys[place])),
+                Asked(form.name, _plain(row), None if keys is None else _whole(keys[place])),
                 live.champion,
                 score,
                 1.0,
@@ -229,11 +232,6 @@ def _format(media_type: str, header: str) -> Format:
             f"{header} is one of {', '.join(MEDIA_TYPES)}.",
         )
     return found
-
-
-def _form_of(call: Call) -> str:
-    query = dict(parse_qsl(call.scope["query_string"].decode("latin-1")))
-    return str(query.get("form", INPUTS))
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -158,19 +158,6 @@ async def send_start(send: Send, media_type: bytes) -> None:
     await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": headers})
 
 
-async def send_page(
-    send: Send, html: str, *, status: int = HTTPStatus.OK, headers: Headers | None = None
-) -> None:
-    """Send a page for people, which loads nothing from elsewhere."""
-    await send_bytes(
-        send,
-        html.encode(),
-        status=status,
-        media_type=b"text/html; charset=utf-8",
-        headers=[(b"content-security-policy", PAGE_POLICY), *(headers or [])],
-    )
-
-
 async def send_problem(send: Send, problem: ProblemError, request_id: str) -> None:
     """Send why a call is refused."""
     headers: Headers = [(b"x-request-id", request_id.encode())]
