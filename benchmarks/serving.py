@@ -234,7 +234,9 @@ def peer(root: Path, body: bytes, limit: Mapping[int, Measured], requests: int) 
     call = json.dumps({"dataframe_records": [customer["inputs"]]}).encode()
     arguments = ["-m", "mlflow", "models", "serve", "-m", f"models:/{USE_CASE.name}@champion"]
     arguments += ["--env-manager", "local", "--port", str(PORT)]
-    environ = {"MLFLOW_TRACKING_URI": f"sqlite:///{root / 'mlflow.db'}"}
+    # It starts a program of this environment by its bare name.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environ = {"MLFLOW_TRACKING_URI": f"sqlite:///{root / 'mlflow.db'}", "PATH": path}
     with server(arguments, str(PROJECT), environ, "/ping") as process:
         measured = load(process, "/invocations", call, requests, 1, tree=True)
     show("mlflow models serve", 1, measured, limit)
