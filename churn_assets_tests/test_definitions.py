@@ -19,7 +19,16 @@ from churn_assets.settings import Settings
 from churn_assets.usecases import USE_CASES
 from churn_assets.usecases.spec import UseCase
 
-HEAVY = ("mlflow", "dagster_mlflow", "lightgbm", "sklearn", "pandas", "pyspark", "matplotlib")
+HEAVY = (
+    "pyarrow",
+    "mlflow",
+    "dagster_mlflow",
+    "lightgbm",
+    "sklearn",
+    "pandas",
+    "pyspark",
+    "matplotlib",
+)
 MOST_OF_DAGSTER = 2.0
 """CPU time of loading the definitions, as a multiple of importing Dagster alone."""
 

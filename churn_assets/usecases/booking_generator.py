@@ -16,10 +16,9 @@ held out, the same trees reach .932 and .789.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from churn_assets.types import Floats
 from churn_assets.usecases.made_up import (
@@ -38,9 +37,13 @@ from churn_assets.usecases.made_up import (
     money,
     numbers,
     one_hot,
+    text_schema,
     weighted_sum,
     whole_numbers,
 )
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TOLERANCES: Mapping[str, float] = {
     "base_rate": 0.01,  # cancelled in all bookings, real .3277
@@ -63,7 +66,6 @@ COLUMNS = (
     "market segment type", "repeated", "P-C", "P-not-C", "average price", "special requests",
     "date of reservation", "booking status",
 )
-SCHEMA = pa.schema((name, pa.string()) for name in COLUMNS)
 
 # A drawn code is a place in these; a logit weighs the later values against the first one.
 _SEGMENTS = ("Offline", "Online", "Corporate", "Complementary", "Aviation")
@@ -311,7 +313,7 @@ def generate(rows: int, seed: int) -> Iterator[pa.RecordBatch]:
 
     Yields
     ------
-    pyarrow.RecordBatch of `SCHEMA`
+    pyarrow.RecordBatch of `COLUMNS`, as text
         `made_up.BATCH_ROWS` rows, fewer in the last one.
     """
     return batches(rows, seed, _batch)
@@ -355,6 +357,8 @@ def churn_probability(batch: pa.RecordBatch) -> Floats:
 
 
 def _batch(rng: np.random.Generator, start: int) -> pa.RecordBatch:
+    import pyarrow as pa
+
     facts: Facts = {"base": np.ones(BATCH_ROWS)}
     columns = {
         "Booking_ID": _ids(start),
@@ -366,7 +370,9 @@ def _batch(rng: np.random.Generator, start: int) -> pa.RecordBatch:
         **_requests(rng, facts),
         "booking status": pa.nulls(BATCH_ROWS, pa.string()),
     }
-    batch = pa.RecordBatch.from_arrays([columns[name] for name in COLUMNS], schema=SCHEMA)
+    batch = pa.RecordBatch.from_arrays(
+        [columns[name] for name in COLUMNS], schema=text_schema(COLUMNS)
+    )
     values = ("Not_Canceled", "Canceled")
     return draw_label(rng, batch, "booking status", values, churn_probability(batch))
 
@@ -524,5 +530,8 @@ _DATES = tuple(_date(month, day) for month in _MONTH for day in range(1, 32))
 
 def _ids(start: int) -> pa.Array:
     """Ids like INN00001, each row's its own."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     places = pa.array(np.arange(start, start + BATCH_ROWS) + 1).cast(pa.string())
     return pc.binary_join_element_wise("INN", pc.utf8_lpad(places, 5, "0"), "")

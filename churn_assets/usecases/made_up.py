@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from churn_assets.types import Floats
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BATCH_ROWS = 65_536
 MOST_ROWS = 1_000_000_000  # up to it no generator gives an id twice
@@ -132,28 +134,46 @@ def one_hot(codes: Floats, names: Sequence[str]) -> Facts:
     return {name: fact(codes == code) for code, name in enumerate(names)}
 
 
+def text_schema(columns: Iterable[str]) -> pa.Schema:
+    """The schema of records whose columns are all text."""
+    import pyarrow as pa
+
+    return pa.schema((name, pa.string()) for name in columns)
+
+
 def holds(batch: pa.RecordBatch, column: str, value: str = "Yes") -> Floats:
     """1 where a text column has a value, else 0."""
+    import pyarrow.compute as pc
+
     return fact(pc.equal(batch[column], value).to_numpy(zero_copy_only=False))
 
 
 def numbers(batch: pa.RecordBatch, column: str) -> Floats:
     """Read a text column as numbers."""
+    import pyarrow as pa
+
     return np.asarray(batch[column].cast(pa.float64()))
 
 
 def decode(values: Sequence[str], codes: npt.NDArray[np.generic]) -> pa.Array:
     """Write each code, from 0 to 32,767, as the value at its place."""
+    import pyarrow as pa
+
     return pa.array(values).take(pa.array(codes.astype(np.int16)))
 
 
 def whole_numbers(values: Floats) -> pa.Array:
     """Write whole numbers as text without a decimal point."""
+    import pyarrow as pa
+
     return pa.array(values.astype(np.int64)).cast(pa.string())
 
 
 def money(units: Floats, units_in_one: int) -> pa.Array:
     """Write amounts without trailing zeros, as in 20, 42.3 and 56.95, of their smallest units."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     ones, rest = np.divmod(units.astype(np.int64), units_in_one)
     decimals = tuple(f"{unit / units_in_one:g}".removeprefix("0") for unit in range(units_in_one))
     return pc.binary_join_element_wise(pa.array(ones).cast(pa.string()), decode(decimals, rest), "")

@@ -9,10 +9,9 @@ made-up customers come to the real ones.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from churn_assets.types import Floats
 from churn_assets.usecases.made_up import (
@@ -29,9 +28,13 @@ from churn_assets.usecases.made_up import (
     money,
     numbers,
     one_hot,
+    text_schema,
     weighted_sum,
     whole_numbers,
 )
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TOLERANCES: Mapping[str, float] = {
     "base_rate": 0.01,  # churners in all customers, real .2654
@@ -51,7 +54,6 @@ COLUMNS = (
     "PhoneService", "MultipleLines", "InternetService", *ADD_ONS, *STREAMING,
     "Contract", "PaperlessBilling", "PaymentMethod", "MonthlyCharges", "TotalCharges", "Churn",
 )
-SCHEMA = pa.schema((name, pa.string()) for name in COLUMNS)
 
 # A drawn code is a place in these; a logit weighs the later values against the first one.
 _NO_YES = ("No", "Yes", "No internet service")
@@ -151,7 +153,7 @@ def generate(rows: int, seed: int) -> Iterator[pa.RecordBatch]:
 
     Yields
     ------
-    pyarrow.RecordBatch of `SCHEMA`
+    pyarrow.RecordBatch of `COLUMNS`, as text
         `made_up.BATCH_ROWS` rows, fewer in the last one.
     """
     return batches(rows, seed, _batch)
@@ -194,6 +196,9 @@ def churn_probability(batch: pa.RecordBatch) -> Floats:
 
 
 def _batch(rng: np.random.Generator, start: int) -> pa.RecordBatch:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     facts: Facts = {"base": np.ones(BATCH_ROWS)}
     codes = {**_people(rng, facts), **_services(rng, facts), **_billing(rng, facts)}
     monthly, total = _charges(rng, facts)
@@ -205,7 +210,9 @@ def _batch(rng: np.random.Generator, start: int) -> pa.RecordBatch:
         "TotalCharges": pc.if_else(pa.array(facts["months"] == 0), " ", money(total, _UNITS)),
         "Churn": pa.nulls(BATCH_ROWS, pa.string()),
     }
-    batch = pa.RecordBatch.from_arrays([columns[name] for name in COLUMNS], schema=SCHEMA)
+    batch = pa.RecordBatch.from_arrays(
+        [columns[name] for name in COLUMNS], schema=text_schema(COLUMNS)
+    )
     return draw_label(rng, batch, "Churn", ("No", "Yes"), churn_probability(batch))
 
 
@@ -269,6 +276,8 @@ def _months(rng: np.random.Generator, facts: Facts) -> Floats:
 
 def _ids(start: int) -> pa.Array:
     """Ids like 0421-QXKDA, each row's its own, in an order that looks shuffled."""
+    import pyarrow as pa
+
     places = np.arange(start, start + BATCH_ROWS, dtype=np.int64) + 1
     figures, word = np.divmod(places * _ID_STEP % (_FIGURES * _WORDS), _WORDS)
     figures = (figures + word * word) % _FIGURES  # undone by whoever knows the word

@@ -11,11 +11,11 @@ from sklearn.metrics import precision_recall_curve, roc_auc_score
 
 from churn_assets.usecases.booking_generator import (
     COLUMNS,
-    SCHEMA,
     TOLERANCES,
     churn_probability,
     generate,
 )
+from churn_assets.usecases.made_up import text_schema
 from churn_assets_tests.support.data import BOOKINGS
 
 # Aggregates of the sample of bookings; a test below recomputes them where the file is at hand.
@@ -143,7 +143,7 @@ LEAD_BOUNDS = [-1, 7, 30, 90, 150, 1_000]
 
 @pytest.fixture(scope="module")
 def table():
-    return pa.Table.from_batches(generate(ROWS, seed=1), SCHEMA)
+    return pa.Table.from_batches(generate(ROWS, seed=1), text_schema(COLUMNS))
 
 
 @pytest.fixture(scope="module")
@@ -392,7 +392,9 @@ if BOOKINGS.exists():
         assert np.mean(is_real) < 0.001
 
     def test_the_law_tells_what_is_cancelled_in_the_sample_too(real):
-        records = pa.RecordBatch.from_pandas(real, schema=SCHEMA, preserve_index=False)
+        records = pa.RecordBatch.from_pandas(
+            real, schema=text_schema(COLUMNS), preserve_index=False
+        )
 
         assert roc_auc_score(is_cancelled(real), churn_probability(records)) > 0.91
 

@@ -11,11 +11,10 @@ import pytest
 from sklearn.metrics import precision_recall_curve, roc_auc_score
 
 from churn_assets.usecases import telco_generator
-from churn_assets.usecases.made_up import BATCH_ROWS, MOST_ROWS
+from churn_assets.usecases.made_up import BATCH_ROWS, MOST_ROWS, text_schema
 from churn_assets.usecases.telco_generator import (
     ADD_ONS,
     COLUMNS,
-    SCHEMA,
     STREAMING,
     TOLERANCES,
     churn_probability,
@@ -67,7 +66,7 @@ ROWS = 100_000
 
 @pytest.fixture(scope="module")
 def table():
-    return pa.Table.from_batches(generate(ROWS, seed=1), SCHEMA)
+    return pa.Table.from_batches(generate(ROWS, seed=1), text_schema(COLUMNS))
 
 
 @pytest.fixture(scope="module")
