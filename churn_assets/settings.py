@@ -126,6 +126,7 @@ class FreshnessSettings(BaseModel):
 
 Margin = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
+Origin = Annotated[str, Field(pattern=r"^https?://[^/\s*]+$")]
 
 
 class GuardSettings(BaseModel):
@@ -205,6 +206,9 @@ class ServingSettings(BaseModel):
         How long `requests` keeps an answer; for ever by default.
     tls_certificate, tls_key : str, optional
         Files, where the server itself speaks TLS.
+    origins : tuple of str
+        Other sites whose pages may ask from a browser, such as https://crm.example.com; none by
+        default.
     features_uri : str, optional
         Folder of an object store that features by key are put into as well, from where each server
         fetches them; may hold ``{use_case}``, and gets a folder for each where it does not. The
@@ -235,6 +239,7 @@ class ServingSettings(BaseModel):
     log_keep_days: int | None = Field(default=None, ge=1)
     tls_certificate: str | None = None
     tls_key: str | None = None
+    origins: tuple[Origin, ...] = ()
     features_uri: str | None = None
 
     @field_validator("steps")

@@ -206,6 +206,10 @@ class Registry:
         RegistryError
             Where the registry does not hold it, as after the loss of its database.
         """
+        with suppress(local.UnreadableError):
+            known = local.version_by_number(self._versions_uri, self.model_name, version)
+            if known.run_id == run_id:
+                return Version(**vars(known))
         from mlflow.exceptions import MlflowException
 
         client = self.client

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from churn_assets.serving.answering.batch.stream import add_batch
 from churn_assets.serving.answering.calls.access import PREDICT
@@ -46,12 +47,19 @@ class Application(FastAPI):
     """FastAPI, whose own routes are asked only where none of the server's fits."""
 
     server: Server | None = None
+    cross_origin: CORSMiddleware | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a call."""
         if scope["type"] != "http" or self.server is None:
             await super().__call__(scope, receive, send)
-            return
+        elif self.cross_origin is not None:
+            await self.cross_origin(scope, receive, send)
+        else:
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self.server is not None
         if await self.server.answer(scope, receive, send):
             return
         allowed = self.server.allowed(scope["path"])
@@ -129,6 +137,14 @@ async def _lifespan(application: Application) -> AsyncIterator[None]:
     }
     watching = Watching(server, [loader])
     await watching.begin()
+    if settings.origins:
+        application.cross_origin = CORSMiddleware(
+            application._answer,
+            allow_origins=settings.origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "X-API-Key"],
+            expose_headers=["X-Request-Id"],
+        )
     application.server = server
     try:
         yield

@@ -94,6 +94,8 @@ class ServerSettings(msgspec.Struct, frozen=True):
         What follows where the disk is full.
     tls_certificate : str, optional
         File, where the server itself speaks TLS.
+    origins : list of str
+        Of other sites whose pages may ask from a browser.
     """
 
     folder: str
@@ -112,6 +114,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
     log_sync_ms: int = 100
     log_full: Literal["refuse", "answer"] = "refuse"
     tls_certificate: str | None = None
+    origins: list[str] = []
 
     def use_case_folder(self, use_case: str) -> Path:
         """Where a server keeps what is of one use case."""

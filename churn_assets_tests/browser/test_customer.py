@@ -82,6 +82,17 @@ def test_what_the_contract_would_refuse_is_told_on_the_page(window: Page, shown:
     expect(window.get_by_role("alert")).to_contain_text("tenure_months")
 
 
+def test_what_was_told_of_a_customer_before_is_a_click_away(window: Page, shown: Shown) -> None:
+    told = shown.project.rows("scores").filter(pl.col("customer_id") == shown.risky)
+    window.goto(shown.address(**{"key.customer_id": shown.risky}))
+
+    window.get_by_role("link", name="What was told of this customer before").click()
+
+    table = window.locator("#history + .wide table")
+    expect(table.locator("td:first-child")).to_have_count(len(told))
+    expect(table).to_contain_text(f"{told['churn_probability'][0]:.1%}")
+
+
 def test_a_key_that_nobody_has_is_told(window: Page, shown: Shown) -> None:
     window.goto(shown.address(**{"key.customer_id": "nobody <b>"}))
 

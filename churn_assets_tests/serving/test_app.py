@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from churn_assets_tests.serving.conftest import Served
+from churn_assets_tests.serving.conftest import ORIGIN, Served
 from churn_assets_tests.support.processes import CHECKOUT, background
 from churn_assets_tests.support.project import Project
 from churn_assets_tests.support.serving.running import Answered, serving
@@ -230,6 +230,37 @@ def test_probes_metrics_and_versions_are_there(served: Served) -> None:
     )
     assert version["model_version"] == 1
     assert version["semantic_version"] == "1.0.0"
+
+
+def test_features_by_key_that_are_too_old_are_said_to_be_and_counted(served: Served) -> None:
+    key = served.rows("features")["customer_id"][0]
+    counter = 'churn_stale_features_answers_total{use_case="telco_churn"}'
+
+    def counted() -> float:
+        lines = served.server.ask("/metrics").body.decode().splitlines()
+        return sum(float(line.split()[1]) for line in lines if line.startswith(counter))
+
+    before = counted()
+    served.server.predict({"key": {"customer_id": key}})
+    served.server.predict({"inputs": inputs(served)[0]})
+
+    assert served.server.ask("/readyz").json["use_cases"]["telco_churn"]["features_are_stale"]
+    assert counted() - before == 1
+
+
+def test_only_pages_of_the_sites_that_are_named_may_ask_from_a_browser(served: Served) -> None:
+    def ask(origin: str, method: str) -> Answered:
+        headers = {
+            "Origin": origin,
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization",
+        }
+        return served.server.ask("/version", method=method, headers=headers)
+
+    for method in ("GET", "OPTIONS"):
+        assert ask(ORIGIN, method).headers.get("access-control-allow-origin") == ORIGIN
+        other = ask("https://elsewhere.example.com", method)
+        assert "access-control-allow-origin" not in other.headers
 
 
 def test_the_examples_that_are_documented_work_and_load_nothing_from_outside(

@@ -53,19 +53,37 @@ def version_by_alias(store_uri: str, model: str, alias: str) -> LocalVersion | N
         )
         if pointed is None:
             return None
-        found = _only(
-            database,
-            "SELECT version, run_id, description FROM model_versions "
-            "WHERE name = ? AND version = ? AND current_stage <> ?",
-            [model, pointed[0], _DELETED],
-        )
-        if found is None:
+        return _version(database, model, pointed[0])
+
+
+def version_by_number(store_uri: str, model: str, number: int) -> LocalVersion:
+    """The version of a model with a number.
+
+    Raises
+    ------
+    UnreadableError
+        Where MLflow must be asked, as where there is no such version.
+    """
+    with _database(store_uri) as database:
+        if database is None:
             raise UnreadableError
-        tags = database.execute(
-            "SELECT key, value FROM model_version_tags WHERE name = ? AND version = ?",
-            [model, found[0]],
-        )
-        return LocalVersion(int(found[0]), found[1] or "", found[2] or "", dict(tags.fetchall()))
+        return _version(database, model, number)
+
+
+def _version(database: sqlite3.Connection, model: str, number: int) -> LocalVersion:
+    found = _only(
+        database,
+        "SELECT version, run_id, description FROM model_versions "
+        "WHERE name = ? AND version = ? AND current_stage <> ?",
+        [model, number, _DELETED],
+    )
+    if found is None:
+        raise UnreadableError
+    tags = database.execute(
+        "SELECT key, value FROM model_version_tags WHERE name = ? AND version = ?",
+        [model, found[0]],
+    )
+    return LocalVersion(int(found[0]), found[1] or "", found[2] or "", dict(tags.fetchall()))
 
 
 def experiment_of(store_uri: str, run_id: str) -> str:

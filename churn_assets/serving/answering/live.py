@@ -80,6 +80,10 @@ class Live:
         """Of the features by key."""
         return None if self.snapshot is None else self.snapshot.features_version
 
+    def is_stale(self, hours: float) -> bool:
+        """Whether the features by key are older than so many hours."""
+        return self.snapshot is not None and self.snapshot.age_seconds > hours * 3600
+
     @property
     def served(self) -> list[Served]:
         """All models that are loaded."""

@@ -94,6 +94,12 @@ class Metrics:
         self.features_age = Gauge(
             "churn_features_age_seconds", "Age of the features by key", ["use_case"], registry=of
         )
+        self.stale = Counter(
+            "churn_stale_features_answers",
+            "Customers answered by key from features that are too old",
+            ["use_case"],
+            registry=of,
+        )
         self.unreachable = Gauge(
             "churn_registry_unreachable_seconds",
             "How long registry or lake cannot be read",

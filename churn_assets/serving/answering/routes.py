@@ -49,7 +49,24 @@ class TrafficCall(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _traffic = msgspec.json.Decoder(TrafficCall)
-_ADMIN = "churn_assets.serving.admin"
+
+
+async def asked_beside(module: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    """What a process says that opens the lake, which a worker does not.
+
+    Raises
+    ------
+    ProblemError
+        500, where it said nothing.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    said, _ = await process.communicate(as_json(told))
+    if not said:
+        raise ProblemError(500, "the lake could not be asked; the server's log says why.")
+    answer: dict[str, Any] = msgspec.json.decode(said)
+    return answer
 
 
 @dataclass
@@ -213,8 +230,8 @@ class Routes:
             "trouble_since": None if plan is None else plan.trouble_since,
             "features_version": None if snapshot is None else snapshot.features_version,
             "features_age_seconds": age,
-            "features_are_stale": age is not None
-            and age > self.server.settings.features_hours * 3600,
+            "features_are_stale": live is not None
+            and live.is_stale(self.server.settings.features_hours),
         }
 
     async def metrics(self, call: Call) -> Answer:
@@ -273,14 +290,7 @@ class Routes:
         }
         by = call.caller.name or "this machine"
         told = {"use_case": call.use_case, "wish": wish, "by": by, "why": asked.why}
-        # The record is a table of the lake, which a worker does not open.
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", _ADMIN, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        said, _ = await process.communicate(as_json(told))
-        if not said:
-            raise ProblemError(500, "the change failed; the server's log says why.")
-        answer: dict[str, Any] = msgspec.json.decode(said)
+        answer = await asked_beside("churn_assets.serving.admin", told)
         if "detail" in answer:
             raise ProblemError(HTTPStatus.CONFLICT, answer["detail"])
         Path(self.server.settings.folder, RELOAD).touch()

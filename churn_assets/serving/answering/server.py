@@ -279,6 +279,9 @@ class Server:
         log, at = self.logs.get(call.use_case), _microseconds()
         live = self.places[call.use_case].live
         features_version = None if live is None else live.features_version
+        if live is not None and live.is_stale(self.settings.features_hours):
+            by_key = sum(one.asked.form == KEY for one in scored)
+            self.metrics.stale.labels(call.use_case).inc(by_key)
         lines = []
         for row, one in enumerate(scored):
             asked, served, score = one.asked, one.served, one.score

@@ -16,7 +16,7 @@ from churn_assets.serving.answering.faults import Fault
 from churn_assets.serving.answering.live import Live
 from churn_assets.serving.answering.moves import WhatIf
 from churn_assets.serving.answering.predicting import Asked, Scored
-from churn_assets.serving.answering.routes import Routes
+from churn_assets.serving.answering.routes import Routes, asked_beside
 from churn_assets.serving.answering.server import Answer, Call, Route, page
 from churn_assets.serving.people.session import Sessions
 
@@ -24,6 +24,7 @@ _FOLDER = "serving/people"
 _CHANGE = "change."
 _FORM = "application/x-www-form-urlencoded"
 _LONGEST_FORM = 10_000
+_PAST = "churn_assets.serving.past"
 
 
 @dataclass
@@ -90,6 +91,7 @@ class Page:
             "faults": [],
             "keys": {},
             "customer": None,
+            "history": None,
         }
         scored: Sequence[Scored] = ()
         status: int = HTTPStatus.OK
@@ -101,6 +103,8 @@ class Page:
             if all(view["keys"].values()):
                 try:
                     scored, view["customer"] = self._customer(live, use_case, query, view["keys"])
+                    if "history" in query:
+                        view["history"] = await _history(live, use_case, view["keys"])
                 except ProblemError as problem:
                     status = problem.status
                     view["trouble"] = problem.detail
@@ -159,6 +163,20 @@ class Page:
             "back": "?"
             + urlencode({"use_case": use_case, **{f"key.{k}": v for k, v in keys.items()}}),
         }
+
+
+async def _history(
+    live: Live, use_case: str, keys: Mapping[str, str]
+) -> list[dict[str, Any]] | str:
+    """What was told of a customer, the newest scoring first; why not, where that cannot be had."""
+    told = await asked_beside(_PAST, {"use_case": use_case, "key": list(keys.values())})
+    if "detail" in told:
+        return str(told["detail"])
+    called = live.champion.bundle.manifest.called
+    return [
+        {**one, "changed": [called.get(name, name) for name in one["changed"]]}
+        for one in told["scorings"]
+    ]
 
 
 def _changes(
