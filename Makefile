@@ -60,8 +60,9 @@ bench: $(READY) ## Measure, and print the figures as ratios; an hour, most of it
 	@$(BIN)/python -m benchmarks.bundles
 	@$(BIN)/python -m benchmarks.inference_log
 	@$(BIN)/python -m benchmarks.guard
-	@PARITY_ROWS=1000000 $(BIN)/python -m pytest -q --no-header \
-	  churn_assets_tests/integration/test_parity.py -k many
+	@WHOLE_PROOFS=1 $(BIN)/python -m pytest -q --no-header -o timeout=3600 \
+	  churn_assets_tests/integration/test_parity.py churn_assets_tests/integration/test_crash.py \
+	  -k "many or killed"
 
 lock: $(READY) ## Renew requirements.lock from pyproject.toml.
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \

@@ -1,4 +1,4 @@
-"""One prediction online, beside an echo and `mlflow models serve`: `python -m benchmarks.serving`.
+"""One prediction online, beside an echo and its peers: `python -m benchmarks.serving --peers`.
 
 All servers answer on this machine in turn, asked by one client over kept connections. What is
 counted is the CPU of the process that answers, in microseconds a request, and as a multiple of an
@@ -41,6 +41,23 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 """
 
+SERVICE = """
+import bentoml, pandas
+from churn_assets.assets.resources import resources
+from churn_assets.settings import load_settings
+from churn_assets.usecases import USE_CASES
+
+@bentoml.service(workers=1)
+class Churn:
+    def __init__(self):
+        registry = resources(load_settings()).workplace(USE_CASES["telco_churn"]).registry
+        self.model = registry.load(registry.by_alias("champion").version)
+
+    @bentoml.api
+    def predict(self, rows: list[dict]) -> list[float]:
+        return self.model.predict_proba(pandas.DataFrame(rows))[:, 1].tolist()
+"""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -55,7 +72,7 @@ class Measured:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.serving")
     parser.add_argument("--requests", type=int, default=4000)
-    parser.add_argument("--peers", action="store_true", help="mlflow models serve as well")
+    parser.add_argument("--peers", action="store_true", help="mlflow and BentoML as well")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, ".churn")
@@ -91,6 +108,7 @@ def main() -> None:
             big(root)
         if given.peers:
             peer(root, calls["inputs"], limit, given.requests // 20)
+            bento(root, calls["inputs"], limit, given.requests // 4)
 
 
 def bodies(root: Path) -> dict[str, bytes]:
@@ -240,6 +258,26 @@ def peer(root: Path, body: bytes, limit: Mapping[int, Measured], requests: int) 
     with server(arguments, str(PROJECT), environ, "/ping") as process:
         measured = load(process, "/invocations", call, requests, 1, tree=True)
     show("mlflow models serve", 1, measured, limit)
+
+
+def bento(root: Path, body: bytes, limit: Mapping[int, Measured], requests: int) -> None:
+    """BentoML with the same model, as its guide has it: no contract, no log, no reasons."""
+    (customer,) = json.loads(body)["customers"]
+    call = json.dumps({"rows": [customer["inputs"]]}).encode()
+    with tempfile.TemporaryDirectory() as folder:
+        uv = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet"]
+        # Beside this environment and not in it: it is needed here only.
+        install = [*uv, "--python", sys.executable, "--target", f"{folder}/installed", "bentoml"]
+        if subprocess.run(install, check=False).returncode:
+            print("BentoML could not be installed, so it was not measured.")
+            return
+        Path(folder, "service.py").write_text(SERVICE)
+        path = f"{folder}/installed{os.pathsep}{PROJECT}"
+        environ = {"PYTHONPATH": path, "CHURN_ROOT": str(root), "BENTOML_DO_NOT_TRACK": "True"}
+        arguments = ["-m", "bentoml", "serve", "service:Churn", "--port", str(PORT)]
+        with server(arguments, folder, environ, "/readyz") as process:
+            measured = load(process, "/predict", call, requests, 1, tree=True)
+    show("BentoML", 1, measured, limit)
 
 
 if __name__ == "__main__":

@@ -34,14 +34,15 @@ from churn_assets_tests.support.programs.killing import (
     run_once,
 )
 from churn_assets_tests.support.project import QUICK
+from churn_assets_tests.support.proofs import ARE_WHOLE
 
-RANDOM_KILLS, AIMED_KILLS = 12, 8
-KILLED_RUNS = 20
+RANDOM_KILLS, AIMED_KILLS = (60, 40) if ARE_WHOLE else (5, 5)
+KILLED_RUNS = 100 if ARE_WHOLE else 6
 LONGEST_SECONDS = 0.15
 REPLACED_ROWS = 20_000
 LONGEST_RUN_SECONDS = 2
 START_SECONDS = 60
-FIRST_WRITE_KILLS = 10
+FIRST_WRITE_KILLS = 50 if ARE_WHOLE else 5
 INTO_TRAINING_SECONDS = 0.5
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,20 +24,20 @@ from churn_assets_tests.support.project import (
     customers,
     write_csv,
 )
+from churn_assets_tests.support.proofs import ARE_WHOLE
 from churn_assets_tests.support.registering import with_inputs
 
 pytestmark = pytest.mark.timeout(900)
 
 MADE_UP = [case.name for case in USE_CASES.values() if case.generate and case is not USE_CASE]
-# `make bench` has a million; broken records come to a cluster and to a Connect server as well.
-IS_BENCH = "PARITY_ROWS" in os.environ
+# Broken records come to a cluster and to a Connect server as well.
 SOURCES = [
     *(["real"] if TELCO.exists() else []),
     *MADE_UP,
-    *(["many"] if IS_BENCH or not TELCO.exists() else []),
+    *(["many"] if ARE_WHOLE or not TELCO.exists() else []),
 ]
 MADE_UP_ROWS = 4000
-MANY = int(os.environ.get("PARITY_ROWS", "10000"))
+MANY = 1_000_000 if ARE_WHOLE else 10_000
 
 
 @dataclass(frozen=True)
