@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from churn_assets.errors import ChurnError, first_line, public_text
+from churn_assets.errors import ChurnError, TableError, first_line, public_text
 from churn_assets.serving.plan import (
     PLAN,
     RELOAD,
@@ -172,6 +172,11 @@ class Loader:
     def _found(self, now: float) -> Plan:
         stands = self.watch.look().standing
         if stands is None:
+            if self.plan.champion is not None:
+                raise TableError(
+                    f"{self.watch.tables['champion'].uri}: no Champion is on record any more; the "
+                    f"last one answers on. Restore the lake, or remove {self.folder / PLAN}."
+                )
             return Plan(checked_at=now)
         traffic = stands.traffic
         snapshot = self._snapshot()

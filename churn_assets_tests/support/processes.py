@@ -86,6 +86,11 @@ class Background:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
     def wait_until(self, ready: Callable[[], bool], seconds: float, what: str) -> None:
         """Wait for something, while the program runs."""
         deadline = time.monotonic() + seconds

@@ -85,7 +85,8 @@ class RequestsTable:
         from deltalake import DeltaTable
 
         if "://" not in self.uri:
-            Path(self.uri).mkdir(parents=True, exist_ok=True)
+            # Where the other tables are away, as a disk is that is not mounted, it is no new one.
+            Path(self.uri).mkdir(exist_ok=True)
         return DeltaTable.create(
             self.uri,
             schema=self.schema,

@@ -40,6 +40,7 @@ def pending(tmp_path: Path) -> Pending:
 
 @pytest.fixture
 def table(tmp_path: Path) -> RequestsTable:
+    (tmp_path / "lake").mkdir()
     return RequestsTable(str(tmp_path / "lake" / "requests"), ("customer_id",))
 
 
@@ -292,7 +293,6 @@ def test_a_table_that_cannot_be_written_is_told_once_and_tried_again(
     pending: Pending, table: RequestsTable, start: Start
 ) -> None:
     in_the_way = Path(table.uri)
-    in_the_way.parent.mkdir()
     in_the_way.write_text("not a folder")
     logged(pending.folder, "a")
     process = start()
@@ -312,7 +312,6 @@ def test_a_table_that_is_gone_at_the_end_keeps_nobody_and_nothing_is_lost(
     pending: Pending, table: RequestsTable, start: Start
 ) -> None:
     in_the_way = Path(table.uri)
-    in_the_way.parent.mkdir()
     in_the_way.write_text("not a folder")
     logged(pending.folder, "a")
     process = start(grace_seconds=0.5)
