@@ -32,7 +32,6 @@ from churn_assets.errors import SettingsError, public_uri
 from churn_assets.learning.judging.rules import GateSettings
 from churn_assets.learning.recipe import TrainingSettings
 from churn_assets.learning.workplace import MODEL_TABLES, SERVED_TABLES
-from churn_assets.monitoring.tables import MONITORING_TABLES
 from churn_assets.tables.lake import RECORD_TABLES, TableNames
 from churn_assets.tables.refine import MAX_REJECT_SHARE
 from churn_assets.tables.sources.source import Source
@@ -44,7 +43,7 @@ PREFIX = "CHURN_"
 PROFILES = ("dev", "staging", "prod")
 _NOT_SETTINGS = {"CHURN_TEST_DATA"}
 _PACKAGE = Path(__file__).parent
-_TABLES = (*RECORD_TABLES, *MODEL_TABLES, *SERVED_TABLES, *MONITORING_TABLES)
+_TABLES = (*RECORD_TABLES, *MODEL_TABLES, *SERVED_TABLES)
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 

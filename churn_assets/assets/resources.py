@@ -14,7 +14,6 @@ from pydantic import Field
 from churn_assets.errors import EngineError, public_uri
 from churn_assets.learning.recipe import trusted_packages
 from churn_assets.learning.workplace import Workplace, model_tables, served_tables
-from churn_assets.monitoring.tables import monitoring_tables
 from churn_assets.settings import Settings
 from churn_assets.tables.engines.engine import Engine
 from churn_assets.tables.engines.polars_engine import PolarsEngine
@@ -240,7 +239,7 @@ def resources(settings: Settings) -> Resources:
 
         spark = Spark.of(settings)
         engine = SparkEngine(spark.started)
-    layers = (*LAYERS, served_tables, monitoring_tables, partial(_held_out, settings))
+    layers = (*LAYERS, served_tables, partial(_held_out, settings))
     lake = Lake(settings.lake_uri, engine, settings.lake_options, layers, settings.table_names)
     return Resources(lake, Mlflow.of(settings), spark)
 

@@ -21,7 +21,9 @@ def answered(project: Project, *names: str) -> None:
     folder = Path(project.folder / "log")
     folder.mkdir(exist_ok=True)
     logged(folder, *names)
-    flush(Pending(folder), RequestsTable(project.table("requests").uri, USE_CASE.keys))
+    table = Path(project.table("requests").uri)
+    table.parent.mkdir(parents=True, exist_ok=True)
+    flush(Pending(folder), RequestsTable(str(table), USE_CASE.keys))
 
 
 def look(project: Project, cursor: str | None = None) -> dg.SensorResult | dg.SkipReason:

@@ -33,8 +33,7 @@ from churn_assets_tests.support.programs.killing import (
     run_for_ever,
     run_once,
 )
-from churn_assets_tests.support.project import QUICK
-from churn_assets_tests.support.proofs import ARE_WHOLE
+from churn_assets_tests.support.project import ARE_WHOLE, QUICK
 
 RANDOM_KILLS, AIMED_KILLS = (60, 40) if ARE_WHOLE else (5, 5)
 KILLED_RUNS = 100 if ARE_WHOLE else 6

@@ -17,6 +17,7 @@ from churn_assets.usecases import USE_CASES
 from churn_assets_tests.support.data import TELCO
 from churn_assets_tests.support.parity import break_some, rows
 from churn_assets_tests.support.project import (
+    ARE_WHOLE,
     QUICK,
     TABLES,
     USE_CASE,
@@ -24,7 +25,6 @@ from churn_assets_tests.support.project import (
     customers,
     write_csv,
 )
-from churn_assets_tests.support.proofs import ARE_WHOLE
 from churn_assets_tests.support.registering import with_inputs
 
 pytestmark = pytest.mark.timeout(900)

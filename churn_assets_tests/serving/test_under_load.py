@@ -12,8 +12,7 @@ import psutil
 import pytest
 
 from churn_assets.learning.judging.promotion import rollback
-from churn_assets_tests.support.project import Project
-from churn_assets_tests.support.proofs import ARE_WHOLE
+from churn_assets_tests.support.project import ARE_WHOLE, Project
 from churn_assets_tests.support.serving.load import Load, asking
 from churn_assets_tests.support.serving.running import Serving, serving
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from churn_assets.usecases import USE_CASES
 from churn_assets.usecases.spec import UseCase
 from churn_assets.usecases.telco_generator import generate
 
+ARE_WHOLE = "WHOLE_PROOFS" in os.environ
+"""Whether proofs run by the million, as in `make bench`; `make test` runs the same on far less."""
 USE_CASE = USE_CASES["telco_churn"]
 TABLES = tuple(name for layer in LAYERS for name in layer(USE_CASE))
 """Of that use case those that a run makes, in the order in which they are made."""

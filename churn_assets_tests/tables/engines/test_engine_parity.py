@@ -49,10 +49,9 @@ from churn_assets.usecases.spec import (
 )
 
 TELCO = USE_CASES["telco_churn"]
-# What a frame costs is to plan it, whatever it holds.
-FRAMES, ROWS = 3, 1700
+FRAMES, ROWS = 6, 850
 LEAST_RECORDS = 5000
-FEWER_FRAMES = 1
+FEWER_FRAMES = 2
 """For each use case but Telco, whose frames look at every kind of text already."""
 BOTH_WAYS = settings(
     max_examples=FRAMES,
