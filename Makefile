@@ -62,7 +62,7 @@ bench: $(READY) ## Measure, and print the figures as ratios; an hour, most of it
 	@$(BIN)/python -m benchmarks.guard
 	@WHOLE_PROOFS=1 $(BIN)/python -m pytest -q --no-header -o timeout=3600 \
 	  churn_assets_tests/integration/test_parity.py churn_assets_tests/integration/test_crash.py \
-	  -k "many or killed"
+	  churn_assets_tests/serving/test_under_load.py -k "many or killed or no_call_fails"
 
 lock: $(READY) ## Renew requirements.lock from pyproject.toml.
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \

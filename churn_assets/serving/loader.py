@@ -175,7 +175,8 @@ class Loader:
             if self.plan.champion is not None:
                 raise TableError(
                     f"{self.watch.tables['champion'].uri}: no Champion is on record any more; the "
-                    f"last one answers on. Restore the lake, or remove {self.folder / PLAN}."
+                    f"last one answers on. Restore the lake; or stop the server, and remove "
+                    f"{self.folder / PLAN}."
                 )
             return Plan(checked_at=now)
         traffic = stands.traffic

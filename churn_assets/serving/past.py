@@ -3,53 +3,43 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from churn_assets.errors import ChurnError
+from churn_assets.serving import beside
 from churn_assets.serving.loader import lake_of
-from churn_assets.settings import declared_use_cases, load_settings
+from churn_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from churn_assets.usecases.spec import UseCase
+
+_TOLD = ("scored_at", "churn_probability", "decision", "risk_band", "model_version")
 
 
-class Asked(msgspec.Struct):
+class Asked(beside.Asked):
     """What a worker hands on.
 
     Parameters
     ----------
-    use_case : str
-        Whose customer it is.
     key : list of str
         The customer's, in the order of its columns.
     """
 
-    use_case: str
     key: list[str]
 
 
-def main() -> int:
-    """Read whom is asked for, and print the scorings, the newest first, or why there are none."""
+def scorings(asked: Asked, settings: Settings, case: UseCase) -> dict[str, Any]:
+    """A customer's scorings, the newest first, each with the inputs that had changed."""
     from churn_assets.learning.explaining.customer import on_record
 
-    asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Asked)
-    answer: dict[str, Any]
-    try:
-        settings = load_settings()
-        case = declared_use_cases(settings)[asked.use_case]
-        found = on_record(case, lake_of(settings).of(case), asked.key)
-        names = ("scored_at", "churn_probability", "decision", "risk_band", "model_version")
-        scorings = [{name: row[name] for name in names} for row in reversed(found.scores)]
-        changed = {
-            change.until: sorted(change.inputs or ()) for change in found.changes if change.inputs
-        }
-        for scoring in scorings:
-            scoring["changed"] = changed.get(scoring["scored_at"], [])
-        answer = {"scorings": scorings}
-    except ChurnError as error:
-        answer = {"detail": error.line(records=False)}
-    sys.stdout.buffer.write(msgspec.json.encode(answer))
-    return 0
+    found = on_record(case, lake_of(settings).of(case), asked.key)
+    changed = {change.until: sorted(change.inputs or ()) for change in found.changes}
+    return {
+        "scorings": [
+            {**{name: row[name] for name in _TOLD}, "changed": changed.get(row["scored_at"], [])}
+            for row in reversed(found.scores)
+        ]
+    }
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(beside.answer(Asked, scorings))

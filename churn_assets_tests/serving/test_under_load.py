@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psutil
@@ -13,7 +13,7 @@ import pytest
 
 from churn_assets.learning.judging.promotion import rollback
 from churn_assets_tests.support.project import ARE_WHOLE, Project
-from churn_assets_tests.support.serving.load import Load, asking
+from churn_assets_tests.support.serving.load import asking
 from churn_assets_tests.support.serving.running import Serving, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600 if ARE_WHOLE else 600)]
@@ -42,11 +42,11 @@ def wait(ready: Callable[[], bool], server: Serving, what: str) -> None:
         time.sleep(0.05)
 
 
-def assert_logged_once(project: Project, load: Load) -> None:
+def assert_logged_once(project: Project, acknowledged: Sequence[str]) -> None:
     """Each call that was answered is a row of the table, and just one."""
     logged = project.rows("requests")["request_id"].to_list()
     assert len(set(logged)) == len(logged)
-    assert set(load.acknowledged) <= set(logged)
+    assert set(acknowledged) <= set(logged)
 
 
 def test_no_call_fails_while_models_change_the_registry_goes_and_the_server_stops(
@@ -83,7 +83,7 @@ def test_no_call_fails_while_models_change_the_registry_goes_and_the_server_stop
 
     assert load.cut == 0
     assert not load.refused
-    assert_logged_once(project, load)
+    assert_logged_once(project, load.acknowledged)
 
 
 def test_what_was_answered_is_in_the_table_once_whatever_is_killed(copied_scored: Project) -> None:
@@ -109,10 +109,8 @@ def test_what_was_answered_is_in_the_table_once_whatever_is_killed(copied_scored
     with serving(root):
         pass
 
-    logged = copied_scored.rows("requests")["request_id"].to_list()
     assert len(acknowledged) >= KILLED * 0.7
-    assert len(set(logged)) == len(logged)
-    assert set(acknowledged) <= set(logged)
+    assert_logged_once(copied_scored, acknowledged)
 
 
 def flushers(server: Serving) -> list[psutil.Process]:
